@@ -3,8 +3,8 @@
 use crate::allocation::{Limit, limited};
 use crate::content::{
     Body, Choices, Contact, ContactCard, Content, Edit, EmojiSequence, LinkPreview, Location, Markup,
-    Mention, Pin, Place, Poll, Quote, Reaction, ReceiptKind, StyledRange, Target, Text, TextRange, TextStyle,
-    Timer, Vote,
+    Mention, Pin, Place, Poll, Profile, Quote, Reaction, ReceiptKind, Revised, StyledRange, Target, Text,
+    TextRange, TextStyle, Timer, Vote,
 };
 use crate::id::{ClientMsgId, ThreadId, UserId};
 
@@ -84,6 +84,11 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         Body::Vote(Vote { target, choices: Choices::new(vec![0, 1]).unwrap() }),
         Body::Pin(Pin { target, is_pinned: true }),
         Body::Timer(Timer::new(60).unwrap()),
+        Body::Profile(Revised {
+            profile: Profile { name: "Ada".to_owned(), ..Profile::default() },
+            revision: 7,
+        }),
+        Body::Null,
         // A kind of a later version.
         Body::from_bytes(&[0xba, 0x02, 0x01, 0x2a]).unwrap(),
     ];

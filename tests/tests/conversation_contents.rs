@@ -3,8 +3,9 @@
 #![cfg(test)]
 
 use sealpost_core::{
-    ChangeKind, ContactCard, Error, Event, FailReason, History, InvalidContent, LinkPreview, Location,
-    Markup, Mention, Message, MessageBody, MessageId, StyledRange, TextRange, TextStyle, Thread,
+    ChangeKind, Client, ContactCard, Error, Event, FailReason, History, InvalidContent, LinkPreview,
+    Location, Markup, Mention, Message, MessageBody, MessageId, Profile, StyledRange, TextRange, TextStyle,
+    Thread,
 };
 use sealpost_testkit::{Pair, eventually, history, when, within};
 
@@ -211,4 +212,38 @@ async fn styles_mentions_and_a_link_preview_arrive_with_the_text() {
         pair.hers.send_with("no link", Markup { styles: Vec::new(), ..markup }).await.unwrap_err(),
         refused
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_is_sent_to_those_with_whom_we_talk() {
+    let pair = Pair::new().await;
+    let ada = Profile { name: "Ada".to_owned(), about: "busy".to_owned(), avatar: vec![1; 100] };
+    pair.ada.client.set_profile(ada.clone()).await.unwrap();
+    assert_eq!(pair.ada.client.profile().await.unwrap(), ada);
+    let (at_ben, of_ada) = (&pair.ben.client, pair.ada.client.user_id());
+    let shown = async |client: &Client| client.contact(of_ada).profile().await.unwrap();
+    // Nothing was said yet, so nobody gets it.
+    assert_eq!(shown(at_ben).await, None);
+    let mut events = at_ben.events();
+    pair.say("hello").await;
+    eventually("the profile", async || (shown(at_ben).await.as_ref() == Some(&ada)).then_some(())).await;
+    let changed = Event::ProfileChanged(of_ada);
+    within("the event", async { while events.next().await.unwrap().unwrap() != changed {} }).await;
+    // A change follows, and a thread that begins later gets the newest one.
+    let renamed = Profile { name: "Ada L.".to_owned(), ..Profile::default() };
+    pair.ada.client.set_profile(renamed.clone()).await.unwrap();
+    eventually("the change", async || (shown(at_ben).await.as_ref() == Some(&renamed)).then_some(())).await;
+    let cyd = pair.world.party("cyd").await;
+    let from_cyd = cyd.thread_with(&pair.ada).await;
+    from_cyd.send_text("hello").await.unwrap();
+    eventually("the profile", async || (shown(&cyd.client).await.as_ref() == Some(&renamed)).then_some(()))
+        .await;
+    assert_eq!(history(&pair.his).await.len(), 1, "it shows nothing");
+
+    let long = Profile { name: "a".repeat(257), ..Profile::default() };
+    let refused = Error::InvalidContent(InvalidContent::Profile);
+    assert_eq!(pair.ada.client.set_profile(long).await.unwrap_err(), refused);
+    // It is there after a restart.
+    let ben = pair.ben.close().await.open().await;
+    assert_eq!(shown(&ben.client).await, Some(renamed));
 }

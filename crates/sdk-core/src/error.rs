@@ -89,6 +89,9 @@ pub enum InvalidContent {
     /// overlap, with two equal ranges, with the preview of a link that is not in the text, or with too much of something.
     #[error("the styles, mentions or link preview do not fit the text")]
     Markup,
+    /// A [`Profile`](crate::Profile) with a field that is too long.
+    #[error("the fields of a profile have a maximum size")]
+    Profile,
     /// A timer of more than [`MAX_TIMER_S`](crate::MAX_TIMER_S) seconds.
     #[error("the timer is too long")]
     Timer,

@@ -49,6 +49,9 @@ pub enum Event {
         /// Its previous position.
         position: Position,
     },
+    /// This user, or we ourselves, have another profile ([`Contact::profile`](crate::Contact::profile),
+    /// [`Client::profile`](crate::Client::profile)).
+    ProfileChanged(UserId),
     /// Messages of this thread were pinned or unpinned. [`Thread::pinned`](crate::Thread::pinned) returns those that are pinned.
     PinsChanged(ThreadId),
     /// A change of a message was refused for good, and nobody else will see it. It is still shown on this device, except a pin.

@@ -69,7 +69,8 @@ pub use config::{ChangeLimits, Config, DatabaseKey, MessageRequests, ProxyChoice
 pub use content::{
     ContactCard, LinkPreview, Location, MAX_CARD_FIELD, MAX_MENTIONS, MAX_OPTION, MAX_OPTIONS, MAX_PINNED,
     MAX_PLACE_NAME, MAX_PREVIEW_DESCRIPTION, MAX_PREVIEW_THUMBNAIL, MAX_PREVIEW_TITLE, MAX_PREVIEW_URL,
-    MAX_QUESTION, MAX_STYLES, MAX_TEXT, MAX_TIMER_S, Markup, Mention, StyledRange, TextRange, TextStyle,
+    MAX_PROFILE_ABOUT, MAX_PROFILE_AVATAR, MAX_PROFILE_NAME, MAX_QUESTION, MAX_STYLES, MAX_TEXT, MAX_TIMER_S,
+    Markup, Mention, Profile, StyledRange, TextRange, TextStyle,
 };
 pub use env::{Clock, SystemClock};
 pub use error::{Error, InvalidContent, Offline, Result, Storage};

@@ -2,6 +2,7 @@
 
 use super::Client;
 use crate::contact;
+use crate::context::Context;
 use crate::error::Result;
 use crate::event::Event;
 use crate::id::UserId;
@@ -19,6 +20,10 @@ pub struct Contact {
 }
 
 impl Contact {
+    pub(super) fn ctx(&self) -> &Context {
+        &self.client.inner.ctx
+    }
+
     pub(super) fn new(client: Client, user: UserId) -> Self {
         Self { client, user }
     }

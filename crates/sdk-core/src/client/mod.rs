@@ -6,6 +6,7 @@ mod leaving;
 mod life;
 pub(crate) mod open;
 mod pages;
+mod profile;
 mod push;
 mod thread;
 

@@ -77,6 +77,8 @@ impl Kind {
     pub(super) const LOCATION: Self = Self(17);
     pub(super) const POLL: Self = Self(18);
     pub(super) const VOTE: Self = Self(19);
+    pub(super) const PROFILE: Self = Self(22);
+    pub(super) const NULL: Self = Self(29);
     pub(super) const PIN: Self = Self(31);
     /// Not in the table.
     pub(super) const LATER: Self = Self(0);

@@ -13,6 +13,7 @@ mod markup;
 mod padding;
 mod pin;
 mod poll;
+mod profile;
 mod quote;
 mod reaction;
 mod receipt;
@@ -43,6 +44,8 @@ pub use pin::MAX_PINNED;
 pub(crate) use pin::Pin;
 pub(crate) use poll::{Choices, Poll};
 pub use poll::{MAX_OPTION, MAX_OPTIONS, MAX_QUESTION};
+pub(crate) use profile::Revised;
+pub use profile::{MAX_PROFILE_ABOUT, MAX_PROFILE_AVATAR, MAX_PROFILE_NAME, Profile};
 pub(crate) use quote::Quote;
 pub(crate) use reaction::{EmojiSequence, Reaction};
 pub(crate) use receipt::{MAX_MESSAGES, ReceiptKind};
@@ -98,6 +101,9 @@ pub(crate) enum Body {
     Vote(Vote),
     Pin(Pin),
     Timer(Timer),
+    Profile(Revised),
+    /// Nothing. It takes the place of a content that was abandoned.
+    Null,
     /// A kind that a later version has introduced.
     Unknown(Unknown),
 }
@@ -183,6 +189,8 @@ impl Body {
             Self::Vote(_) => Kind::VOTE,
             Self::Pin(_) => Kind::PIN,
             Self::Timer(_) => Kind::TIMER_CHANGE,
+            Self::Profile(_) => Kind::PROFILE,
+            Self::Null => Kind::NULL,
             Self::Unknown(unknown) => unknown.kind,
         }
     }
@@ -234,6 +242,8 @@ impl Body {
             | Self::Place(_)
             | Self::Poll(_)
             | Self::Timer(_)
+            | Self::Profile(_)
+            | Self::Null
             | Self::Unknown(_) => None,
         }
     }
@@ -285,6 +295,8 @@ impl Body {
             Self::Vote(vote) => of(vote.write()),
             Self::Pin(pin) => of(pin.write()),
             Self::Timer(timer) => of(timer.write()),
+            Self::Profile(profile) => of(profile.write()),
+            Self::Null => of(proto::content::Body::Null(proto::Null {})),
             Self::Unknown(_) => proto::Content::default(),
         }
     }
@@ -319,6 +331,8 @@ impl Body {
             Some(proto::content::Body::Vote(vote)) => Vote::read(vote).map(Self::Vote),
             Some(proto::content::Body::Pin(pin)) => Pin::read(pin).map(Self::Pin),
             Some(proto::content::Body::TimerChange(change)) => Timer::read(change.seconds).map(Self::Timer),
+            Some(proto::content::Body::Profile(profile)) => Revised::read(profile).map(Self::Profile),
+            Some(proto::content::Body::Null(_)) => Ok(Self::Null),
             None => Err(ContentError::Unknown),
         };
         match read {
@@ -351,6 +365,8 @@ impl fmt::Debug for Body {
             Self::Poll(poll) => poll.fmt(f),
             Self::Vote(_) => f.write_str("Vote(..)"),
             Self::Timer(timer) => timer.fmt(f),
+            Self::Profile(_) => f.write_str("Profile(..)"),
+            Self::Null => f.write_str("Null"),
             Self::Pin(pin) => write!(f, "Pin({})", pin.is_pinned),
             Self::Unknown(unknown) => unknown.fmt(f),
         }

@@ -1,5 +1,7 @@
 //! Station 2, Queue: stores what the user writes, and seals it in the same transaction if it can be sent at once.
 
+use std::sync::Arc;
+
 use rand::rngs::StdRng;
 
 use super::prepare::{Prepared, seal_next};
@@ -152,6 +154,10 @@ pub(super) async fn queue(
         let Some(body) = body(tx, &ours)? else { return Ok(None) };
         if body.kind().is_shown() && !body.kind().may_begin_thread() && !tx.has_begun(thread)? {
             return Err(Error::WrongState);
+        }
+        if body.kind().is_shown() && tx.is_profile_due(thread)? {
+            let upkeep = Arc::clone(&ctx_in_tx.upkeep);
+            tx.after_commit(move || upkeep.profile.notify_one());
         }
         let is_next = !tx.is_lane_busy(thread)?;
         let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body };

@@ -25,6 +25,7 @@ mod outgoing;
 mod parked;
 mod pin;
 mod pre_key;
+mod profile;
 mod reaction;
 mod readers;
 mod reading;

@@ -104,6 +104,7 @@ async fn accept(ctx: &Context, thread: ThreadId) -> Result<()> {
         tx.hurry_lanes()
     });
     noted.await?;
+    ctx.upkeep.profile.notify_one();
     ctx.outbox.notify_one();
     Ok(())
 }

@@ -10,6 +10,7 @@ mod gaps;
 mod indexer;
 mod loss;
 mod pause;
+mod profile;
 mod purge;
 mod receipts;
 mod renewal;
@@ -123,6 +124,8 @@ impl Tasks {
         tasks.spawn(supervise(ctx.clone(), Part::Search, move || purge::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Search, move || timers::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || profile::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || renewal::run(c.clone())));
         Self(tasks)

@@ -4,6 +4,7 @@ mod delete;
 mod edit;
 mod message;
 mod pin;
+mod profile;
 mod reaction;
 mod receipt;
 mod vote;
@@ -90,7 +91,12 @@ pub(super) fn apply_to(
 
 /// Applies a content that shows nothing itself. If it changes a message that has not arrived, it waits for it.
 pub(super) fn apply_change(tx: &mut Tx<'_>, applying: &Applying, body: Body) -> Result<()> {
-    let Some(target) = body.target(applying.origin.author) else { return keep_unknown(tx, applying, &body) };
+    let Some(target) = body.target(applying.origin.author) else {
+        return match &body {
+            Body::Profile(profile) => profile::apply(tx, applying, profile),
+            _ => keep_unknown(tx, applying, &body),
+        };
+    };
     let message = match tx.find(applying.origin.thread, target)? {
         Found::Here(message) => message,
         Found::Gone => return Ok(()),

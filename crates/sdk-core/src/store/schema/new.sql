@@ -137,13 +137,15 @@ CREATE TABLE thread (
     draft          TEXT,
     request        INTEGER NOT NULL DEFAULT 0,     -- 1: a stranger began it, and it was not accepted
     clear_up_to    INTEGER,                        -- a message.id: what is not newer is to be deleted
-    timer_due      INTEGER NOT NULL DEFAULT 0      -- 1: timers of messages that have been read are to be started
+    timer_due      INTEGER NOT NULL DEFAULT 0,     -- 1: timers of messages that have been read are to be started
+    profile_due    INTEGER NOT NULL DEFAULT 1      -- 1: our profile is to be sent to the others
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
 CREATE INDEX thread_unread    ON thread (thread_id) WHERE unread > 0 OR marked_unread = 1;
 CREATE INDEX thread_list      ON thread (folder, pinned, activity, thread_id);
 CREATE INDEX thread_timer_due ON thread (thread_id) WHERE timer_due = 1;
+CREATE INDEX thread_profile_due ON thread (thread_id) WHERE profile_due = 1;
 
 -- The read receipts of a thread that are still to be queued: for the messages after this position, up to the thread's mark.
 CREATE TABLE read_receipt_due (
@@ -468,4 +470,13 @@ CREATE TABLE privacy (
 CREATE TABLE last_seen (
     user_id BLOB    PRIMARY KEY CHECK (length(user_id) = 16),
     at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What people, and we ourselves, say about themselves.
+CREATE TABLE profile (
+    user_id  BLOB    PRIMARY KEY CHECK (length(user_id) = 16),
+    name     TEXT    NOT NULL,
+    about    TEXT    NOT NULL,
+    avatar   BLOB    NOT NULL,                 -- where to find it; empty: there is none
+    revision INTEGER NOT NULL                  -- grows with each change
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,76 @@
+//! Profiles: what others say about themselves, and what we do. Ours is sent to each thread after it has changed, and after the thread
+//! began; `profile_due` says to which ones it is still to be sent.
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{Rows, Tx, from_sql, to_sql};
+use crate::content::{Profile, Revised};
+use crate::error::Result;
+use crate::event::Event;
+use crate::id::{ThreadId, UserId};
+
+impl Rows<'_> {
+    /// The profile of a user, ours included; none if there is none.
+    pub(crate) fn profile(&self, user: UserId) -> Result<Option<Revised>> {
+        let sql = "SELECT name, about, avatar, revision FROM profile WHERE user_id = ?1";
+        let row = self.connection.prepare_cached(sql)?.query_row([user.as_bytes()], |row| {
+            let profile = Profile { name: row.get(0)?, about: row.get(1)?, avatar: row.get(2)? };
+            Ok((profile, row.get::<_, i64>(3)?))
+        });
+        let Some((profile, revision)) = row.optional()? else { return Ok(None) };
+        Ok(Some(Revised { profile, revision: from_sql(revision)? }))
+    }
+
+    /// Whether our profile is still to be sent to this thread.
+    pub(crate) fn is_profile_due(&self, thread: ThreadId) -> Result<bool> {
+        let sql = "SELECT profile_due FROM thread WHERE thread_id = ?1";
+        let due = self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0));
+        Ok(due.optional()?.unwrap_or(false))
+    }
+
+    /// Up to `limit` threads to which our profile is still to be sent: those that the person has accepted and that have messages.
+    pub(crate) fn threads_for_profile(&self, limit: u32) -> Result<Vec<ThreadId>> {
+        let sql = "SELECT thread_id FROM thread WHERE profile_due = 1 AND accepted = 1 AND request = 0
+                       AND EXISTS (SELECT 1 FROM message WHERE message.thread_id = thread.thread_id)
+                   LIMIT ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([limit], |row| row.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
+    }
+}
+
+impl Tx<'_> {
+    /// Replaces the profile of a user, unless the known one is at least as new. Returns whether it has replaced it.
+    pub(crate) fn set_profile(&mut self, user: UserId, new: &Revised) -> Result<bool> {
+        let before = self.profile(user)?;
+        let Profile { name, about, avatar } = &new.profile;
+        let changed = self.change(
+            "INSERT INTO profile (user_id, name, about, avatar, revision) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET name = excluded.name, about = excluded.about, avatar = excluded.avatar,
+                revision = excluded.revision WHERE excluded.revision > revision",
+            params![user.as_bytes(), name, about, avatar, to_sql(new.revision)?],
+        )?;
+        if changed == 1 && before.is_none_or(|before| before.profile != new.profile) {
+            self.emit(Event::ProfileChanged(user));
+        }
+        Ok(changed == 1)
+    }
+
+    /// Replaces our own profile, which is to be sent to every thread. Does nothing if it is the same.
+    pub(crate) fn set_our_profile(&mut self, us: UserId, profile: Profile, now_ms: u64) -> Result<()> {
+        let before = self.profile(us)?;
+        if before.as_ref().is_some_and(|before| before.profile == profile) {
+            return Ok(());
+        }
+        // It grows even if the clock was set back.
+        let next = before.map_or(1, |before| before.revision.saturating_add(1));
+        self.set_profile(us, &Revised { profile, revision: next.max(now_ms) })?;
+        self.change("UPDATE thread SET profile_due = 1 WHERE profile_due = 0", [])?;
+        Ok(())
+    }
+
+    /// Our profile was queued for this thread.
+    pub(crate) fn set_profile_queued(&mut self, thread: ThreadId) -> Result<()> {
+        self.change_one("UPDATE thread SET profile_due = 0 WHERE thread_id = ?1", [thread.as_bytes()])
+    }
+}
