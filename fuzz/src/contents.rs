@@ -89,6 +89,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             revision: 7,
         }),
         Body::Null,
+        Body::Typing { is_typing: false },
+        Body::Presence { is_here: true },
         // A kind of a later version.
         Body::from_bytes(&[0xba, 0x02, 0x01, 0x2a]).unwrap(),
     ];

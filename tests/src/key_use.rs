@@ -55,8 +55,10 @@ impl KeyUse {
 
 impl Interceptor for KeyUse {
     fn up(&self, frame: Frame) -> Vec<Frame> {
-        if let Some(Body::Send(send)) = &frame.body {
-            send.copies.iter().for_each(|copy| self.see(copy));
+        match &frame.body {
+            Some(Body::Send(send)) => send.copies.iter().for_each(|copy| self.see(copy)),
+            Some(Body::Mail(mail)) => mail.copies.iter().for_each(|copy| self.see(copy)),
+            _ => {}
         }
         vec![frame]
     }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::config::{ChangeLimits, MessageRequests};
 use crate::env::Env;
+use crate::ephemeral::Ephemeral;
 use crate::event::{Event, EventBus};
 use crate::id::{ClientMsgId, DeviceId, UserId};
 use crate::store::{Clocks, Store};
@@ -47,6 +48,8 @@ pub(crate) struct Upkeep {
     pub(crate) to_renew: Notify,
     /// Mail was queued.
     pub(crate) mail: Notify,
+    /// Others are to be told whether the person is there.
+    pub(crate) presence: Notify,
 }
 
 /// 2026-01-01. The time at a relay that supports this version cannot be earlier.
@@ -78,6 +81,8 @@ pub(crate) struct Context {
     pub(crate) outbox: Arc<Notify>,
     /// Passes messages that are already sealed to the dispatcher.
     pub(crate) handover: Arc<Handover>,
+    /// Who is writing, and who is there.
+    pub(crate) ephemeral: Arc<Ephemeral>,
     /// Wakes the background tasks.
     pub(crate) upkeep: Arc<Upkeep>,
     /// Held during an exchange of tokens. A call that has waited for it uses the result of that exchange.
@@ -181,6 +186,7 @@ impl Context {
             transport,
             env,
             health: Health::new(events.clone()),
+            ephemeral: Arc::new(Ephemeral::new(events.clone())),
             events,
             policy,
             limits,

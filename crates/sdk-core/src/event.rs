@@ -65,6 +65,24 @@ pub enum Event {
         /// Why it was refused.
         reason: FailReason,
     },
+    /// Somebody began or stopped writing in a thread. They are shown as writing for five seconds, or until their message arrives.
+    /// [`Thread::typing`](crate::Thread::typing) returns everybody who is.
+    TypingChanged {
+        /// The thread.
+        thread: ThreadId,
+        /// Who.
+        user: UserId,
+        /// Whether they are writing now.
+        is_typing: bool,
+    },
+    /// A contact who shares it said that they are there, or have gone, or said nothing for 75 seconds. See
+    /// [`Contact::presence`](crate::Contact::presence).
+    PresenceChanged {
+        /// Who.
+        user: UserId,
+        /// Whether they are there now.
+        is_present: bool,
+    },
     /// The safety number with this user has changed, or an unverified device was added to their account. Sends to a
     /// verified contact stop until the person accepts the change.
     IdentityChanged(UserId),

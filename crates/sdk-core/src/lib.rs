@@ -41,6 +41,7 @@ mod contact;
 mod content;
 mod context;
 mod env;
+mod ephemeral;
 mod error;
 mod event;
 #[cfg(not(feature = "faults"))]
@@ -63,7 +64,7 @@ mod view;
 mod waiting;
 
 pub use client::{
-    Client, Contact, Departure, Fetched, History, Opened, Thread, Unregistered, fetch_for_push,
+    Client, Contact, Departure, Fetched, History, Opened, Presence, Thread, Unregistered, fetch_for_push,
 };
 pub use config::{ChangeLimits, Config, DatabaseKey, MessageRequests, ProxyChoice, Trust};
 pub use content::{
@@ -83,7 +84,7 @@ pub use message::{
     Version, Vote,
 };
 pub use sealpost_protocol::SessionPolicy;
-pub use store::{Folder, ThreadCursor, ThreadKind, TrustState, process_is_exiting};
+pub use store::{Folder, PrivacySetting, ThreadCursor, ThreadKind, TrustState, process_is_exiting};
 pub use view::PAGE;
 pub use view::arrivals::Arrivals;
 pub use view::feed::{Feed, Overview, Update};

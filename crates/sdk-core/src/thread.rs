@@ -9,7 +9,7 @@ use crate::error::{Error, Offline, Result};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message, MessageBody, Page, Position};
 use crate::send::mail;
-use crate::store::{NewMail, Rows, Thread, Tx};
+use crate::store::{NewMail, PrivacySetting, Rows, Thread, Tx};
 use crate::transport::CreatedThread;
 
 /// The direct thread with a user: the one in the database, or the one that the relay has or creates.
@@ -113,7 +113,11 @@ pub(crate) fn queue_receipts(
     kind: ReceiptKind,
     messages: &[crate::id::ClientMsgId],
 ) -> Result<()> {
-    if !tx.may_answer(thread)? {
+    let setting = match kind {
+        ReceiptKind::Delivered => PrivacySetting::DeliveryReceipts,
+        ReceiptKind::Read => PrivacySetting::ReadReceipts,
+    };
+    if !tx.tells(thread, setting)? {
         return Ok(());
     }
     let others = tx.others(thread)?;

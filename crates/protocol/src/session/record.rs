@@ -82,6 +82,12 @@ impl SessionRecord {
         self.active.as_ref().is_some_and(is_usable)
     }
 
+    /// How many messages were sealed in the active session since its peer last answered, or since it began. A peer that receives
+    /// none of them keeps the keys of at most 2,000, and skips at most 25,000.
+    pub fn unanswered(&self) -> u32 {
+        self.active.as_ref().map_or(0, |active| active.session.ratchet.double.sending.index)
+    }
+
     /// The identity of the active session's peer.
     pub fn remote_identity(&self) -> Option<&IdentityKey> {
         self.active.as_ref().map(|active| &active.session.parties.remote_identity)

@@ -20,12 +20,12 @@ pub struct Contact {
 }
 
 impl Contact {
-    pub(super) fn ctx(&self) -> &Context {
-        &self.client.inner.ctx
-    }
-
     pub(super) fn new(client: Client, user: UserId) -> Self {
         Self { client, user }
+    }
+
+    pub(super) fn ctx(&self) -> &Context {
+        &self.client.inner.ctx
     }
 
     /// The user's id.

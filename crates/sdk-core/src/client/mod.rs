@@ -2,6 +2,7 @@
 
 mod chats;
 mod contact;
+mod ephemeral;
 mod leaving;
 mod life;
 pub(crate) mod open;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 pub use contact::Contact;
+pub use ephemeral::Presence;
 pub use leaving::{Departure, History};
 pub use open::{Opened, Unregistered};
 pub use push::{Fetched, fetch_for_push};

@@ -30,7 +30,7 @@ const CHANGE: u16 = STORED | ANY;
 
 /// Each kind: its field number in `content.proto`, its name, and what it may do. The kinds that this version does not read are
 /// here, too, so that a content of a later version is treated in the same way by all versions.
-const TABLE: [(u32, &str, u16); 22] = [
+const TABLE: [(u32, &str, u16); 23] = [
     (10, "text", MESSAGE),
     (11, "receipt", STORED | MAIL | ANY),
     (12, "reaction", CHANGE | URGENT),
@@ -53,6 +53,7 @@ const TABLE: [(u32, &str, u16); 22] = [
     (29, "null", STORED | MAIL | ANY),
     (30, "view once", MESSAGE & !STRANGER),
     (31, "pin", CHANGE),
+    (32, "presence", MAIL | ANY),
 ];
 
 /// A kind that is not in the table: it is shown as not understood, so that the person knows that something is there.
@@ -80,6 +81,8 @@ impl Kind {
     pub(super) const PROFILE: Self = Self(22);
     pub(super) const NULL: Self = Self(29);
     pub(super) const PIN: Self = Self(31);
+    pub(super) const TYPING: Self = Self(21);
+    pub(super) const PRESENCE: Self = Self(32);
     /// Not in the table.
     pub(super) const LATER: Self = Self(0);
 

@@ -104,6 +104,14 @@ pub(crate) enum Body {
     Profile(Revised),
     /// Nothing. It takes the place of a content that was abandoned.
     Null,
+    /// The author is writing, or has stopped.
+    Typing {
+        is_typing: bool,
+    },
+    /// The author is there, or has gone.
+    Presence {
+        is_here: bool,
+    },
     /// A kind that a later version has introduced.
     Unknown(Unknown),
 }
@@ -191,6 +199,8 @@ impl Body {
             Self::Timer(_) => Kind::TIMER_CHANGE,
             Self::Profile(_) => Kind::PROFILE,
             Self::Null => Kind::NULL,
+            Self::Typing { .. } => Kind::TYPING,
+            Self::Presence { .. } => Kind::PRESENCE,
             Self::Unknown(unknown) => unknown.kind,
         }
     }
@@ -244,6 +254,8 @@ impl Body {
             | Self::Timer(_)
             | Self::Profile(_)
             | Self::Null
+            | Self::Typing { .. }
+            | Self::Presence { .. }
             | Self::Unknown(_) => None,
         }
     }
@@ -297,6 +309,12 @@ impl Body {
             Self::Timer(timer) => of(timer.write()),
             Self::Profile(profile) => of(profile.write()),
             Self::Null => of(proto::content::Body::Null(proto::Null {})),
+            Self::Typing { is_typing } => {
+                of(proto::content::Body::Typing(proto::Typing { stopped: !is_typing }))
+            }
+            Self::Presence { is_here } => {
+                of(proto::content::Body::Presence(proto::Presence { gone: !is_here }))
+            }
             Self::Unknown(_) => proto::Content::default(),
         }
     }
@@ -333,6 +351,8 @@ impl Body {
             Some(proto::content::Body::TimerChange(change)) => Timer::read(change.seconds).map(Self::Timer),
             Some(proto::content::Body::Profile(profile)) => Revised::read(profile).map(Self::Profile),
             Some(proto::content::Body::Null(_)) => Ok(Self::Null),
+            Some(proto::content::Body::Typing(typing)) => Ok(Self::Typing { is_typing: !typing.stopped }),
+            Some(proto::content::Body::Presence(presence)) => Ok(Self::Presence { is_here: !presence.gone }),
             None => Err(ContentError::Unknown),
         };
         match read {
@@ -367,6 +387,8 @@ impl fmt::Debug for Body {
             Self::Timer(timer) => timer.fmt(f),
             Self::Profile(_) => f.write_str("Profile(..)"),
             Self::Null => f.write_str("Null"),
+            Self::Typing { is_typing } => write!(f, "Typing({is_typing})"),
+            Self::Presence { is_here } => write!(f, "Presence({is_here})"),
             Self::Pin(pin) => write!(f, "Pin({})", pin.is_pinned),
             Self::Unknown(unknown) => unknown.fmt(f),
         }

@@ -27,6 +27,9 @@ mod mail;
 /// The minimum time between two sessions that are started because a device uses keys again, in milliseconds.
 const RENEWAL_MS: u64 = 3_600_000;
 
+/// The age at which a message no longer says anything about whether its author is writing, in milliseconds.
+const RECENT_MS: u64 = 60_000;
+
 /// Queues a delivery receipt for new messages of a thread.
 pub(crate) type Confirm = fn(&Context, &mut Tx<'_>, ThreadId, &[ClientMsgId]) -> Result<()>;
 
@@ -300,6 +303,11 @@ impl Batch<'_, '_> {
             Opened::Content(content) => {
                 self.tx.set_opened(ciphertext, now_ms)?;
                 let confirmed = content.body.kind().is_confirmed().then_some(content.id);
+                if content.body.kind().is_shown() && now_ms.saturating_sub(content.sent_ms) < RECENT_MS {
+                    let (live, thread, user) = (self.ctx.ephemeral.clone(), envelope.thread, envelope.sender);
+                    let sent_ms = content.sent_ms;
+                    self.tx.after_commit(move || live.has_written(thread, user, sent_ms));
+                }
                 apply(self.tx, envelope, content, self.us, (now_ms, self.ctx.limits))?;
                 handled.to_confirm = confirmed;
             }

@@ -19,12 +19,13 @@
 //! plaintexts. Many entries of a thread are in flight at the same time, and none overtakes another ([`window`]). While some
 //! entries are submitted, the next ones are sealed in one transaction, and the answers that have arrived are settled in another.
 //!
-//! Contents without a place in a thread go the same way, but without lanes ([`mail`]).
+//! Contents without a place in a thread go the same way, but without lanes ([`mail`]), or without a row ([`ephemeral`]).
 
 mod answer;
 mod backoff;
 pub(crate) mod change;
 pub(crate) mod dispatch;
+pub(crate) mod ephemeral;
 pub(crate) mod lane;
 pub(crate) mod mail;
 mod meet;

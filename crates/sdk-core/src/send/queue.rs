@@ -166,6 +166,7 @@ pub(super) async fn queue(
         let ctx = ctx_in_tx.clone();
         tx.after_commit(move || {
             fault::at(Station::QueueAfterCommit);
+            ctx.ephemeral.we_have_written(thread);
             match sealed {
                 Some(sealed) => ctx.handover.put(thread, sealed),
                 None => ctx.outbox.notify_one(),

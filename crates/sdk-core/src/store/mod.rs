@@ -25,6 +25,7 @@ mod outgoing;
 mod parked;
 mod pin;
 mod pre_key;
+mod privacy;
 mod profile;
 mod reaction;
 mod readers;
@@ -56,6 +57,7 @@ use crate::event::EventBus;
 
 pub(crate) use account::{Account, Clocks, Registered, Tokens};
 pub use contact::TrustState;
+pub use privacy::PrivacySetting;
 pub use thread::{Folder, ThreadCursor, ThreadKind};
 
 pub(crate) use contact::Device;

@@ -6,6 +6,7 @@
 mod acceptance;
 mod blocks;
 mod connection;
+mod ephemeral;
 mod gaps;
 mod indexer;
 mod loss;
@@ -110,6 +111,10 @@ impl Tasks {
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || dispatch::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || mail::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Receiving, move || ephemeral::expire(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || ephemeral::tell_presence(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || receipts::run(c.clone())));
         let c = ctx.clone();

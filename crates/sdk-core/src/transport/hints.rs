@@ -39,6 +39,11 @@ impl Hints {
         *self.foreground.borrow()
     }
 
+    /// Whether the app is in the foreground, and changes of it.
+    pub(crate) fn foreground_changes(&self) -> watch::Receiver<bool> {
+        self.foreground.subscribe()
+    }
+
     /// Subscribes to hints from now on.
     pub(crate) fn listen(&self) -> Listener {
         let given = self.given.subscribe();

@@ -2,6 +2,7 @@
 
 mod delete;
 mod edit;
+pub(super) mod ephemeral;
 mod message;
 mod pin;
 mod profile;
@@ -52,7 +53,7 @@ pub(super) fn apply(
     apply_change(tx, &Applying { origin, now_ms, limits }, content.body)
 }
 
-/// Applies a content that has arrived as mail. A kind that does not belong there has no effect.
+/// Applies a content that has arrived as stored mail. A kind that does not belong there has no effect.
 pub(super) fn apply_mail(
     tx: &mut Tx<'_>,
     mail: &MailEnvelope,
@@ -61,14 +62,13 @@ pub(super) fn apply_mail(
     (now_ms, limits): (u64, ChangeLimits),
 ) -> Result<()> {
     let kind = content.body.kind();
-    let is_allowed = kind.is_mail() && kind.is_stored() != mail.is_ephemeral();
-    if !is_allowed || !kind.is_accepted(mail.sender == us.user) {
+    if !kind.is_mail() || !kind.is_stored() || !kind.is_accepted(mail.sender == us.user) {
         return Ok(());
     }
     if let Body::Receipt { kind, messages } = &content.body {
         return receipt::apply(tx, mail.thread, us, *kind, messages);
     }
-    if mail.is_ephemeral() || !tx.set_applied(mail.sender, content.id, now_ms)? {
+    if !tx.set_applied(mail.sender, content.id, now_ms)? {
         return Ok(());
     }
     apply_change(tx, &Applying { origin: mail.origin(&content), now_ms, limits }, content.body)

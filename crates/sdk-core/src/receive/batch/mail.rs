@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use super::{Batch, Handled, stops_everything};
 use crate::error::Result;
 use crate::message::Undecryptable;
-use crate::receive::apply::apply_mail;
+use crate::receive::apply::{apply_mail, ephemeral};
 use crate::receive::envelope::MailEnvelope;
 use crate::receive::open::Opened;
 use crate::store::{CiphertextId, NewDeferred};
@@ -59,7 +59,9 @@ impl Batch<'_, '_> {
                     self.defer_mail(mail)?;
                 }
                 // Its sender still uses a session that was ended here when this database turned out to be a copy.
-                if self.tx.has_only_old_sessions(mail.sender, mail.sender_device)? {
+                if self.tx.has_only_old_sessions(mail.sender, mail.sender_device)?
+                    && self.tx.may_answer(mail.thread)?
+                {
                     self.tx.renew_session(mail.thread, now_ms, self.ctx.new_client_msg_id())?;
                     handled.queued = true;
                 }
@@ -69,7 +71,12 @@ impl Batch<'_, '_> {
                     self.tx.set_opened(ciphertext, now_ms)?;
                 }
                 // What a blocked person sends has no effect.
-                if !self.tx.is_blocked(mail.sender)? {
+                if self.tx.is_blocked(mail.sender)? {
+                    return Ok(handled);
+                }
+                if mail.is_ephemeral() {
+                    ephemeral::apply(self.ctx, self.tx, mail, &content)?;
+                } else {
                     apply_mail(self.tx, mail, content, self.us, (now_ms, self.ctx.limits))?;
                 }
             }

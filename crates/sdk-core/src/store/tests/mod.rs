@@ -15,6 +15,7 @@ mod pins;
 mod plans;
 mod positions;
 mod pre_keys;
+mod privacy;
 mod reactions;
 mod reading;
 mod requests;

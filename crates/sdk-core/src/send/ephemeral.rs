@@ -1,0 +1,100 @@
+//! Sends ephemeral mail: it is sealed, the advanced sessions are committed, and only then do the bytes leave. It is never sent
+//! again, and there is no row of it. Who cannot be sealed for at once gets nothing.
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use rand::rngs::StdRng;
+use sealpost_protocol::UnixSeconds;
+use sealpost_wire as wire;
+
+use super::plan::{Addressed, address_users};
+use super::seal::{Sealing, seal_mail};
+use crate::account::registration::{address, local_device};
+use crate::content::{Body, Content, Timer};
+use crate::context::Context;
+use crate::error::Result;
+use crate::id::ThreadId;
+use crate::store::{Durable, Parcel, PrivacySetting, Tx};
+use crate::transport;
+
+/// A device gets no ephemeral mail after this many messages that it has not answered: it keeps the keys of at most 2,000 that it
+/// did not receive.
+const MAX_UNANSWERED: u32 = 500;
+
+/// An answer of the relay. It need not be waited for.
+pub(crate) type Answer = BoxFuture<'static, transport::Result<wire::SendAck>>;
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Passing {
+    pub(crate) body: Body,
+    /// How long the relay may wait until it can be written to a connection, in seconds: at most 60.
+    pub(crate) ttl_s: u32,
+    /// The setting that must be on.
+    pub(crate) setting: Option<PrivacySetting>,
+}
+
+/// Sends a content in each of these threads. Nothing is sent without a connection, or to somebody who may not be answered.
+pub(crate) async fn pass(ctx: &Context, threads: Vec<ThreadId>, passing: Passing) -> Result<Vec<Answer>> {
+    let Some(socket) = ctx.transport.live() else { return Ok(Vec::new()) };
+    let (ctx_in_tx, mut rng) = (ctx.clone(), ctx.env.rng());
+    let work = move |tx: &mut Tx<'_>| {
+        let mut sealed = Vec::with_capacity(threads.len());
+        for thread in threads {
+            sealed.extend(seal(&ctx_in_tx, tx, thread, &passing, &mut rng)?);
+        }
+        Ok(sealed)
+    };
+    let sealed: Vec<Durable<Parcel>> = ctx.store.write(work).await?;
+    let mut answers = Vec::with_capacity(sealed.len());
+    for parcel in sealed {
+        answers.push(socket.submit_mail(&parcel).await?.boxed());
+    }
+    Ok(answers)
+}
+
+fn seal(
+    ctx: &Context,
+    tx: &mut Tx<'_>,
+    thread: ThreadId,
+    passing: &Passing,
+    rng: &mut StdRng,
+) -> Result<Option<Durable<Parcel>>> {
+    let Passing { body, ttl_s, setting } = passing;
+    let is_allowed = match setting {
+        Some(setting) => tx.tells(thread, *setting)?,
+        None => tx.may_answer(thread)?,
+    };
+    if !is_allowed || tx.has_left()? {
+        return Ok(None);
+    }
+    let (now_ms, client_msg_id) = (ctx.server_now_ms(), ctx.new_client_msg_id());
+    let now = UnixSeconds(now_ms / 1000);
+    let Addressed::Ready(mut recipients) =
+        address_users(tx, &tx.others(thread)?, &ctx.skipped, ctx.policy, now)?
+    else {
+        return Ok(None);
+    };
+    recipients.ready.retain(|(_, sessions)| sessions.record.unanswered() < MAX_UNANSWERED);
+    if recipients.ready.is_empty() {
+        return Ok(None);
+    }
+    let content =
+        Content { thread, id: client_msg_id, sent_ms: now_ms, timer: Timer::default(), body: body.clone() };
+    let urgent = content.body.kind().is_urgent();
+    let form = wire::Envelope { ephemeral: true, urgent, ttl_s: *ttl_s, ..wire::Envelope::default() };
+    let (account, us) = tx.our_account()?;
+    let our_address = address(us.user, us.device)?;
+    let local = local_device(&account, &our_address);
+    let Sealing::Sealed { send: bytes, skipped } =
+        seal_mail(client_msg_id, &content, &form, &mut recipients.ready, &local, now, rng)?
+    else {
+        // Nothing has changed in the database.
+        return Ok(None);
+    };
+    for ((device, sessions), changes) in recipients.ready.iter_mut().zip(skipped) {
+        tx.store_skipped(device.user, device.device, changes)?;
+        tx.store_sessions(sessions)?;
+    }
+    Ok(Some(tx.durable(Parcel { client_msg_id, bytes })))
+}

@@ -1,0 +1,71 @@
+//! Ends what is known for a few seconds only, and tells the contacts that the person has chosen whether the person is there.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, sleep_until};
+
+use crate::content::Body;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::health::Part;
+use crate::send::ephemeral::{Passing, pass};
+use crate::store::PrivacySetting;
+
+/// How often it is repeated that the person is there.
+const REPEAT: Duration = Duration::from_secs(45);
+/// How long the relay may hold it, in seconds.
+const PRESENCE_TTL_S: u32 = 60;
+
+/// Ends what has lasted long enough.
+pub(crate) async fn expire(ctx: Context) {
+    loop {
+        let next = ctx.ephemeral.expire();
+        tokio::select! {
+            () = ctx.ephemeral.changed.notified() => {}
+            () = async { match next {
+                Some(next) => sleep_until(next).await,
+                None => std::future::pending().await,
+            } } => {}
+        }
+    }
+}
+
+/// Tells that the person is there, while the app is in the foreground, and once when it leaves it.
+pub(crate) async fn tell_presence(ctx: Context) {
+    let mut foreground = ctx.transport.hints.foreground_changes();
+    let mut live = ctx.transport.live_changes();
+    let mut was_told = false;
+    loop {
+        ctx.transport.online().await;
+        live.borrow_and_update();
+        let is_here = *foreground.borrow_and_update();
+        if is_here || was_told {
+            let told = tell(&ctx, is_here).await;
+            ctx.health.report(Part::Sending, &told);
+            was_told = is_here;
+        }
+        tokio::select! {
+            () = sleep(REPEAT), if is_here => {}
+            Ok(()) = foreground.changed() => {}
+            Ok(()) = live.changed() => {}
+            () = ctx.upkeep.presence.notified() => {}
+        }
+    }
+}
+
+async fn tell(ctx: &Context, is_here: bool) -> Result<()> {
+    let threads = ctx.store.glance(|rows| rows.shares_presence()).await?;
+    if threads.is_empty() {
+        return Ok(());
+    }
+    let passing = Passing {
+        body: Body::Presence { is_here },
+        ttl_s: PRESENCE_TTL_S,
+        setting: Some(PrivacySetting::Presence),
+    };
+    match pass(ctx, threads, passing).await {
+        // The connection has ended; it is told again on the next one.
+        Ok(_) | Err(Error::Offline(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

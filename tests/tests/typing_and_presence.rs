@@ -1,0 +1,263 @@
+//! Typing and presence: two clients and a real relay, which stores nothing of either.
+
+#![cfg(test)]
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use rusqlite::{Connection, OpenFlags};
+use sealpost_core::{Event, Events, Folder, PrivacySetting};
+use sealpost_e2e::KeyUse;
+use sealpost_testkit::{
+    Interceptor, ManualClock, Pair, PartyDisk, Proxy, World, eventually, history, when, within,
+};
+use sealpost_wire::Frame;
+use sealpost_wire::frame::Body;
+
+/// The next change of who is writing, or of who is there.
+async fn change(what: &str, events: &mut Events) -> bool {
+    within(what, async {
+        loop {
+            match events.next().await.unwrap() {
+                Ok(Event::TypingChanged { is_typing, .. }) => return is_typing,
+                Ok(Event::PresenceChanged { is_present, .. }) => return is_present,
+                _ => {}
+            }
+        }
+    })
+    .await
+}
+
+/// The changes that have been reported by now.
+fn changes(events: &mut Events) -> Vec<bool> {
+    let mut all = Vec::new();
+    while let Some(Some(event)) = futures_util::FutureExt::now_or_never(events.next()) {
+        match event {
+            Ok(Event::TypingChanged { is_typing, .. }) => all.push(is_typing),
+            Ok(Event::PresenceChanged { is_present, .. }) => all.push(is_present),
+            _ => {}
+        }
+    }
+    all
+}
+
+/// The number of rows in the mailboxes of all devices.
+fn rows(world: &World) -> u32 {
+    let path = world.relay_dir().join("relay.db");
+    let relay = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let sql = "SELECT (SELECT count(*) FROM mail) + (SELECT count(*) FROM inbox)";
+    relay.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writing_is_seen_until_the_message_arrives_and_nothing_of_it_is_stored() {
+    let pair = Pair::new().await;
+    pair.say("hello").await;
+    eventually("nothing waits", async || (rows(&pair.world) == 0).then_some(())).await;
+    let mut events = pair.ben.client.events();
+    pair.hers.set_typing(true).await.unwrap();
+    assert!(change("she is writing", &mut events).await);
+    assert_eq!(pair.his.typing(), [pair.ada.client.user_id()]);
+    assert_eq!(rows(&pair.world), 0, "the relay stores nothing");
+    pair.hers.set_typing(false).await.unwrap();
+    assert!(!change("she has stopped", &mut events).await);
+    // Each key is told, but only the first one leaves within three seconds.
+    for _ in 0..50 {
+        pair.hers.set_typing(true).await.unwrap();
+    }
+    assert!(change("she is writing again", &mut events).await);
+    let sent = pair.hers.send_text("a message").await.unwrap();
+    let received = when("the message", &pair.his, |message| message.text() == Some("a message")).await;
+    assert!(!change("the message ends it", &mut events).await);
+    assert!(pair.his.typing().is_empty() && changes(&mut events).is_empty());
+    // It took no place in the thread, and left no row at either.
+    assert_eq!((received.server_seq, history(&pair.his).await.len()), (Some(2), 2));
+    pair.ada.message_reaches(&pair.hers, sent.id, sealpost_core::Delivery::Delivered).await;
+    assert_eq!(history(&pair.hers).await.len(), 2);
+    eventually("nothing waits", async || (rows(&pair.world) == 0).then_some(())).await;
+}
+
+/// Remembers the ephemeral mail that a client sends and receives. It can keep that which is sent from the relay.
+#[derive(Clone, Default)]
+struct Watches {
+    keys: KeyUse,
+    sent: Arc<Mutex<u32>>,
+    received: Arc<Mutex<Vec<Frame>>>,
+    /// A database that is copied when ephemeral mail leaves, and its copy.
+    copies: Arc<Mutex<Option<(PathBuf, PathBuf)>>>,
+}
+
+impl Watches {
+    fn sent(&self) -> u32 {
+        *self.sent.lock().unwrap()
+    }
+}
+
+impl Interceptor for Watches {
+    fn up(&self, frame: Frame) -> Vec<Frame> {
+        if let Some(Body::Mail(mail)) = &frame.body
+            && mail.copies.iter().any(|copy| copy.envelope.as_ref().unwrap().ephemeral)
+        {
+            *self.sent.lock().unwrap() += 1;
+            if let Some((from, to)) = self.copies.lock().unwrap().take() {
+                copy(&from, &to);
+            }
+        }
+        self.keys.up(frame)
+    }
+
+    fn down(&self, frame: Frame) -> Vec<Frame> {
+        if let Some(Body::DeliverMail(mail)) = &frame.body
+            && mail.mail_seq == 0
+        {
+            self.received.lock().unwrap().push(frame.clone());
+        }
+        vec![frame]
+    }
+}
+
+fn now_ms() -> u64 {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(since_1970.as_millis()).unwrap()
+}
+
+/// Copies a database and its log.
+fn copy(from: &Path, to: &Path) {
+    for end in ["", "-wal"] {
+        let with_end = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
+        std::fs::copy(with_end(from), with_end(to)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_of_writing_who_is_not_to_know_it() {
+    let world = World::start().await;
+    let watches = Watches::default();
+    let proxy = Proxy::start(world.addr(), watches.clone()).await;
+    let ada = world.disk("ada").through(&proxy.url()).asking().register().await;
+    let ben = world.party("ben").await;
+    let (his, written) = (ben.thread_with(&ada).await, "hello");
+    his.send_text(written).await.unwrap();
+    let id = eventually("the request", async || {
+        let page = ada.client.folder_page(Folder::Requests, None, 1).await.unwrap();
+        page.threads.into_iter().next().map(|listed| listed.id)
+    });
+    let hers = ada.client.thread(id.await).await.unwrap();
+    when("the message", &hers, |message| message.text() == Some(written)).await;
+    let mut writes = async |expected: u32| {
+        hers.set_typing(true).await.unwrap();
+        hers.set_typing(false).await.unwrap();
+        // What was sent before this passes the proxy before it.
+        ada.client.thread_page(None, 1).await.unwrap();
+        eventually("it leaves", async || (watches.sent() >= expected).then_some(())).await;
+        assert_eq!(watches.sent(), expected);
+    };
+    // Nobody who was not accepted.
+    writes(0).await;
+    hers.accept_request().await.unwrap();
+    writes(2).await;
+    let (all, off) = (&ada.client, PrivacySetting::Typing);
+    all.set_privacy(off, false).await.unwrap();
+    writes(2).await;
+    all.set_privacy(off, true).await.unwrap();
+    hers.set_privacy(off, false).await.unwrap();
+    writes(2).await;
+    hers.set_privacy(off, true).await.unwrap();
+    writes(4).await;
+    let contact = ada.client.contact(ben.client.user_id());
+    contact.block().await.unwrap();
+    writes(4).await;
+    contact.unblock().await.unwrap();
+    writes(6).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_old_or_repeated_is_not_shown() {
+    let world = World::start().await;
+    let watches = Watches::default();
+    let proxy = Proxy::start(world.addr(), watches.clone()).await;
+    let clock = ManualClock::at(now_ms());
+    let ada = world.disk("ada").with_clock(&clock).register().await;
+    let ben = world.disk("ben").through(&proxy.url()).register().await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let first = hers.send_text("hello").await.unwrap();
+    ada.message_reaches(&hers, first.id, sealpost_core::Delivery::Delivered).await;
+    let mut events = ben.client.events();
+    clock.set(clock.now_ms() + 1_000);
+    hers.set_typing(true).await.unwrap();
+    assert!(change("she is writing", &mut events).await);
+    hers.set_typing(false).await.unwrap();
+    assert!(!change("she has stopped", &mut events).await);
+    // The relay delivers the same again, which opens nothing.
+    for frame in watches.received.lock().unwrap().clone() {
+        proxy.inject(&frame);
+    }
+    // What is older than ten seconds shows nothing.
+    clock.set(clock.now_ms() - 20_000);
+    hers.set_typing(true).await.unwrap();
+    clock.set(clock.now_ms() + 20_000);
+    eventually("it was delivered", async || (watches.received.lock().unwrap().len() == 3).then_some(()))
+        .await;
+    hers.send_text("over").await.unwrap();
+    when("the message", &his, |message| message.text() == Some("over")).await;
+    assert_eq!(changes(&mut events), Vec::<bool>::new());
+    assert_eq!(history(&his).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_ends_when_ephemeral_mail_leaves_uses_its_message_key_for_nothing_else() {
+    let world = World::start().await;
+    let watches = Watches::default();
+    let proxy = Proxy::start(world.addr(), watches.clone()).await;
+    let ada = world.disk("ada").through(&proxy.url()).register().await;
+    let ben = world.party("ben").await;
+    let hers = ada.thread_with(&ben).await;
+    let first = hers.send_text("hello").await.unwrap();
+    ada.message_reaches(&hers, first.id, sealpost_core::Delivery::Delivered).await;
+    let before = watches.keys.judge().unwrap();
+    let copy = PartyDisk::new(world.dir(), "ada", &proxy.url());
+    let to = world.dir().join("copied.db");
+    *watches.copies.lock().unwrap() = Some((copy.database().to_owned(), to.clone()));
+    hers.set_typing(true).await.unwrap();
+    eventually("it leaves", async || (watches.sent() == 1).then_some(())).await;
+    ada.close().await;
+    // What the process had on disk when the bytes left.
+    self::copy(&to, copy.database());
+    let ada = copy.open().await;
+    ada.live().await;
+    let hers = ada.thread_with(&ben).await;
+    hers.set_typing(true).await.unwrap();
+    eventually("it leaves", async || (watches.sent() == 2).then_some(())).await;
+    assert_eq!(watches.keys.judge(), Ok(before + 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_chosen_contacts_see_that_somebody_is_there_and_when_they_were_last_seen() {
+    let pair = Pair::new().await;
+    pair.say("hello").await;
+    let (mut events, mut hers) = (pair.ben.client.events(), pair.ada.client.events());
+    let (ada, ben) = (
+        pair.ben.client.contact(pair.ada.client.user_id()),
+        pair.ada.client.contact(pair.ben.client.user_id()),
+    );
+    let unknown = ada.presence().await.unwrap();
+    assert_eq!((unknown.is_present, unknown.last_seen_ms), (false, None));
+    ben.share_presence(true).await.unwrap();
+    assert!(change("she is there", &mut events).await);
+    let seen = ada.presence().await.unwrap();
+    assert!(seen.is_present && seen.last_seen_ms.is_some());
+    // The other direction is chosen by him.
+    assert!(!ben.presence().await.unwrap().is_present);
+    assert_eq!(changes(&mut hers), Vec::<bool>::new());
+    // An app in the background says that it has gone, and so does somebody who stops sharing.
+    pair.ada.client.set_foreground(false);
+    assert!(!change("she has gone", &mut events).await);
+    pair.ada.client.set_foreground(true);
+    assert!(change("she is there again", &mut events).await);
+    pair.ada.client.set_privacy(PrivacySetting::Presence, false).await.unwrap();
+    assert!(!change("she does not tell it", &mut events).await);
+    let last = ada.presence().await.unwrap();
+    assert!(!last.is_present && last.last_seen_ms >= seen.last_seen_ms);
+    assert_eq!(rows(&pair.world), 0);
+    assert_eq!(history(&pair.his).await.len(), 1);
+}
