@@ -56,6 +56,13 @@ impl Rows<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0))?)
     }
 
+    /// How many contents wait.
+    #[cfg(test)]
+    pub(crate) fn count_waiting(&self) -> Result<u32> {
+        let sql = "SELECT count(*) FROM waiting_content";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
     /// The message of this thread that a content refers to.
     pub(crate) fn find(&self, thread: ThreadId, target: Target) -> Result<Found> {
         match self.message_of_thread(thread, target.author, target.id)? {

@@ -125,3 +125,6 @@ fn keep_unknown(tx: &mut Tx<'_>, applying: &Applying, body: &Body) -> Result<()>
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
