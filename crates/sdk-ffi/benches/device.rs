@@ -23,6 +23,10 @@ use tokio::time::sleep;
 
 const HISTORY: usize = 100_000;
 const WRITERS: usize = 50;
+/// The number of threads, and of messages in a page.
+const ROWS: usize = 50;
+/// The calls that read a page are measured this often.
+const PAGES: usize = 500;
 const WAITING: usize = 100;
 const ROUNDS: usize = 9;
 const CALLS: u32 = 20_000;
@@ -41,6 +45,7 @@ async fn main() {
         ["measure", folder] => measure(&database(folder)).await,
         ["open", database] => open(database).await,
         ["calls", database] => calls(database).await,
+        ["pages", database] => pages(database).await,
         ["push", database, relay] => push(database, relay).await,
         // `cargo test` and `cargo bench` also run this program.
         _ => println!("device prepare|measure FOLDER"),
@@ -56,7 +61,12 @@ fn file(world: &World, name: &str) -> String {
 }
 
 async fn account(database: &str, relay: &str) -> Arc<Client> {
-    account_with(database, relay, Config::default()).await
+    account_with(database, relay, answering()).await
+}
+
+/// The configuration of somebody who answers everyone.
+fn answering() -> Config {
+    Config { accept_all_requests: true, ..Config::default() }
 }
 
 async fn account_with(database: &str, relay: &str, config: Config) -> Arc<Client> {
@@ -72,8 +82,15 @@ async fn account_with(database: &str, relay: &str, config: Config) -> Arc<Client
 /// Writes a long history.
 async fn prepare(database: &str) {
     let mut world = World::start().await;
-    let ben = account(&file(&world, "ben"), &world.url()).await;
     let client = account(database, &world.url()).await;
+    for n in 1..ROWS {
+        let friend = account(&file(&world, &format!("friend-{n}")), &world.url()).await;
+        let user = friend.user_id().expect("an account");
+        friend.shutdown().await.expect("shut down");
+        let thread = client.direct_thread(user, None).await.expect("a thread");
+        thread.send_text(format!("hello {n}"), None).await.expect("queued");
+    }
+    let ben = account(&file(&world, "ben"), &world.url()).await;
     let thread = client.direct_thread(ben.user_id().expect("an account"), None).await.expect("a thread");
     ben.shutdown().await.expect("shut down");
     world.stop_relay().await;
@@ -82,7 +99,7 @@ async fn prepare(database: &str) {
         let thread = Arc::clone(&thread);
         writing.spawn(async move {
             for n in 0..HISTORY / WRITERS {
-                thread.send_text(format!("line {n} of a long history")).await.expect("queued");
+                thread.send_text(format!("line {n} of a long history"), None).await.expect("queued");
             }
         });
     }
@@ -96,6 +113,9 @@ async fn measure(database: &str) {
     let [plain, waited] = child(&["calls", database]).try_into().expect("two numbers");
     println!("call, ns\t{plain:.0}");
     println!("asynchronous call, ns\t{waited:.0}");
+    let [threads, history] = child(&["pages", database]).try_into().expect("two numbers");
+    println!("threads, µs\t{threads:.0}");
+    println!("history, µs\t{history:.0}");
     let root = Root::new();
     for (over, world) in
         [("over TLS", World::start_over_tls(&root).await), ("without TLS", World::start().await)]
@@ -115,7 +135,7 @@ async fn measure(database: &str) {
 /// A user is offline while messages arrive; then the process of a push notification is started. It finds `root` among
 /// all the platform's root certificates.
 async fn fetch_in_a_child(world: &World, root: &Root, round: usize) -> Vec<f64> {
-    let config = || Config { roots: Some(vec![root.der()]), ..Config::default() };
+    let config = || Config { roots: Some(vec![root.der()]), ..answering() };
     let believed = world.dir().join("believed.pem");
     let platform = std::fs::read_to_string(PLATFORM).unwrap_or_default();
     std::fs::write(&believed, platform + &root.pem()).expect("the certificates are written");
@@ -128,7 +148,7 @@ async fn fetch_in_a_child(world: &World, root: &Root, round: usize) -> Vec<f64> 
     let thread = friend.direct_thread(user, None).await.expect("a thread");
     for n in 0..WAITING {
         thread
-            .send_text(format!("message {n} of a short absence, about as long as a line"))
+            .send_text(format!("message {n} of a short absence, about as long as a line"), None)
             .await
             .expect("queued");
     }
@@ -177,13 +197,34 @@ async fn calls(database: &str) {
     client.shutdown().await.expect("shut down");
 }
 
+/// The time to read a page of 50 threads, and a page of 50 messages, in microseconds.
+async fn pages(database: &str) {
+    let client = account(database, NOWHERE).await;
+    let (mut lists, mut histories) = (Vec::new(), Vec::new());
+    for _ in 0..PAGES {
+        let begun = Instant::now();
+        let threads = client.threads().await.expect("threads");
+        lists.push(begun.elapsed().as_secs_f64() * 1e6);
+        assert_eq!(threads.len(), ROWS);
+    }
+    let threads = client.threads().await.expect("threads");
+    let thread = client.thread(threads.first().expect("a thread").id).await.expect("a thread");
+    for _ in 0..PAGES {
+        let begun = Instant::now();
+        let page = thread.history(None, 50).await.expect("a page");
+        histories.push(begun.elapsed().as_secs_f64() * 1e6);
+        assert_eq!(page.messages.len(), ROWS);
+    }
+    println!("{}\n{}", median(lists), median(histories));
+    client.shutdown().await.expect("shut down");
+}
+
 /// The peak memory of the process beyond what it started with, and how many more pages of files it has in memory at
 /// the end, in megabytes.
 async fn push(database: &str, relay: &str) {
     let (before, files_before) = (resident("VmRSS:"), resident("RssFile:"));
     let (database, relay) = (database.to_owned(), relay.to_owned());
-    let fetched =
-        sealpost::fetch_for_push(database, KEY.to_vec(), relay, 20_000, Config::default(), None).await;
+    let fetched = sealpost::fetch_for_push(database, KEY.to_vec(), relay, 20_000, answering(), None).await;
     let fetched = fetched.expect("fetched");
     assert_eq!((fetched.messages.len(), fetched.complete), (WAITING, true));
     println!("{}", resident("VmHWM:") - before);

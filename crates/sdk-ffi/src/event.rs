@@ -94,6 +94,11 @@ pub enum Event {
         /// What the report contains.
         report: Report,
     },
+    /// This user, or we ourselves, have another profile (`Client.profiles`, `Client.profile`).
+    ProfileChanged {
+        /// The user.
+        user: UserId,
+    },
     /// Messages of this thread are missing, because the relay no longer has them, or because this database is damaged and could
     /// neither store nor keep them.
     MessagesMissing {
@@ -146,6 +151,7 @@ impl Event {
             }
             core::Event::IdentityChanged(user) => Self::IdentityChanged { user },
             core::Event::Reported(report) => Self::Reported { report: (*report).into() },
+            core::Event::ProfileChanged(user) => Self::ProfileChanged { user },
             core::Event::MessagesMissing { thread, .. } => Self::MessagesMissing { thread },
             core::Event::RelayRestored => Self::RelayRestored,
             core::Event::DatabaseRestored => Self::DatabaseRestored,

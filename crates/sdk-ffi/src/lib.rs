@@ -34,6 +34,7 @@ mod pull;
 mod push;
 mod registration;
 mod runtime;
+mod search;
 mod signals;
 mod summary;
 mod thread;
@@ -41,20 +42,22 @@ mod view;
 mod waiting;
 
 pub use cancel::CancelToken;
-pub use client::{Client, ConnectionState, Departure, History, Report, TrustState};
+pub use client::{Client, ConnectionState, Departure, History, Profile, Report, TrustState};
 pub use config::{ChangeLimits, Config};
 pub use error::{InvalidContentReason, OfflineReason, SealpostError, StorageReason};
 pub use event::{ChangeKind, Event, Update};
 pub use health::{FailedPart, Part, PartFailure};
 pub use id::{MessageId, Position, ThreadCursor, ThreadId, UserId};
-pub use lists::Page;
+pub use lists::{Page, UnreadDivider};
 pub use log::{LogLevel, LogLine, Logger, set_logger};
 pub use message::{
-    ContactCard, Delivery, Direction, FailReason, Location, Message, MessageBody, Poll, PollOption, Quote,
-    Reaction, ReactionCount, UndecryptableCause, Version, Vote,
+    ContactCard, Delivery, Direction, FailReason, LinkPreview, Location, Markup, Mention, Message,
+    MessageBody, Poll, PollOption, Quote, Reaction, ReactionCount, StyledRange, TextRange, TextStyle,
+    UndecryptableCause, Version, Vote,
 };
 pub use push::{Fetched, fetch_for_push};
 pub use registration::{Opened, Registration, open_account};
+pub use search::{FoundRange, Hit, Hits, Search, SearchOrder};
 pub use summary::{Folder, Overview, ThreadPage, ThreadSummary, UnreadTotals};
 pub use thread::{Thread, ThreadKind};
 pub use view::{Arrivals, Change, Feed, Threads, ThreadsChange, Timeline, Waits};

@@ -2,7 +2,29 @@
 
 use sealpost_core as core;
 
-use crate::{Message, Position};
+use crate::{Message, MessageId, Position};
+
+/// Where the unread messages of a thread begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
+pub struct UnreadDivider {
+    /// The first unread message, above which the divider is shown.
+    pub message: MessageId,
+    /// Its position.
+    pub position: Position,
+    /// The number of unread messages of the thread.
+    #[uniffi(default = 0)]
+    pub unread: u32,
+}
+
+impl From<core::UnreadDivider> for UnreadDivider {
+    fn from(divider: core::UnreadDivider) -> Self {
+        Self {
+            message: divider.message,
+            position: divider.position,
+            unread: u32::try_from(divider.unread).unwrap_or(u32::MAX),
+        }
+    }
+}
 
 /// A page of a thread's history.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]

@@ -114,9 +114,11 @@ fn with_described_types(source: &str) -> Result<String, Error> {
     if count == 0 { Err(unexpected("debugDescription")) } else { Ok(described) }
 }
 
-/// The texts of each record: its name, and the names of its fields.
-fn texts_of_records<'a>(source: &'a str, texts: &[&str]) -> Vec<(&'a str, Vec<&'a str>)> {
-    let mut records: Vec<(&str, Vec<&str>)> = Vec::new();
+/// The fields of each record: its name, and of each field the name, the type, and whether it is optional.
+type Records<'a> = Vec<(&'a str, Vec<(&'a str, &'a str, bool)>)>;
+
+fn fields_of_records(source: &str) -> Records<'_> {
+    let mut records: Records<'_> = Vec::new();
     let mut is_record = false;
     for line in source.lines() {
         if let Some(name) = line.strip_prefix("data class ").and_then(|rest| rest.strip_suffix(" (")) {
@@ -124,21 +126,44 @@ fn texts_of_records<'a>(source: &'a str, texts: &[&str]) -> Vec<(&'a str, Vec<&'
             is_record = true;
         } else if line.starts_with(')') {
             is_record = false;
-        } else if let Some((name, kind)) =
-            line.trim().strip_prefix("val ").filter(|_| is_record).and_then(name_and_type)
-            && texts.contains(&kind)
+        } else if let Some(field) = line.trim().strip_prefix("val ").filter(|_| is_record)
+            && let Some((name, kind)) = name_and_type(field)
             && let Some((_, fields)) = records.last_mut()
         {
-            fields.push(name);
+            fields.push((name, kind, is_optional(field, kind)));
         }
     }
     records
 }
 
+/// The checks of a value of this type at this place: of a text, of a list of texts, or of the texts in a record.
+fn checks_of(
+    argument: &str,
+    place: &str,
+    (kind, optional): (&str, bool),
+    known: (&[&str], &Records<'_>),
+) -> Vec<String> {
+    let (texts, records) = known;
+    let of_list = kind.strip_prefix("List<").and_then(|rest| rest.strip_suffix('>'));
+    if texts.contains(&of_list.unwrap_or(kind)) {
+        return vec![format!("requireText(\"{argument}\", {place})")];
+    }
+    let fields = records.iter().find(|(record, _)| *record == kind).map(|(_, fields)| fields.as_slice());
+    let check = |(name, kind, is_optional): &(&str, &str, bool)| {
+        let place = format!("{place}{}`{name}`", if optional { "?." } else { "." });
+        checks_of(argument, &place, (kind, optional || *is_optional), known)
+    };
+    fields.unwrap_or_default().iter().flat_map(check).collect()
+}
+
+fn is_optional(argument: &str, kind: &str) -> bool {
+    argument.contains(&format!("{kind}?"))
+}
+
 /// Every exported function first checks its texts and its tokens, before anything crosses the boundary.
 fn with_checked_arguments(source: &str) -> Result<String, Error> {
     let texts: Vec<_> = source.lines().filter_map(alias_of_text).chain(["kotlin.String"]).collect();
-    let records = texts_of_records(source, &texts);
+    let records = fields_of_records(source);
     let mut checked = String::new();
     let mut checks = 0_usize;
     for line in source.lines() {
@@ -150,15 +175,12 @@ fn with_checked_arguments(source: &str) -> Result<String, Error> {
         }
         for argument in line.split_once('(').map_or("", |(_, rest)| rest).split(", ") {
             let Some((name, kind)) = name_and_type(argument) else { continue };
-            let of_list = kind.strip_prefix("List<").and_then(|rest| rest.strip_suffix('>'));
-            let mut all = Vec::new();
-            if kind == "CancelToken" {
-                all.push(format!("requireOpen(`{name}`)"));
-            } else if texts.contains(&of_list.unwrap_or(kind)) {
-                all.push(format!("requireText(\"{name}\", `{name}`)"));
-            } else if let Some((_, fields)) = records.iter().find(|(record, _)| *record == kind) {
-                all.extend(fields.iter().map(|field| format!("requireText(\"{name}\", `{name}`.`{field}`)")));
-            }
+            let all = if kind == "CancelToken" {
+                vec![format!("requireOpen(`{name}`)")]
+            } else {
+                let kind = (kind, is_optional(argument, kind));
+                checks_of(name, &format!("`{name}`"), kind, (&texts, &records))
+            };
             checks = checks.saturating_add(all.len());
             all.iter().for_each(|check| checked.push_str(&format!("        {check}\n")));
         }
@@ -230,6 +252,11 @@ data class Card (
     val `user`: UserId? = null 
     , 
     val `age`: kotlin.UInt
+    , 
+    val `work`: Work? = null 
+)
+data class Work (
+    val `place`: kotlin.String
 )
 {
     override suspend fun `sendCard`(`card`: Card) : Message {
@@ -254,6 +281,7 @@ public typealias UserId = kotlin.String
             "requireOpen(`cancel`)",
             "requireText(\"card\", `card`.`name`)",
             "requireText(\"card\", `card`.`user`)",
+            "requireText(\"card\", `card`.`work`?.`place`)",
         ];
         expected.splice(5..5, others.map(str::to_owned));
         assert_eq!(checks, expected);

@@ -33,3 +33,6 @@ extension Poll: Redacted {}
 extension PollOption: Redacted {}
 extension Vote: Redacted {}
 extension ThreadSummary: Redacted {}
+extension LinkPreview: Redacted {}
+extension Search: Redacted {}
+extension Profile: Redacted {}

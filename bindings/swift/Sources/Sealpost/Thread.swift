@@ -1,11 +1,11 @@
 extension Thread {
-    /// Sends a text. When this returns, the message is on disk and in the thread, and will be delivered once, even if the process is
-    /// killed.
+    /// Sends a text, with styles, mentions and the preview of a link. When this returns, the message is on disk and in the thread, and
+    /// will be delivered once, even if the process is killed.
     ///
-    /// Throws `EmptyText`, `TooLong`, `Storage`.
+    /// Throws `EmptyText`, `TooLong`, `InvalidContent` if the markup does not fit the text, and `Storage`.
     @discardableResult
-    public func sendText(_ text: String) async throws -> Message {
-        try await sendText(text: text)
+    public func sendText(_ text: String, markup: Markup? = nil) async throws -> Message {
+        try await sendText(text: text, markup: markup)
     }
 
     /// Sends a text in reply to a message of this thread. The reply contains the beginning of that message (`Message.quote`), which
@@ -14,8 +14,8 @@ extension Thread {
     /// Throws what `sendText` throws, `NotFound` if there is no such message in this thread, and `WrongState` if it could not be
     /// decrypted.
     @discardableResult
-    public func reply(to message: MessageId, _ text: String) async throws -> Message {
-        try await reply(to: message, text: text)
+    public func reply(to message: MessageId, _ text: String, markup: Markup? = nil) async throws -> Message {
+        try await reply(to: message, text: text, markup: markup)
     }
 
     /// The changes in this thread, beginning with a snapshot of its newest messages, until the client is shut down. A consumer that is

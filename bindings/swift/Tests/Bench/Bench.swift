@@ -1,7 +1,7 @@
 import Foundation
 import Sealpost
 
-/// The program that `./dev bench bindings` runs. Its arguments are `open` or `calls`, and a database with a long history. It prints
+/// The program that `./dev bench bindings` runs. Its arguments are `open`, `calls` or `pages`, and a database with a long history. It prints
 /// one number on each line.
 @main
 enum Bench {
@@ -18,6 +18,12 @@ enum Bench {
                 let count = try await firstPage(of: client)
                 precondition(count == 50)
                 print((ContinuousClock.now - begun) / .milliseconds(1))
+            } else if what == "pages" {
+                let threads = try await client.threads()
+                precondition(threads.count == 50)
+                print(try await median { _ = try await client.threads() })
+                let thread = try await client.thread(id: threads[0].id)
+                print(try await median { _ = try await thread.history() })
             } else {
                 let token = try CancelToken()
                 print(try each { _ = try token.isCancelled() })
@@ -29,6 +35,17 @@ enum Bench {
     private static func firstPage(of client: Client) async throws -> Int {
         let thread = try await client.threads()[0].id
         return try await client.thread(id: thread).history().messages.count
+    }
+
+    /// The median time of a call in microseconds.
+    private static func median(_ call: @Sendable () async throws -> Void) async throws -> Double {
+        var times: [Double] = []
+        for _ in 0..<calls {
+            let begun = ContinuousClock.now
+            try await call()
+            times.append((ContinuousClock.now - begun) / .microseconds(1))
+        }
+        return times.sorted()[calls / 2]
     }
 
     /// The time of one call in nanoseconds, in the best of several rounds.

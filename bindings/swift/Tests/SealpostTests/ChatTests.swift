@@ -83,6 +83,37 @@ extension SealpostTests {
             }
         }
 
+        @Test("messages are found by words, sender and link, and the unread ones begin at the divider")
+        func search() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        let profile = Profile(name: "Ada", about: "busy")
+                        try await ada.setProfile(profile: profile)
+                        #expect(try await ada.profile() == profile)
+                        let hers = try await ada.directThread(user: ben.userId())
+                        try await hers.sendText("🎈 the café is open")
+                        let search = Search(
+                            words: "cafe", thread: try hers.id(), sender: try ada.userId(), order: .best)
+                        let hit = try await eventually { try await ada.find(search: search).hits.first }
+                        let text = try #require(hit.message.text)
+                        #expect(hit.marks.map { $0.range(in: text).map { text[$0] } } == ["café"])
+                        let his = try await ben.directThread(user: ada.userId())
+                        _ = try await his.shows { $0.text == text }
+                        let nothing = try await ben.find(search: Search(words: "cafe", sender: try ben.userId()))
+                        #expect(nothing.hits.isEmpty)
+                        try await his.sendText("see https://example.org")
+                        let link = try await eventually { try await hers.links().messages.first }
+                        #expect(try await hers.unreadDivider()?.message == link.id)
+                        try await hers.markRead(upTo: link.id)
+                        #expect(try await hers.unreadDivider() == nil)
+                        let (us, them) = (try ada.userId(), try ben.userId())
+                        try await until { try await ben.profiles(users: [us, them]) == [us: profile] }
+                    }
+                }
+            }
+        }
+
         @Test("pages of a list are joined in their order")
         func joinedPages() {
             let threads = (1...9).reversed().map {

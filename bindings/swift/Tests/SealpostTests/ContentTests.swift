@@ -1,3 +1,4 @@
+import Foundation
 import Sealpost
 import Testing
 
@@ -126,6 +127,31 @@ extension SealpostTests {
                 try await until { try await !hers.texts().contains("gone in a second") }
                 let long = await thrown { try await hers.setTimer(seconds: .max) }
                 #expect(long == .InvalidContent(reason: .timer))
+            }
+        }
+
+        @Test("styles, mentions and link previews come with the text")
+        func markup() async throws {
+            try await talk { people, hers, his in
+                let text = "🎈 @ben see https://example.org"
+                let name = TextRange(try #require(text.range(of: "@ben")), in: text)
+                #expect(name == TextRange(start: 5, length: 4))
+                #expect(name.range(in: text).map { text[$0] } == "@ben")
+                #expect(TextRange(start: 1, length: 4).range(in: text) == nil)
+                #expect(TextRange(start: 5, length: 99).range(in: text) == nil)
+                let preview = LinkPreview(url: "https://example.org", title: "Example")
+                let markup = Markup(
+                    styles: [StyledRange(range: name, style: .bold)], mentions: [Mention(range: name, user: people[1])],
+                    preview: preview)
+                let sent = try await hers.sendText(text, markup: markup)
+                #expect(try await his.shows { $0.text == text }.markup == markup)
+                let spoiler = Markup(styles: [StyledRange(range: TextRange(start: 0, length: 6), style: .spoiler)])
+                try await hers.edit(message: sent.id, text: "secret", markup: spoiler)
+                let edited = try await his.shows { $0.text == "secret" }
+                #expect(edited.markup == spoiler)
+                #expect(try await his.reply(to: edited.id, "secret", markup: spoiler).markup == spoiler)
+                let refused = await thrown { try await hers.sendText("short", markup: spoiler) }
+                #expect(refused == .InvalidContent(reason: .markup))
             }
         }
 

@@ -74,6 +74,7 @@ extension SealpostTests {
                     .TooLong(maxBytes: 1), .InvalidContent(reason: .contactCard), .InvalidContent(reason: .location),
                     .InvalidContent(reason: .poll), .InvalidContent(reason: .choices),
                     .InvalidContent(reason: .tooManyPinned), .InvalidContent(reason: .timer),
+                    .InvalidContent(reason: .markup), .InvalidContent(reason: .profile),
                     .InvalidContent(reason: .other), .InvalidArgument(argument: "user"), .Cancelled,
                     .Misuse(what: "twice"), .Bug(what: "here"),
                 ]
@@ -85,7 +86,8 @@ extension SealpostTests {
                     "storage.in_use", "storage.io", "unauthorized", "unknown_device", "not_found",
                     "recipient_deleted", "wrong_state", "empty_text", "too_long", "invalid_content.contact_card",
                     "invalid_content.location", "invalid_content.poll", "invalid_content.choices",
-                    "invalid_content.too_many_pinned", "invalid_content.timer", "invalid_content.other", "invalid_argument",
+                    "invalid_content.too_many_pinned", "invalid_content.timer", "invalid_content.markup",
+                    "invalid_content.profile", "invalid_content.other", "invalid_argument",
                     "cancelled", "misuse", "bug",
                 ])
             #expect(
@@ -145,7 +147,10 @@ extension SealpostTests {
                 (MessageBody.text(text: secret), "Text(..)"), (ContactCard(name: secret, email: secret), "ContactCard(..)"),
                 (Location(latitudeE7: 0, longitudeE7: 0, name: secret), "Location(..)"),
                 (Poll(question: secret, options: [PollOption(text: secret)]), "Poll("),
-                (PollOption(text: secret), "PollOption("), (Quote(author: user, text: secret), "Quote"),
+                (PollOption(text: secret), "PollOption("),
+                (LinkPreview(url: secret, title: secret, summary: secret), "LinkPreview("),
+                (Search(words: secret), "Search"), (Profile(name: secret), "Profile("),
+                (Quote(author: user, text: secret), "Quote"),
                 (ReactionCount(emoji: secret), "ReactionCount("), (Reaction(author: user, emoji: secret), "Reaction"),
                 (Version(text: secret), "Version("), (Vote(author: user, choices: [7]), "Vote"),
             ]

@@ -3,6 +3,10 @@
 use super::{Client, Contact};
 use crate::content::Profile;
 use crate::error::{InvalidContent, Result};
+use crate::id::UserId;
+
+/// The number of people of whom one call reads the profiles.
+const MAX_USERS: usize = 500;
 
 impl Client {
     /// Our own profile; empty if none was set.
@@ -28,6 +32,22 @@ impl Client {
         self.inner.ctx.store.write(move |tx| tx.set_our_profile(us, profile.clone(), now_ms)).await?;
         self.inner.ctx.upkeep.profile.notify_one();
         Ok(())
+    }
+}
+
+impl Client {
+    /// What these people say about themselves, for a list that shows their names; without those who have not said anything. Only
+    /// the first 500 count.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage).
+    pub async fn profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>> {
+        let users: Vec<_> = users.iter().copied().take(MAX_USERS).collect();
+        let read = self.inner.ctx.store.glance(move |rows| {
+            let found = users.iter().map(|user| Ok(rows.profile(*user)?.map(|found| (*user, found.profile))));
+            found.filter_map(Result::transpose).collect::<Result<Vec<_>>>()
+        });
+        read.await
     }
 }
 

@@ -5,6 +5,7 @@ mod connection;
 mod contact;
 mod leaving;
 mod life;
+mod profile;
 
 use std::sync::Arc;
 
@@ -13,8 +14,12 @@ use sealpost_core as core;
 pub use connection::ConnectionState;
 pub use contact::{Report, TrustState};
 pub use leaving::{Departure, History};
+pub use profile::Profile;
 
-use crate::{CancelToken, FailedPart, Feed, Message, MessageId, Result, Thread, ThreadId, UserId, runtime};
+use crate::{
+    CancelToken, FailedPart, Feed, Hits, Message, MessageId, Result, Search, Thread, ThreadId, UserId,
+    runtime,
+};
 
 /// A registered device: its threads, its contacts, its connection. Its threads keep it alive; `shutdown` ends it.
 #[derive(Debug, uniffi::Object)]
@@ -76,6 +81,16 @@ impl Client {
         let core = self.core.clone();
         let found = async move { Ok(core.search(&words, limit).await?) };
         Ok(runtime::run(found).await?.into_iter().map(Message::from).collect())
+    }
+
+    /// Like `search`, also in one thread, of one sender, or in a time, in another order, and with the places of the words in the
+    /// texts; at most 500.
+    ///
+    /// Throws `Storage`.
+    #[uniffi::method(default(limit = 50))]
+    pub async fn find(&self, search: Search, limit: u32) -> Result<Hits> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.find(search.into(), limit).await?.into()) }).await
     }
 
     /// A live view: a snapshot, followed by events.

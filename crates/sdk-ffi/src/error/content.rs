@@ -24,6 +24,13 @@ pub enum InvalidContentReason {
     /// A timer of more than a year.
     #[error("the timer is too long")]
     Timer,
+    /// A markup with a range that is not within the text or begins or ends inside of a character, with mentions that overlap, with two
+    /// equal ranges, with the preview of a link that is not in the text, or with too much of something.
+    #[error("the styles, mentions or link preview do not fit the text")]
+    Markup,
+    /// A profile with a field that is too long.
+    #[error("the fields of a profile have a maximum size")]
+    Profile,
     /// Something else, which this version of the binding does not know.
     #[error("it is outside of its bounds")]
     Other,
@@ -38,6 +45,8 @@ impl InvalidContentReason {
             Self::Choices => "invalid_content.choices",
             Self::TooManyPinned => "invalid_content.too_many_pinned",
             Self::Timer => "invalid_content.timer",
+            Self::Markup => "invalid_content.markup",
+            Self::Profile => "invalid_content.profile",
             Self::Other => "invalid_content.other",
         }
     }
@@ -52,6 +61,8 @@ impl From<core::InvalidContent> for InvalidContentReason {
             core::InvalidContent::Choices => Self::Choices,
             core::InvalidContent::TooManyPinned => Self::TooManyPinned,
             core::InvalidContent::Timer => Self::Timer,
+            core::InvalidContent::Markup => Self::Markup,
+            core::InvalidContent::Profile => Self::Profile,
             _ => Self::Other,
         }
     }

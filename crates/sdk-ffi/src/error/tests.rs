@@ -31,6 +31,8 @@ fn every_error_of_the_client_keeps_its_meaning() {
         core::InvalidContent::Choices,
         core::InvalidContent::TooManyPinned,
         core::InvalidContent::Timer,
+        core::InvalidContent::Markup,
+        core::InvalidContent::Profile,
     ];
     let others = [
         core::Error::Unauthorized,

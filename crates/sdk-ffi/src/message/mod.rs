@@ -4,11 +4,13 @@ use sealpost_core as core;
 
 mod body;
 mod change;
+mod markup;
 mod poll;
 mod quote;
 
 pub use body::{ContactCard, Location, MessageBody, UndecryptableCause};
 pub use change::{Reaction, ReactionCount, Version};
+pub use markup::{LinkPreview, Markup, Mention, StyledRange, TextRange, TextStyle};
 pub use poll::{Poll, PollOption, Vote};
 pub use quote::Quote;
 
@@ -39,6 +41,9 @@ pub struct Message {
     /// Whether its author has forwarded it, that is, taken it from another message.
     #[uniffi(default = false)]
     pub is_forwarded: bool,
+    /// The styles, mentions and link preview of its text; none if it has none of them.
+    #[uniffi(default = None)]
+    pub markup: Option<Markup>,
     /// The emoji with which people have reacted to it, the most frequent first, at most 20. `Thread.reactions` returns who has
     /// chosen which.
     #[uniffi(default = [])]
@@ -68,6 +73,7 @@ impl From<core::Message> for Message {
             sent_ms: millis(message.sent_ms),
             quote: message.quote.map(|quote| Quote::from(*quote)),
             is_forwarded: message.is_forwarded,
+            markup: message.markup.map(|markup| Markup::from(*markup)),
             reactions: message.reactions.into_iter().map(ReactionCount::from).collect(),
             edited_ms: message.edited_ms.map(millis),
             timer_s: message.timer_s,

@@ -1,7 +1,7 @@
 //! What changes a message: reactions, edits and deletions.
 
 use super::Thread;
-use crate::{MessageId, Reaction, Result, UserId, Version, runtime};
+use crate::{Markup, MessageId, Reaction, Result, UserId, Version, runtime};
 
 #[uniffi::export]
 impl Thread {
@@ -42,13 +42,14 @@ impl Thread {
     }
 
     /// Replaces the text of one of our messages. When this returns, the new text is on disk and shown, and will be sent. The earlier ones
-    /// are kept (`versions`), also by recipients. By default, this is possible 10 times within 24 hours (`Config.change_limits`).
+    /// are kept (`versions`), also by recipients. The markup replaces that of the message. By default, this is possible 10 times within 24 hours (`Config.change_limits`).
     ///
-    /// Throws `EmptyText`, `TooLong`, `NotFound` if there is no such message in this thread, `WrongState` if it is not our own text, has
+    /// Throws `EmptyText`, `TooLong`, `InvalidContent` if the markup does not fit the text, `NotFound` if there is no such message in this thread, `WrongState` if it is not our own text, has
     /// failed, or can no longer be edited, and `Storage`.
-    pub async fn edit(&self, message: MessageId, text: String) -> Result<()> {
-        let core = self.core.clone();
-        runtime::run(async move { Ok(core.edit(message, &text).await?) }).await
+    #[uniffi::method(default(markup = None))]
+    pub async fn edit(&self, message: MessageId, text: String, markup: Option<Markup>) -> Result<()> {
+        let (core, markup) = (self.core.clone(), markup.map(Into::into).unwrap_or_default());
+        runtime::run(async move { Ok(core.edit_with(message, &text, markup).await?) }).await
     }
 
     /// The versions of a text message, the oldest first and the present one last; only that one if it was not edited.

@@ -1,17 +1,18 @@
 //! Sending, and what happens to a message until it is sent.
 
 use super::Thread;
-use crate::{ContactCard, Location, Message, MessageId, Result, Waiting, runtime};
+use crate::{ContactCard, Location, Markup, Message, MessageId, Result, Waiting, runtime};
 
 #[uniffi::export]
 impl Thread {
-    /// Sends a text. When this returns, the message is on disk and in the thread, and will be delivered once, even if
-    /// this process is killed.
+    /// Sends a text, with styles, mentions and the preview of a link. When this returns, the message is on disk and in the thread,
+    /// and will be delivered once, even if this process is killed.
     ///
-    /// Throws `EmptyText`, `TooLong`, `Storage`.
-    pub async fn send_text(&self, text: String) -> Result<Message> {
-        let core = self.core.clone();
-        runtime::run(async move { Ok(core.send_text(&text).await?.into()) }).await
+    /// Throws `EmptyText`, `TooLong`, `InvalidContent` if the markup does not fit the text, and `Storage`.
+    #[uniffi::method(default(markup = None))]
+    pub async fn send_text(&self, text: String, markup: Option<Markup>) -> Result<Message> {
+        let (core, markup) = (self.core.clone(), markup.map(Into::into).unwrap_or_default());
+        runtime::run(async move { Ok(core.send_with(&text, markup).await?.into()) }).await
     }
 
     /// Sends a text in reply to a message of this thread. The reply contains the beginning of that message (`Message.quote`), which
@@ -19,9 +20,10 @@ impl Thread {
     ///
     /// Throws what `send_text` throws, `NotFound` if there is no such message in this thread, and `WrongState` if it could not be
     /// decrypted.
-    pub async fn reply(&self, to: MessageId, text: String) -> Result<Message> {
-        let core = self.core.clone();
-        runtime::run(async move { Ok(core.reply(to, &text).await?.into()) }).await
+    #[uniffi::method(default(markup = None))]
+    pub async fn reply(&self, to: MessageId, text: String, markup: Option<Markup>) -> Result<Message> {
+        let (core, markup) = (self.core.clone(), markup.map(Into::into).unwrap_or_default());
+        runtime::run(async move { Ok(core.reply_with(to, &text, markup).await?.into()) }).await
     }
 
     /// Sends the contents of a message of any thread to this one, marked as forwarded. What it replied to is left out.

@@ -20,6 +20,10 @@ use crate::workspace::{Workspace, capture};
 /// The number of times that each program is started.
 const STARTS: usize = 9;
 
+/// The rows of the pages of 50 threads and of 50 messages.
+const THREADS: &str = "threads, µs";
+const HISTORY: &str = "history, µs";
+
 /// Prints the table of sizes, and then the table of times and memory, as Markdown.
 pub(super) fn measure(workspace: &Workspace) -> Result<(), Error> {
     let library = library(workspace, Crypto::Linked)?;
@@ -41,7 +45,13 @@ pub(super) fn measure(workspace: &Workspace) -> Result<(), Error> {
     let swift = Column::measure(|what| swift.command(what, &history))?;
 
     println!("| | Rust | Kotlin | Swift |\n|---|---:|---:|---:|");
-    for (row, digits) in [("open to first page, ms", 1), ("call, ns", 0), ("asynchronous call, ns", 0)] {
+    for (row, digits) in [
+        ("open to first page, ms", 1),
+        ("call, ns", 0),
+        ("asynchronous call, ns", 0),
+        (THREADS, 0),
+        (HISTORY, 0),
+    ] {
         let number = rust.number(row, 0);
         let rust =
             if digits == 0 { shown(number) } else { number.map(|ms| format!("{ms:.1}")).unwrap_or_default() };
@@ -60,11 +70,13 @@ struct Column {
     open_ms: f64,
     call_ns: f64,
     waited_ns: f64,
+    threads_us: f64,
+    history_us: f64,
 }
 
 impl Column {
-    /// A program that prints milliseconds when it is given `open`, and nanoseconds of two kinds of calls when it is
-    /// given `calls`.
+    /// A program that prints milliseconds when it is given `open`, nanoseconds of two kinds of calls when it is given `calls`, and
+    /// microseconds of two kinds of pages when it is given `pages`.
     fn measure(command: impl Fn(&str) -> Command) -> Result<Self, Error> {
         let mut opens = Vec::new();
         for _ in 0..STARTS {
@@ -72,8 +84,11 @@ impl Column {
         }
         opens.sort_unstable_by(f64::total_cmp);
         let calls = numbers(&capture(command("calls"))?);
-        match (opens.get(opens.len() / 2), calls.as_slice()) {
-            (Some(open), [call, waited]) => Ok(Self { open_ms: *open, call_ns: *call, waited_ns: *waited }),
+        let pages = numbers(&capture(command("pages"))?);
+        match (opens.get(opens.len() / 2), calls.as_slice(), pages.as_slice()) {
+            (Some(&open_ms), &[call_ns, waited_ns], &[threads_us, history_us]) => {
+                Ok(Self { open_ms, call_ns, waited_ns, threads_us, history_us })
+            }
             _ => Err(Error::Failed("a benchmark printed unexpected numbers".to_owned())),
         }
     }
@@ -82,6 +97,8 @@ impl Column {
         match row {
             "call, ns" => shown(Some(self.call_ns)),
             "asynchronous call, ns" => shown(Some(self.waited_ns)),
+            THREADS => shown(Some(self.threads_us)),
+            HISTORY => shown(Some(self.history_us)),
             _ => format!("{:.1}", self.open_ms),
         }
     }

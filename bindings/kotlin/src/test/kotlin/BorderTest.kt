@@ -53,6 +53,7 @@ class BorderTest {
                     refusedAs("emoji") { hers.react(1, HALF) }
                     refusedAs("card") { hers.sendContact(ContactCard("Cyd", email = HALF)) }
                     refusedAs("location") { hers.sendLocation(Location(0, 0, name = HALF)) }
+                    refusedAs("markup") { hers.sendText("text", Markup(preview = LinkPreview("https://example.org", HALF))) }
                     refusedAs("options") { hers.sendPoll("When?", listOf("today", HALF)) }
                     refusedAs("before") { hers.history(HALF) }
                     assertEquals(emptyList<String?>(), hers.texts())

@@ -75,6 +75,37 @@ class ChatsTest {
     }
 
     @Test
+    fun `messages are found by words, sender and link, and the unread ones begin at the divider`() = talk { people, hers, his ->
+        hers.sendText("the café 🎈 is open")
+        his.shows { it.text != null }
+        his.sendText("see https://example.org about the cafe")
+        val links = eventually { hers.links().messages.singleOrNull() }
+        assertEquals(people[1], links.sender)
+        assertEquals(UnreadDivider(links.id, links.position, 1u), hers.unreadDivider())
+        hers.markRead(links.id)
+        assertEquals(null, hers.unreadDivider())
+    }
+
+    @Test
+    fun `messages are found in a thread, and the found words are marked`() = world { world ->
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                ada.setProfile(Profile("Ada", "busy"))
+                assertEquals(Profile("Ada", "busy"), ada.profile())
+                ada.directThread(ben.userId()).use { hers ->
+                    hers.sendText("🎈 the café is open")
+                    val search = Search("cafe", thread = hers.id(), sender = ada.userId(), order = SearchOrder.BEST)
+                    val hit = eventually { ada.find(search).hits.singleOrNull() }
+                    assertEquals(listOf("café"), hit.marks.map { hit.message.text!!.substring(it.units) })
+                    assertEquals(emptyList<Hit>(), ada.find(search.copy(sender = ben.userId())).hits)
+                }
+                val profiles = mapOf(ada.userId() to Profile("Ada", "busy"))
+                eventually { Unit.takeIf { ben.profiles(listOf(ada.userId(), ben.userId())) == profiles } }
+            }
+        }
+    }
+
+    @Test
     fun `pages of a list are joined in their order`() {
         val threads = (1..9).map { ThreadSummary("$it", "place $it", ThreadKind.DIRECT, TrustState.FIRST_USE) }.reversed()
         val first = ThreadList(ThreadPage(threads.take(4), "place 6"))

@@ -109,6 +109,25 @@ class ContentsTest {
     }
 
     @Test
+    fun `styles, mentions and link previews come with the text`() = talk { people, hers, his ->
+        val text = "🎈 @ben see https://example.org"
+        val name = checkNotNull(textRange(text, 3..6))
+        assertEquals(TextRange(5u, 4u) to 3..6, name to name.units(text))
+        assertEquals(listOf(null, null), listOf(textRange(text, 1..2), textRange(text, 3..text.length)))
+        assertEquals(listOf(null, null), listOf(TextRange(1u, 4u).units(text), TextRange(5u, 99u).units(text)))
+        val preview = LinkPreview("https://example.org", "Example")
+        val markup = Markup(listOf(StyledRange(name, TextStyle.BOLD)), listOf(Mention(name, people[1])), preview)
+        val sent = hers.sendText(text, markup)
+        assertEquals(markup, his.shows { it.text == text }.markup)
+        val spoiler = Markup(listOf(StyledRange(TextRange(0u, 6u), TextStyle.SPOILER)))
+        hers.edit(sent.id, "secret", spoiler)
+        val edited = his.shows { it.text == "secret" }
+        assertEquals(spoiler, edited.markup)
+        assertEquals(spoiler, his.reply(edited.id, "secret", spoiler).markup)
+        assertEquals("invalid_content.markup", thrownBy<SealpostException.InvalidContent> { hers.sendText("short", spoiler) }.code())
+    }
+
+    @Test
     fun `what a later version has sent is shown as not understood`() = world { world ->
         world.person("ben") { ben ->
             world.person("ada") { ada ->
@@ -152,7 +171,7 @@ class ContentsTest {
     @Test
     fun `descriptions do not contain what people write`() {
         val texts = listOf(
-            MessageBody.Text(SECRET), ContactCard(SECRET, phone = SECRET), Location(0, 0, name = SECRET), Poll(SECRET, listOf(PollOption(SECRET))),
+            MessageBody.Text(SECRET), LinkPreview(SECRET), Search(SECRET), Profile(SECRET), ContactCard(SECRET, phone = SECRET), Location(0, 0, name = SECRET), Poll(SECRET, listOf(PollOption(SECRET))),
             Quote("00000000-0000-4000-8000-000000000000", SECRET), ReactionCount(SECRET), Version(SECRET),
             Reaction("00000000-0000-4000-8000-000000000000", SECRET),
         )

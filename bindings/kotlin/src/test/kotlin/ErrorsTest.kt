@@ -68,7 +68,8 @@ class ErrorsTest {
                 "storage.no_folder", "storage.not_a_file", "storage.read_only", "storage.full", "storage.in_use",
                 "storage.io", "unauthorized", "unknown_device", "not_found", "recipient_deleted", "wrong_state", "empty_text",
                 "too_long", "invalid_content.contact_card", "invalid_content.location", "invalid_content.poll",
-                "invalid_content.choices", "invalid_content.too_many_pinned", "invalid_content.timer", "invalid_content.other", "invalid_argument", "cancelled", "misuse", "bug",
+                "invalid_content.choices", "invalid_content.too_many_pinned", "invalid_content.timer",
+                "invalid_content.markup", "invalid_content.profile", "invalid_content.other", "invalid_argument", "cancelled", "misuse", "bug",
             ),
             codes.map { it.code() },
         )
