@@ -52,6 +52,7 @@ pub mod fault;
 mod health;
 mod id;
 mod message;
+mod name;
 mod receive;
 mod runtime;
 mod send;
@@ -79,10 +80,11 @@ pub use event::{ChangeKind, ConnectionState, Event, Events, Lagged};
 pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{
-    Delivery, Direction, FailReason, FoundRange, Hit, Hits, Message, MessageBody, Page, Poll, PollOption,
-    Position, Quote, Reaction, ReactionCount, Report, Search, SearchOrder, Undecryptable, UnreadDivider,
-    Version, Vote,
+    Delivery, Direction, FailReason, FoundRange, Hit, Hits, Message, MessageBody, MessageDetails, Page, Poll,
+    PollOption, Position, Quote, Reaction, ReactionCount, Report, Search, SearchOrder, StorageReport,
+    ThreadStorage, Undecryptable, UnreadDivider, Version, Vote,
 };
+pub use name::displayable_name;
 pub use sealpost_protocol::SessionPolicy;
 pub use store::{Folder, PrivacySetting, ThreadCursor, ThreadKind, TrustState, process_is_exiting};
 pub use view::PAGE;

@@ -141,6 +141,34 @@ pub(crate) fn queue_delivery_receipts(
     queue_receipts(ctx, tx, thread, ReceiptKind::Delivered, messages)
 }
 
+/// How many messages are deleted in one transaction.
+const DELETED_AT_ONCE: u32 = 100;
+
+/// Takes a thread out of its list, and deletes its history on this device.
+pub(crate) async fn delete(ctx: &Context, thread: ThreadId) -> Result<()> {
+    ctx.store.write(move |tx| tx.delete_thread(thread)).await?;
+    clear(ctx, thread).await
+}
+
+/// Deletes the history of a thread as far as its row says.
+pub(crate) async fn clear(ctx: &Context, thread: ThreadId) -> Result<()> {
+    let now_ms = ctx.server_now_ms();
+    while ctx.store.write(move |tx| tx.clear_some(thread, DELETED_AT_ONCE, now_ms)).await? {}
+    Ok(())
+}
+
+/// Deletes the messages of a thread on this device that are older than a time. Returns how many there were.
+pub(crate) async fn delete_older(ctx: &Context, thread: ThreadId, before_ms: u64) -> Result<u64> {
+    let (mut after, mut deleted) = (Some(Position::FIRST), 0_u64);
+    while let Some(from) = after {
+        let now_ms = ctx.server_now_ms();
+        let work = ctx.store.write(move |tx| tx.delete_older(thread, from, before_ms, now_ms));
+        let (next, count) = work.await?;
+        (after, deleted) = (next, deleted.saturating_add(count));
+    }
+    Ok(deleted)
+}
+
 /// Accepts a message request.
 pub(crate) async fn accept_request(ctx: &Context, thread: ThreadId) -> Result<()> {
     let work = ctx.store.write(move |tx| {

@@ -24,8 +24,8 @@ const CLIENT: Rules = Rules {
     source: "crates/sdk-core/src",
     layers: &[
         &[
-            "id", "env", "error", "event", "health", "content", "message", "config", "fault", "runtime",
-            "stream", "waiting",
+            "id", "env", "error", "event", "health", "content", "message", "name", "config", "fault",
+            "runtime", "stream", "waiting",
         ],
         &["store", "transport"],
         &["context"],

@@ -5,8 +5,8 @@ use futures_util::stream::BoxStream;
 use super::{Client, Contact, MAX_PAGE, Thread, pages};
 use crate::content::MAX_TEXT;
 use crate::error::{Error, Result};
-use crate::id::ThreadId;
-use crate::message::{Page, Position, UnreadDivider};
+use crate::id::{MessageId, ThreadId};
+use crate::message::{MessageDetails, Page, Position, StorageReport, UnreadDivider};
 use crate::store::{Folder, ThreadCursor};
 use crate::view::PAGE;
 use crate::view::summary::{ThreadPage, ThreadSummary, UnreadTotals};
@@ -74,6 +74,15 @@ impl Client {
         let now_ms = self.inner.ctx.server_now_ms();
         let (threads, messages) = self.inner.ctx.store.glance(move |rows| rows.unread_totals(now_ms)).await?;
         Ok(UnreadTotals { threads, messages })
+    }
+
+    /// How much the database takes up, and how much of it each thread. It reads the header of every message, so do not call it for each
+    /// frame of a screen.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn storage_report(&self) -> Result<StorageReport> {
+        self.inner.ctx.store.read(|rows| rows.storage_report()).await
     }
 
     /// The blocked users, those that were blocked last first.
@@ -198,5 +207,37 @@ impl Thread {
     pub async fn links(&self, before: Option<Position>, limit: u32) -> Result<Page> {
         let (id, limit) = (self.id, limit.clamp(1, MAX_PAGE));
         self.ctx().store.glance(move |rows| rows.links(id, before, limit)).await
+    }
+
+    /// Deletes the thread on this device: it leaves the list, and its whole history, draft and place among the pinned chats are deleted.
+    /// Nobody else is told. The next message brings it back; a request that was not accepted is then a request again. If the process ends
+    /// before this returns, the deletion is continued when the client is opened again.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub async fn delete(&self) -> Result<()> {
+        let id = self.id;
+        self.client.finish(move |ctx| async move { crate::thread::delete(&ctx, id).await }).await
+    }
+
+    /// Deletes the messages on this device that the relay stored before a time, in milliseconds since the Unix epoch, and returns how
+    /// many there were. Messages that are still to be sent stay. They cannot be restored, and nobody else is told.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]. Some may be deleted by then.
+    pub async fn delete_older(&self, before_ms: u64) -> Result<u64> {
+        let id = self.id;
+        self.client
+            .finish(move |ctx| async move { crate::thread::delete_older(&ctx, id, before_ms).await })
+            .await
+    }
+
+    /// When a message was sent, stored by the relay, delivered and read.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is not in this thread, [`Error::Storage`].
+    pub async fn details(&self, message: MessageId) -> Result<MessageDetails> {
+        let id = self.id;
+        self.ctx().store.glance(move |rows| rows.details(id, message)).await?.ok_or(Error::NotFound)
     }
 }

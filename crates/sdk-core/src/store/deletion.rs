@@ -114,26 +114,10 @@ impl Tx<'_> {
     pub(crate) fn purge_hidden(&mut self, now_ms: u64, limit: u32) -> Result<usize> {
         let sql = "SELECT id, author, content_id FROM message WHERE hidden <= ?1 LIMIT ?2";
         let before = to_sql(now_ms.saturating_sub(RESTORABLE_MS))?;
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![before, limit], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Option<Vec<u8>>>(2)?))
-        })?;
-        let hidden = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        drop(statement);
+        let hidden = self.rows_to_delete(sql, params![before, limit])?;
         let count = hidden.len();
-        for (id, author, content_id) in hidden {
-            if let Some(content_id) = content_id {
-                // A second copy of it does not appear.
-                self.set_applied(
-                    UserId::from_slice(&author)?,
-                    ClientMsgId::from_slice(&content_id)?,
-                    now_ms,
-                )?;
-            }
-            self.unindex(MessageId(id))?;
-            // Our message is still sent.
-            self.change("UPDATE outgoing SET message_id = NULL WHERE message_id = ?1", [id])?;
-            self.change_one("DELETE FROM message WHERE id = ?1", [id])?;
+        for row in hidden {
+            self.forget_row(row, now_ms)?;
         }
         Ok(count)
     }

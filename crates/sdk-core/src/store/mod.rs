@@ -6,6 +6,7 @@
 
 mod account;
 mod change;
+mod clearing;
 mod contact;
 mod deferred;
 mod deletion;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Storage};
 
 /// Each migrates the schema from version n to n + 1. The version is SQLite's `user_version`. New migrations are appended; one that was
 /// released is never changed.
-const MIGRATIONS: [&str; 23] = [
+const MIGRATIONS: [&str; 24] = [
     include_str!("schema/01.sql"),
     include_str!("schema/02.sql"),
     include_str!("schema/03.sql"),
@@ -30,6 +30,7 @@ const MIGRATIONS: [&str; 23] = [
     include_str!("schema/21.sql"),
     include_str!("schema/22.sql"),
     include_str!("schema/23.sql"),
+    include_str!("schema/24.sql"),
 ];
 
 /// The tables of a new database: the result of all migrations.

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use crate::context::Context;
 use crate::error::Result;
 use crate::store::RESTORABLE_MS;
+use crate::thread;
 
 /// How many messages are deleted in one transaction.
 const BATCH: u32 = 100;
@@ -26,6 +27,10 @@ pub(crate) async fn run(ctx: Context) {
 
 /// Returns whether there are hidden messages left, which can still be restored.
 async fn purge(ctx: &Context) -> Result<bool> {
+    // The process may have ended while a history was being deleted.
+    while let Some(thread) = ctx.store.glance(|rows| rows.thread_to_clear()).await? {
+        thread::clear(ctx, thread).await?;
+    }
     while ctx.store.glance(|rows| rows.has_hidden()).await? {
         let now_ms = ctx.server_now_ms();
         if ctx.store.write(move |tx| tx.purge_hidden(now_ms, BATCH)).await? == 0 {

@@ -40,7 +40,7 @@ pub(super) fn apply(
         return Ok(());
     }
     if let Body::Receipt { kind, messages } = &content.body {
-        return receipt::apply(tx, envelope.thread, us, *kind, messages);
+        return receipt::apply(tx, (envelope.thread, us), *kind, messages, now_ms);
     }
     let origin = envelope.origin(&content)?;
     if kind.is_shown() {
@@ -62,11 +62,14 @@ pub(super) fn apply_mail(
     (now_ms, limits): (u64, ChangeLimits),
 ) -> Result<()> {
     let kind = content.body.kind();
+    if tx.is_discarded(mail.thread, mail.sender)? {
+        return Ok(());
+    }
     if !kind.is_mail() || !kind.is_stored() || !kind.is_accepted(mail.sender == us.user) {
         return Ok(());
     }
     if let Body::Receipt { kind, messages } = &content.body {
-        return receipt::apply(tx, mail.thread, us, *kind, messages);
+        return receipt::apply(tx, (mail.thread, us), *kind, messages, now_ms);
     }
     if !tx.set_applied(mail.sender, content.id, now_ms)? {
         return Ok(());

@@ -7,14 +7,14 @@ use crate::store::{Registered, Tx};
 
 pub(super) fn apply(
     tx: &mut Tx<'_>,
-    thread: ThreadId,
-    us: Registered,
+    (thread, us): (ThreadId, Registered),
     kind: ReceiptKind,
     messages: &[ClientMsgId],
+    now_ms: u64,
 ) -> Result<()> {
     for message in messages {
         // A receipt for a message that is not ours, or not in this thread, has no effect.
-        tx.advance_delivery(thread, us.user, *message, kind)?;
+        tx.advance_delivery((thread, us.user), *message, kind, now_ms)?;
     }
     Ok(())
 }

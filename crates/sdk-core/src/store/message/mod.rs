@@ -97,8 +97,8 @@ impl Tx<'_> {
         let was = self.moved.remove(&id).unwrap_or(message.position);
         let order = position(epoch, server_seq)?;
         self.change_one(
-            "UPDATE message SET server_seq = ?2, position = ?3, state = max(state, ?4) WHERE id = ?1",
-            params![id.0, to_sql(server_seq)?, order, STATE_SENT],
+            "UPDATE message SET server_seq = ?2, position = ?3, state = max(state, ?4), stored = ?5 WHERE id = ?1",
+            params![id.0, to_sql(server_seq)?, order, STATE_SENT, to_sql(server_ms)?],
         )?;
         message.expires_ms = self.start_timer(id, server_ms)?;
         if let MessageBody::TimerChanged { seconds } = message.body {
@@ -231,18 +231,19 @@ impl Tx<'_> {
     /// had given up has arrived after all. Does nothing if there is no such message.
     pub(crate) fn advance_delivery(
         &mut self,
-        thread: ThreadId,
-        us: UserId,
+        (thread, us): (ThreadId, UserId),
         id: ClientMsgId,
         kind: ReceiptKind,
+        now_ms: u64,
     ) -> Result<()> {
-        let (state, delivery) = match kind {
-            ReceiptKind::Delivered => (STATE_DELIVERED, Delivery::Delivered),
-            ReceiptKind::Read => (STATE_READ, Delivery::Read),
+        let (state, delivery, column) = match kind {
+            ReceiptKind::Delivered => (STATE_DELIVERED, Delivery::Delivered, "delivered"),
+            ReceiptKind::Read => (STATE_READ, Delivery::Read, "read"),
         };
         let found = self.message_before(thread, us, id, state)?;
         let Some((mut message, is_hidden)) = found else { return Ok(()) };
-        self.change_one("UPDATE message SET state = ?2 WHERE id = ?1", [message.id.0, state])?;
+        let sql = format!("UPDATE message SET state = ?2, {column} = ?3 WHERE id = ?1");
+        self.change_one(&sql, params![message.id.0, state, to_sql(now_ms)?])?;
         // A receipt can arrive before the relay's answer to us; then the parcel is still needed.
         self.forget_parcel_of(message.id)?;
         message.direction = Direction::Outgoing(delivery);

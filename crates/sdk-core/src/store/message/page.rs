@@ -7,8 +7,8 @@ use super::{KIND_CONTENT, KIND_DELETED, STATE_FAILED};
 use crate::content::{self, Body};
 use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
-use crate::message::{Message, MessageBody, Page, Position, Quote};
-use crate::store::Rows;
+use crate::message::{Message, MessageBody, MessageDetails, Page, Position, Quote};
+use crate::store::{Rows, from_sql};
 
 impl Rows<'_> {
     /// A message, unless it was deleted on this device.
@@ -121,6 +121,22 @@ impl Rows<'_> {
         let older = messages.last().filter(|_| is_full(&messages, limit)).map(|message| message.position);
         let newer = before.map(|before| messages.first().map_or(before, |message| message.position));
         Ok(Page { messages, older, newer })
+    }
+
+    /// When a message of a thread was sent, stored, delivered and read, as far as it is known.
+    pub(crate) fn details(&self, thread: ThreadId, id: MessageId) -> Result<Option<MessageDetails>> {
+        let sql = "SELECT sent, stored, delivered, read FROM message WHERE id = ?1 AND thread_id = ?2 AND hidden IS NULL";
+        let row = self.connection.prepare_cached(sql)?.query_row(params![id.0, thread.as_bytes()], |row| {
+            Ok((row.get::<_, i64>(0)?, [row.get::<_, Option<i64>>(1)?, row.get(2)?, row.get(3)?]))
+        });
+        let Some((sent, [stored, delivered, read])) = row.optional()? else { return Ok(None) };
+        let ms = |time: Option<i64>| time.map(from_sql).transpose();
+        Ok(Some(MessageDetails {
+            sent_ms: from_sql(sent)?,
+            stored_ms: ms(stored)?,
+            delivered_ms: ms(delivered)?,
+            read_ms: ms(read)?,
+        }))
     }
 
     /// The newest messages of an author in a thread, of at most 1,000 that are examined.

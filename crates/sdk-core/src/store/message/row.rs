@@ -6,10 +6,11 @@ use super::{
     KIND_CONTENT, KIND_DELETED, KIND_UNDECRYPTABLE, KIND_UNKNOWN, STATE_DELIVERED, STATE_FAILED,
     STATE_QUEUED, STATE_READ, STATE_SENT,
 };
-use crate::content::{Body, Contact, Place, Quote, Text};
+use crate::content::{Body, Contact, ContactCard, Place, Quote, Text};
 use crate::error::{Error, Result, Storage};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, FailReason, Message, MessageBody, Position, Undecryptable};
+use crate::name::displayable_name;
 use crate::store::from_sql;
 use crate::store::reading::{STATE_INCOMING, STATE_LATE, STATE_READ_LATE};
 
@@ -80,7 +81,8 @@ impl Columns {
                 }
                 Ok(Body::Contact(Contact { card, is_forwarded: forwarded })) => {
                     is_forwarded = forwarded;
-                    MessageBody::Contact(Box::new(card))
+                    let name = displayable_name(&card.name);
+                    MessageBody::Contact(Box::new(ContactCard { name, ..card }))
                 }
                 Ok(Body::Place(Place { location, is_forwarded: forwarded })) => {
                     is_forwarded = forwarded;

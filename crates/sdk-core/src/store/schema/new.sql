@@ -142,6 +142,7 @@ CREATE TABLE thread (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
+CREATE INDEX thread_clear     ON thread (thread_id) WHERE clear_up_to IS NOT NULL;
 CREATE INDEX thread_unread    ON thread (thread_id) WHERE unread > 0 OR marked_unread = 1;
 CREATE INDEX thread_list      ON thread (folder, pinned, activity, thread_id);
 CREATE INDEX thread_timer_due ON thread (thread_id) WHERE timer_due = 1;

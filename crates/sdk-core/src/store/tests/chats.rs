@@ -264,3 +264,79 @@ async fn messages_with_links_have_pages_of_their_own() {
     let received = [20, 16, 12, 8, 4].map(|n| format!("https://example.org/{n}"));
     assert_eq!(seen, [&["http://ours.example".to_owned()][..], &received].concat());
 }
+
+#[tokio::test]
+async fn a_deleted_chat_returns_with_the_next_message_and_without_its_history() {
+    let fixture = three().await;
+    let work = fixture.write(|tx| {
+        for n in 1..=250 {
+            tx.insert_incoming(&incoming(&format!("secret{n}"), n))?;
+        }
+        while tx.feed_index(100)? > 0 {}
+        tx.set_draft(THREAD, Some("never sent"))?;
+        tx.delete_thread(THREAD)
+    });
+    work.await.unwrap();
+    assert_eq!(fixture.folder(Folder::Chats).await, [THIRD, OTHER]);
+    // It ends here, and is continued later. A message that arrives meanwhile stays.
+    assert!(fixture.write(|tx| tx.clear_some(THREAD, 100, 1)).await.unwrap());
+    let new = fixture.arrive(THREAD, 300, 9_000).await;
+    assert_eq!(fixture.store.read(|rows| rows.thread_to_clear()).await.unwrap(), Some(THREAD));
+    while fixture.write(|tx| tx.clear_some(THREAD, 100, 1)).await.unwrap() {}
+    assert_eq!(fixture.store.read(|rows| rows.thread_to_clear()).await.unwrap(), None);
+    let page = fixture.store.read(|rows| rows.page(THREAD, None, 500)).await.unwrap();
+    assert_eq!(page.messages.iter().map(|message| message.id).collect::<Vec<_>>(), [new]);
+    let listed = fixture.listed(THREAD).await;
+    assert_eq!((listed.folder, listed.unread, listed.draft), (Some(Folder::Chats), 1, None));
+    assert_eq!(fixture.store.read(|rows| rows.search("secret7", 5)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn old_messages_are_deleted_and_what_is_to_be_sent_stays() {
+    let fixture = Fixture::new().await;
+    let work = fixture.write(|tx| {
+        for n in 1..=2_500 {
+            tx.insert_incoming(&NewIncoming { server_ms: n * 10, ..incoming("text", n) })?;
+        }
+        tx.enqueue(outgoing(Body::text("to be sent"))).map(drop)
+    });
+    work.await.unwrap();
+    let (mut after, mut deleted, mut rounds) = (Some(crate::message::Position::FIRST), 0, 0);
+    while let Some(from) = after {
+        let work = fixture.write(move |tx| tx.delete_older(THREAD, from, 20_000, 1));
+        let (next, count) = work.await.unwrap();
+        (after, deleted, rounds) = (next, deleted + count, rounds + 1);
+    }
+    assert_eq!((deleted, rounds), (1_999, 3));
+    assert_eq!(fixture.listed(THREAD).await.unread, 501);
+    assert_eq!(fixture.store.read(|rows| rows.page(THREAD, None, 5_000)).await.unwrap().messages.len(), 502);
+}
+
+#[tokio::test]
+async fn the_storage_report_counts_the_contents_of_each_thread() {
+    let fixture = three().await;
+    fixture.arrive(OTHER, 1, 100).await;
+    fixture.enqueue(&"a".repeat(5_000)).await;
+    let report = fixture.store.read(|rows| rows.storage_report()).await.unwrap();
+    let threads: Vec<_> = report.threads.iter().map(|thread| (thread.thread, thread.messages)).collect();
+    assert_eq!(threads, [(THREAD, 1), (OTHER, 1)]);
+    assert!(report.threads[0].bytes >= 5_000 && report.threads[1].bytes < 100);
+    assert!(report.database_bytes > report.free_bytes);
+}
+
+#[tokio::test]
+async fn details_say_when_a_message_was_stored_delivered_and_read() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue("hello").await;
+    let details = async || fixture.store.read(move |rows| rows.details(THREAD, id)).await.unwrap().unwrap();
+    assert_eq!((details().await.sent_ms, details().await.stored_ms), (1_000, None));
+    let entry = fixture.entry(id).await;
+    let accepted = Settlement::Accepted { epoch: 1, server_seq: 1, server_ms: 1_500 };
+    fixture.write(move |tx| tx.settle(entry, None, accepted)).await.unwrap();
+    assert_eq!(details().await.stored_ms, Some(1_500));
+    fixture.receipt(id, crate::content::ReceiptKind::Delivered).await;
+    assert_eq!((details().await.delivered_ms, details().await.read_ms), (Some(2_000), None));
+    fixture.receipt(id, crate::content::ReceiptKind::Read).await;
+    assert_eq!(details().await.read_ms, Some(2_000));
+    assert_eq!(fixture.store.read(move |rows| rows.details(OTHER, id)).await.unwrap(), None);
+}

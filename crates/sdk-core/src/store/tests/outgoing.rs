@@ -68,7 +68,7 @@ impl Fixture {
                 tx.connection.query_row("SELECT content_id FROM message WHERE id = ?1", [id.0], |row| {
                     row.get::<_, [u8; 16]>(0)
                 })?;
-            tx.advance_delivery(THREAD, US, ClientMsgId::from_bytes(of), kind)
+            tx.advance_delivery((THREAD, US), ClientMsgId::from_bytes(of), kind, 2000)
         });
         work.await.unwrap();
     }

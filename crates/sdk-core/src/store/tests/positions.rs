@@ -139,7 +139,7 @@ impl Fixture {
                 let work = self.store.write(move |tx| {
                     let sql = "SELECT coalesce(content_id, zeroblob(16)) FROM message WHERE id = ?1";
                     let of = tx.connection.query_row(sql, [id], |row| row.get::<_, [u8; 16]>(0))?;
-                    tx.advance_delivery(THREAD, US, ClientMsgId::from_bytes(of), ReceiptKind::Read)
+                    tx.advance_delivery((THREAD, US), ClientMsgId::from_bytes(of), ReceiptKind::Read, 2000)
                 });
                 work.await.unwrap();
             }

@@ -1,0 +1,32 @@
+//! Deleting chats and old messages on one device, and what is said about a message, with a real relay.
+
+#![cfg(test)]
+
+use sealpost_core::{Delivery, Folder};
+use sealpost_testkit::{Pair, texts, when};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_is_deleted_on_one_device_and_returns_with_the_next_message() {
+    let pair = Pair::new().await;
+    pair.say("one").await;
+    let (sent, _) = pair.say("two").await;
+    let details = pair.hers.details(sent).await.unwrap();
+    assert!(details.stored_ms.is_some() && details.delivered_ms.is_some() && details.read_ms.is_none());
+    let report = pair.ben.client.storage_report().await.unwrap();
+    assert_eq!((report.threads.len(), report.threads[0].messages), (1, 2));
+    pair.his.delete().await.unwrap();
+    assert_eq!(pair.ben.client.folder_page(Folder::Chats, None, 10).await.unwrap().threads, []);
+    assert_eq!(texts(&pair.his).await, [""; 0]);
+    assert_eq!(pair.ben.client.search("two", 5).await.unwrap(), []);
+    // She still has everything, and the conversation continues.
+    assert_eq!(texts(&pair.hers).await, ["one", "two"]);
+    pair.say("three").await;
+    let listed = pair.ben.client.folder_page(Folder::Chats, None, 10).await.unwrap().threads;
+    assert_eq!((listed.len(), listed[0].unread), (1, 1));
+    let answer = pair.his.send_text("four").await.unwrap();
+    pair.ben.message_reaches(&pair.his, answer.id, Delivery::Delivered).await;
+    when("the answer", &pair.hers, |message| message.text() == Some("four")).await;
+    assert_eq!(pair.hers.delete_older(u64::MAX).await.unwrap(), 4);
+    assert_eq!(texts(&pair.hers).await, [""; 0]);
+    assert_eq!(texts(&pair.his).await, ["three", "four"]);
+}
