@@ -99,6 +99,23 @@ pub enum Event {
         /// The user.
         user: UserId,
     },
+    /// Somebody began or stopped writing in a thread. They are shown as writing for five seconds, or until their message arrives.
+    /// `Thread.typing` returns everybody who is.
+    TypingChanged {
+        /// The thread.
+        thread: ThreadId,
+        /// Who.
+        user: UserId,
+        /// Whether they are writing now.
+        is_typing: bool,
+    },
+    /// A contact who shares it said that they are there, or have gone, or said nothing for 75 seconds. See `Client.presence`.
+    PresenceChanged {
+        /// Who.
+        user: UserId,
+        /// Whether they are there now.
+        is_present: bool,
+    },
     /// Messages of this thread are missing, because the relay no longer has them, or because this database is damaged and could
     /// neither store nor keep them.
     MessagesMissing {
@@ -152,6 +169,10 @@ impl Event {
             core::Event::IdentityChanged(user) => Self::IdentityChanged { user },
             core::Event::Reported(report) => Self::Reported { report: (*report).into() },
             core::Event::ProfileChanged(user) => Self::ProfileChanged { user },
+            core::Event::TypingChanged { thread, user, is_typing } => {
+                Self::TypingChanged { thread, user, is_typing }
+            }
+            core::Event::PresenceChanged { user, is_present } => Self::PresenceChanged { user, is_present },
             core::Event::MessagesMissing { thread, .. } => Self::MessagesMissing { thread },
             core::Event::RelayRestored => Self::RelayRestored,
             core::Event::DatabaseRestored => Self::DatabaseRestored,

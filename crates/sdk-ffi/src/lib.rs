@@ -23,6 +23,7 @@
 mod cancel;
 mod client;
 mod config;
+mod ephemeral;
 mod error;
 mod event;
 mod health;
@@ -44,6 +45,7 @@ mod waiting;
 pub use cancel::CancelToken;
 pub use client::{Client, ConnectionState, Departure, History, Profile, Report, TrustState};
 pub use config::{ChangeLimits, Config};
+pub use ephemeral::{Presence, PrivacySetting};
 pub use error::{InvalidContentReason, OfflineReason, SealpostError, StorageReason};
 pub use event::{ChangeKind, Event, Update};
 pub use health::{FailedPart, Part, PartFailure};

@@ -114,6 +114,39 @@ extension SealpostTests {
             }
         }
 
+        @Test("people are told who writes and who is there, unless that is off")
+        func typing() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        let (her, him) = (try ada.userId(), try ben.userId())
+                        let hers = try await ada.directThread(user: him)
+                        let his = try await ben.directThread(user: her)
+                        try await hers.sendText("hello")
+                        _ = try await his.shows { $0.text == "hello" }
+                        try await his.sendText("hi")
+                        _ = try await hers.shows { $0.text == "hi" }
+                        try await until {
+                            try await hers.setTyping(isTyping: false)
+                            try await hers.setTyping(isTyping: true)
+                            return try his.typing() == [her]
+                        }
+                        try await ada.sharePresence(user: him, isOn: true)
+                        try await until { try await ben.presence(user: her).isPresent }
+                        #expect(try await ben.presence(user: her).lastSeenMs != nil)
+                        #expect(try await hers.privacy(setting: .presence))
+                        try await ada.sharePresence(user: him, isOn: false)
+                        try await until { try await !ben.presence(user: her).isPresent }
+                        try await his.setPrivacy(setting: .readReceipts, isOn: false)
+                        try await ben.setPrivacy(setting: .deliveryReceipts, isOn: false)
+                        #expect(try await !his.privacy(setting: .readReceipts))
+                        #expect(try await !ben.privacy(setting: .deliveryReceipts))
+                        #expect(try await ben.privacy(setting: .readReceipts))
+                    }
+                }
+            }
+        }
+
         @Test("pages of a list are joined in their order")
         func joinedPages() {
             let threads = (1...9).reversed().map {

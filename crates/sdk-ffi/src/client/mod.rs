@@ -24,7 +24,7 @@ use crate::{
 /// A registered device: its threads, its contacts, its connection. Its threads keep it alive; `shutdown` ends it.
 #[derive(Debug, uniffi::Object)]
 pub struct Client {
-    core: core::Client,
+    pub(crate) core: core::Client,
     /// Cancelled when the client was shut down: it cannot be resumed, and its views end.
     ended: Arc<CancelToken>,
 }

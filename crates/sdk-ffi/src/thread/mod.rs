@@ -17,7 +17,7 @@ use crate::{Arrivals, CancelToken, MessageId, Result, ThreadId, Timeline, UserId
 /// A conversation.
 #[derive(Debug, uniffi::Object)]
 pub struct Thread {
-    core: core::Thread,
+    pub(crate) core: core::Thread,
     /// Cancelled when the client was shut down.
     ended: Arc<CancelToken>,
 }
