@@ -15,7 +15,7 @@ async fn three() -> Fixture {
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
         for (id, n) in [(OTHER, 2), (THIRD, 3)] {
-            let peer = UserId::from_bytes([10 + n; 16]);
+            let peer = UserId::from_bytes([10_u8.saturating_add(n); 16]);
             tx.put_thread(Thread { id, peer, roster_version: 1 }, n.into())?;
         }
         Ok(())

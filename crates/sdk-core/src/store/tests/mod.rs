@@ -16,6 +16,7 @@ mod plans;
 mod positions;
 mod pre_keys;
 mod privacy;
+mod profiles;
 mod reactions;
 mod reading;
 mod requests;
