@@ -89,6 +89,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             revision: 7,
         }),
         Body::Null,
+        Body::from_bytes(&[&[0xa2, 1, 20, 10, 16][..], &[7; 16], &[16, 4]].concat()).unwrap(),
         Body::Typing { is_typing: false },
         Body::Presence { is_here: true },
         // A kind of a later version.

@@ -11,6 +11,7 @@ use sealpost_protocol::{KnownKeys, SessionPolicy, UnixSeconds};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 
+use crate::call::Calls;
 use crate::config::{ChangeLimits, MessageRequests};
 use crate::env::Env;
 use crate::ephemeral::Ephemeral;
@@ -83,6 +84,8 @@ pub(crate) struct Context {
     pub(crate) handover: Arc<Handover>,
     /// Who is writing, and who is there.
     pub(crate) ephemeral: Arc<Ephemeral>,
+    /// The calls of this process.
+    pub(crate) calls: Arc<Calls>,
     /// Wakes the background tasks.
     pub(crate) upkeep: Arc<Upkeep>,
     /// Held during an exchange of tokens. A call that has waited for it uses the result of that exchange.
@@ -186,6 +189,7 @@ impl Context {
             transport,
             env,
             health: Health::new(events.clone()),
+            calls: Arc::new(Calls::new(events.clone())),
             ephemeral: Arc::new(Ephemeral::new(events.clone())),
             events,
             policy,

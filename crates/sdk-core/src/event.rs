@@ -11,6 +11,8 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use tokio::sync::{broadcast, watch};
 
+use crate::call::CallSignal;
+use crate::content::CallId;
 use crate::health::{FailedPart, Part};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{FailReason, Message, Position, Report};
@@ -82,6 +84,18 @@ pub enum Event {
         user: UserId,
         /// Whether they are there now.
         is_present: bool,
+    },
+    /// The other side of a call says something ([`Thread::call`](crate::Thread::call)). Nobody calls who was not accepted, or is
+    /// blocked, and at most eight people at the same time.
+    Call {
+        /// The thread.
+        thread: ThreadId,
+        /// The other side.
+        user: UserId,
+        /// The call.
+        call: CallId,
+        /// What they say.
+        signal: Box<CallSignal>,
     },
     /// The safety number with this user has changed, or an unverified device was added to their account. Sends to a
     /// verified contact stop until the person accepts the change.

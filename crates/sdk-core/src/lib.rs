@@ -35,6 +35,7 @@
 //! ARCHITECTURE.md in the repository.
 
 mod account;
+mod call;
 mod client;
 mod config;
 mod contact;
@@ -64,15 +65,17 @@ mod transport;
 mod view;
 mod waiting;
 
+pub use call::{CallKeys, CallSignal, SrtpKey};
 pub use client::{
     Client, Contact, Departure, Fetched, History, Opened, Presence, Thread, Unregistered, fetch_for_push,
 };
 pub use config::{ChangeLimits, Config, DatabaseKey, MessageRequests, ProxyChoice, Trust};
 pub use content::{
-    ContactCard, LinkPreview, Location, MAX_CARD_FIELD, MAX_MENTIONS, MAX_OPTION, MAX_OPTIONS, MAX_PINNED,
-    MAX_PLACE_NAME, MAX_PREVIEW_DESCRIPTION, MAX_PREVIEW_THUMBNAIL, MAX_PREVIEW_TITLE, MAX_PREVIEW_URL,
-    MAX_PROFILE_ABOUT, MAX_PROFILE_AVATAR, MAX_PROFILE_NAME, MAX_QUESTION, MAX_STYLES, MAX_TEXT, MAX_TIMER_S,
-    Markup, Mention, Profile, StyledRange, TextRange, TextStyle,
+    CallId, ContactCard, LinkPreview, Location, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION, MAX_CARD_FIELD,
+    MAX_MENTIONS, MAX_OPTION, MAX_OPTIONS, MAX_PINNED, MAX_PLACE_NAME, MAX_PREVIEW_DESCRIPTION,
+    MAX_PREVIEW_THUMBNAIL, MAX_PREVIEW_TITLE, MAX_PREVIEW_URL, MAX_PROFILE_ABOUT, MAX_PROFILE_AVATAR,
+    MAX_PROFILE_NAME, MAX_QUESTION, MAX_STYLES, MAX_TEXT, MAX_TIMER_S, Markup, Mention, Profile, StyledRange,
+    TextRange, TextStyle,
 };
 pub use env::{Clock, SystemClock};
 pub use error::{Error, InvalidContent, Offline, Result, Storage};

@@ -1,5 +1,6 @@
 //! The façade: handles that delegate.
 
+mod call;
 mod chats;
 mod contact;
 mod ephemeral;

@@ -81,6 +81,7 @@ impl Kind {
     pub(super) const PROFILE: Self = Self(22);
     pub(super) const NULL: Self = Self(29);
     pub(super) const PIN: Self = Self(31);
+    pub(super) const CALL: Self = Self(20);
     pub(super) const TYPING: Self = Self(21);
     pub(super) const PRESENCE: Self = Self(32);
     /// Not in the table.

@@ -4,6 +4,7 @@
 //! The format is `proto/content.proto`. The header repeats what the relay states about a message (thread, id), so
 //! that a client notices when a relay moves a message or changes its id.
 
+mod call;
 mod contact_card;
 mod delete;
 mod edit;
@@ -30,6 +31,8 @@ use zeroize::Zeroizing;
 
 use markup::Written;
 
+pub(crate) use call::{Call, CallStep, Contribution};
+pub use call::{CallId, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION};
 pub(crate) use contact_card::Contact;
 pub use contact_card::{ContactCard, MAX_CARD_FIELD};
 pub(crate) use edit::Edit;
@@ -104,6 +107,7 @@ pub(crate) enum Body {
     Profile(Revised),
     /// Nothing. It takes the place of a content that was abandoned.
     Null,
+    Call(Call),
     /// The author is writing, or has stopped.
     Typing {
         is_typing: bool,
@@ -199,6 +203,7 @@ impl Body {
             Self::Timer(_) => Kind::TIMER_CHANGE,
             Self::Profile(_) => Kind::PROFILE,
             Self::Null => Kind::NULL,
+            Self::Call(_) => Kind::CALL,
             Self::Typing { .. } => Kind::TYPING,
             Self::Presence { .. } => Kind::PRESENCE,
             Self::Unknown(unknown) => unknown.kind,
@@ -254,6 +259,7 @@ impl Body {
             | Self::Timer(_)
             | Self::Profile(_)
             | Self::Null
+            | Self::Call(_)
             | Self::Typing { .. }
             | Self::Presence { .. }
             | Self::Unknown(_) => None,
@@ -309,6 +315,7 @@ impl Body {
             Self::Timer(timer) => of(timer.write()),
             Self::Profile(profile) => of(profile.write()),
             Self::Null => of(proto::content::Body::Null(proto::Null {})),
+            Self::Call(call) => of(call.write()),
             Self::Typing { is_typing } => {
                 of(proto::content::Body::Typing(proto::Typing { stopped: !is_typing }))
             }
@@ -351,6 +358,7 @@ impl Body {
             Some(proto::content::Body::TimerChange(change)) => Timer::read(change.seconds).map(Self::Timer),
             Some(proto::content::Body::Profile(profile)) => Revised::read(profile).map(Self::Profile),
             Some(proto::content::Body::Null(_)) => Ok(Self::Null),
+            Some(proto::content::Body::Call(call)) => Call::read(call).map(Self::Call),
             Some(proto::content::Body::Typing(typing)) => Ok(Self::Typing { is_typing: !typing.stopped }),
             Some(proto::content::Body::Presence(presence)) => Ok(Self::Presence { is_here: !presence.gone }),
             None => Err(ContentError::Unknown),
@@ -387,6 +395,7 @@ impl fmt::Debug for Body {
             Self::Timer(timer) => timer.fmt(f),
             Self::Profile(_) => f.write_str("Profile(..)"),
             Self::Null => f.write_str("Null"),
+            Self::Call(call) => call.fmt(f),
             Self::Typing { is_typing } => write!(f, "Typing({is_typing})"),
             Self::Presence { is_here } => write!(f, "Presence({is_here})"),
             Self::Pin(pin) => write!(f, "Pin({})", pin.is_pinned),

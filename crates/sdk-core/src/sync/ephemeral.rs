@@ -19,7 +19,7 @@ const PRESENCE_TTL_S: u32 = 60;
 /// Ends what has lasted long enough.
 pub(crate) async fn expire(ctx: Context) {
     loop {
-        let next = ctx.ephemeral.expire();
+        let next = ctx.ephemeral.expire().into_iter().chain(ctx.calls.expire()).min();
         tokio::select! {
             () = ctx.ephemeral.changed.notified() => {}
             () = async { match next {

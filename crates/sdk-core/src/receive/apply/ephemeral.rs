@@ -10,6 +10,7 @@ use crate::store::Tx;
 const CLOCKS_DIFFER_MS: u64 = 5_000;
 const TYPING_MS: u64 = 5_000;
 const PRESENCE_MS: u64 = 60_000;
+const CALL_MS: u64 = 30_000;
 
 pub(in crate::receive) fn apply(
     ctx: &Context,
@@ -36,6 +37,13 @@ pub(in crate::receive) fn apply(
             tx.set_last_seen(user, sent_ms.min(now_ms))?;
             let is_here = *is_here;
             tx.after_commit(move || live.set_present(user, is_here));
+        }
+        Body::Call(call) if is_recent(CALL_MS) => {
+            let (calls, (_, us), call) = (ctx.calls.clone(), tx.our_account()?, call.clone());
+            tx.after_commit(move || {
+                calls.arrived((thread, user), us.user, call);
+                live.changed.notify_one();
+            });
         }
         _ => {}
     }
