@@ -144,7 +144,7 @@ async fn nobody_is_told_of_writing_who_is_not_to_know_it() {
     });
     let hers = ada.client.thread(id.await).await.unwrap();
     when("the message", &hers, |message| message.text() == Some(written)).await;
-    let mut writes = async |expected: u32| {
+    let writes = async |expected: u32| {
         hers.set_typing(true).await.unwrap();
         hers.set_typing(false).await.unwrap();
         // What was sent before this passes the proxy before it.

@@ -181,9 +181,12 @@ async fn a_thread_written_to_with_a_wrong_clock_returns_to_its_position() {
 
 #[test]
 fn a_thread_cursor_survives_as_text() {
-    let text = format!("0.{}.{}", i64::MAX, ThreadId::from_bytes([7; 16]));
+    let text = format!("8000000000000000{}{}", "f".repeat(16), "07".repeat(16));
     assert_eq!(text.parse::<ThreadCursor>().unwrap().to_string(), text);
-    for text in ["", "1", "1.2", "1.2.3", "a.2.07070707-0707-0707-0707-070707070707"] {
+    let (short, long) = (&text[1..], format!("{text}0"));
+    for text in
+        ["", "1", short, &long, &text.replace('8', "g"), &text.replace('8', "+"), &text.to_uppercase()]
+    {
         assert!(text.parse::<ThreadCursor>().is_err(), "{text}");
     }
 }
