@@ -83,9 +83,9 @@ pub use event::{ChangeKind, ConnectionState, Event, Events, Lagged};
 pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{
-    Delivery, Direction, FailReason, FoundRange, Hit, Hits, Message, MessageBody, MessageDetails, Page, Poll,
-    PollOption, Position, Quote, Reaction, ReactionCount, Report, Search, SearchOrder, StorageReport,
-    ThreadStorage, Undecryptable, UnreadDivider, Version, Vote,
+    Delivery, Direction, FailReason, FoundRange, Hit, Hits, Message, MessageBody, MessageDetails, Notice,
+    NoticeAction, Page, Poll, PollOption, Position, Quote, Reaction, ReactionCount, Report, Search,
+    SearchOrder, StorageReport, ThreadStorage, Undecryptable, UnreadDivider, Version, Vote,
 };
 pub use name::displayable_name;
 pub use sealpost_protocol::SessionPolicy;
@@ -94,6 +94,7 @@ pub use view::PAGE;
 pub use view::arrivals::Arrivals;
 pub use view::feed::{Feed, Overview, Update};
 pub use view::list::MessageList;
+pub use view::notices::Notices;
 pub use view::summary::{ThreadPage, ThreadSummary, UnreadTotals};
 pub use view::threads::{ThreadList, Threads, ThreadsChange};
 pub use view::timeline::{Change, Timeline};

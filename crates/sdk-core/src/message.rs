@@ -298,6 +298,30 @@ pub struct StorageReport {
     pub threads: Vec<ThreadStorage>,
 }
 
+/// What an app is to do with the notification of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Notice {
+    /// The thread of the message.
+    pub thread: ThreadId,
+    /// The message. Use it as the name of the notification, so that one that is shown again replaces itself.
+    pub message: MessageId,
+    /// What is to be done.
+    pub action: NoticeAction,
+}
+
+/// What is to be done with a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoticeAction {
+    /// Show it: the message is new and unread, and its thread is not muted, or it mentions us.
+    Show(Box<Message>),
+    /// Show its new form: it was edited, or can be read now.
+    Update(Box<Message>),
+    /// Take it back: it was read, deleted, or is too old to be shown beside many others.
+    Withdraw,
+}
+
 /// What to search for. [`Search::new`] searches for words in all threads, and returns the newest messages first.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -9,6 +9,7 @@ use crate::id::{MessageId, ThreadId};
 use crate::message::{MessageDetails, Page, Position, StorageReport, UnreadDivider};
 use crate::store::{Folder, ThreadCursor};
 use crate::view::PAGE;
+use crate::view::notices::Notices;
 use crate::view::summary::{ThreadPage, ThreadSummary, UnreadTotals};
 use crate::view::threads::Threads;
 
@@ -83,6 +84,11 @@ impl Client {
     /// [`Error::Storage`].
     pub async fn storage_report(&self) -> Result<StorageReport> {
         self.inner.ctx.store.read(|rows| rows.storage_report()).await
+    }
+
+    /// What the app is to show as notifications, and what it is to take back.
+    pub fn notices(&self) -> Notices {
+        Notices::new(&self.inner.ctx)
     }
 
     /// The blocked users, those that were blocked last first.

@@ -3,6 +3,7 @@
 pub(crate) mod arrivals;
 pub(crate) mod feed;
 pub(crate) mod list;
+pub(crate) mod notices;
 pub(crate) mod summary;
 pub(crate) mod threads;
 pub(crate) mod timeline;

@@ -340,3 +340,73 @@ async fn details_say_when_a_message_was_stored_delivered_and_read() {
     assert_eq!(details().await.read_ms, Some(2_000));
     assert_eq!(fixture.store.read(move |rows| rows.details(OTHER, id)).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn each_notification_is_told_once_and_taken_back_when_it_is_read_elsewhere() {
+    use crate::message::NoticeAction;
+
+    let fixture = Fixture::new().await;
+    let due = async || fixture.store.read(|rows| rows.due_notices(10, 1_000)).await.unwrap();
+    let actions = async || {
+        let done = due().await;
+        let found = done.notices.iter().map(|notice| match &notice.action {
+            NoticeAction::Show(_) => (notice.message, "show"),
+            NoticeAction::Update(_) => (notice.message, "update"),
+            NoticeAction::Withdraw => (notice.message, "withdraw"),
+        });
+        let found: Vec<_> = found.collect();
+        fixture.write(move |tx| tx.confirm_notices(&done)).await.unwrap();
+        found
+    };
+    let one = fixture.arrive(THREAD, 1, 100).await;
+    let two = fixture.arrive(THREAD, 2, 100).await;
+    fixture.enqueue("ours").await;
+    // It is told until it is confirmed.
+    assert_eq!(due().await, due().await);
+    assert_eq!(actions().await, [(one, "show"), (two, "show")]);
+    assert_eq!(actions().await, []);
+    fixture.write(move |tx| tx.mark_read(THREAD, one, AFTER_ALL, 10)).await.unwrap();
+    assert_eq!(actions().await, [(one, "withdraw")]);
+    // It changes between being told and being confirmed.
+    let edit = move |tx: &mut crate::store::Tx<'_>| {
+        tx.connection.execute("UPDATE message SET edits = 1 WHERE id = ?1", [two.0])?;
+        Ok(())
+    };
+    fixture.write(edit).await.unwrap();
+    let told = due().await;
+    fixture.write(move |tx| tx.hide(THREAD, two, 1)).await.unwrap();
+    fixture.write(move |tx| tx.confirm_notices(&told)).await.unwrap();
+    assert_eq!(actions().await, [(two, "withdraw")]);
+    // Muted chats are silent, unless somebody mentions us.
+    fixture.write(|tx| tx.set_muted_until(THREAD, u64::MAX)).await.unwrap();
+    fixture.arrive(THREAD, 3, 100).await;
+    let mention = fixture.write(|tx| tx.insert_incoming(&reply_to_us(4))).await.unwrap();
+    assert_eq!(actions().await, [(mention, "show")]);
+    assert_eq!(actions().await, []);
+}
+
+#[tokio::test]
+async fn the_oldest_notifications_are_taken_back_when_there_are_too_many() {
+    let fixture = Fixture::new().await;
+    let work =
+        fixture.write(|tx| (1..=300).try_for_each(|n| tx.insert_incoming(&incoming("text", n)).map(drop)));
+    work.await.unwrap();
+    let (mut shown, mut rounds) = (std::collections::BTreeSet::new(), 0);
+    loop {
+        let done = fixture.store.read(|rows| rows.due_notices(50, 1_000)).await.unwrap();
+        if done.notices.is_empty() {
+            break;
+        }
+        for notice in &done.notices {
+            match notice.action {
+                crate::message::NoticeAction::Withdraw => assert!(shown.remove(&notice.message)),
+                _ => assert!(shown.insert(notice.message)),
+            }
+        }
+        assert!(shown.len() <= 200, "{}", shown.len());
+        fixture.write(move |tx| tx.confirm_notices(&done)).await.unwrap();
+        rounds += 1;
+    }
+    assert!(rounds < 300 && shown.len() == 200);
+    assert_eq!(shown.last().copied(), Some(fixture.listed(THREAD).await.newest.unwrap().id));
+}

@@ -1,0 +1,142 @@
+//! Notifications: which messages the app is to show, and which it is to take back.
+//!
+//! Nothing is written when a message arrives. What is to be done is the difference between what the app has shown, in the form in which
+//! it was told (`notified`), and the messages as they are now. So it is the same after a restart, and after changes by another process.
+
+use rusqlite::params;
+
+use super::reading::STATE_INCOMING;
+use super::{Rows, Tx, to_sql};
+use crate::error::Result;
+use crate::id::{MessageId, ThreadId};
+use crate::message::{Direction, Message, MessageBody, Notice, NoticeAction};
+
+/// The number of notifications that are shown at a time. The oldest are taken back when there are more.
+pub(crate) const MAX_SHOWN: usize = 200;
+/// The number of new messages that are examined at a time.
+const EXAMINED: u32 = 500;
+
+/// What an app is to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct DueNotices {
+    pub(crate) notices: Vec<Notice>,
+    /// New messages were examined up to this one.
+    pub(crate) up_to: i64,
+    /// How many new messages were examined.
+    pub(crate) examined: usize,
+}
+
+/// The form of a message: its kind, and how often it was edited.
+type Form = (i64, i64);
+
+impl Rows<'_> {
+    /// Up to `limit` notices that are due.
+    pub(crate) fn due_notices(&self, limit: usize, now_ms: u64) -> Result<DueNotices> {
+        let mut due = DueNotices { up_to: self.notified_up_to()?, ..DueNotices::default() };
+        let mut kept = Vec::new();
+        for (id, thread, told) in self.notified()? {
+            let shown = self.message(id)?.filter(is_to_be_shown);
+            let action = match shown {
+                None => NoticeAction::Withdraw,
+                Some(_) if self.form(id)? == told => {
+                    kept.push((id, thread));
+                    continue;
+                }
+                Some(message) => NoticeAction::Update(Box::new(message)),
+            };
+            if due.notices.len() == limit {
+                return Ok(due);
+            }
+            due.notices.push(Notice { thread, message: id, action });
+        }
+        let mut shown = kept.len();
+        for (id, is_shown) in self.new_incoming(due.up_to, now_ms)? {
+            if due.notices.len() == limit {
+                return Ok(due);
+            }
+            let message = self.message(id)?.filter(|message| is_shown && is_to_be_shown(message));
+            if let Some(message) = message {
+                if shown >= MAX_SHOWN && !kept.is_empty() {
+                    // One more is due with the next call.
+                    let (oldest, thread) = kept.remove(0);
+                    due.notices.push(Notice { thread, message: oldest, action: NoticeAction::Withdraw });
+                    return Ok(due);
+                }
+                shown = shown.saturating_add(1);
+                let thread = message.thread;
+                due.notices.push(Notice {
+                    thread,
+                    message: id,
+                    action: NoticeAction::Show(Box::new(message)),
+                });
+            }
+            due.up_to = id.0;
+            due.examined = due.examined.saturating_add(1);
+        }
+        Ok(due)
+    }
+
+    fn notified_up_to(&self) -> Result<i64> {
+        let sql = "SELECT coalesce(max(notified_up_to), 0) FROM account";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
+    fn notified(&self) -> Result<Vec<(MessageId, ThreadId, Form)>> {
+        let sql = "SELECT message_id, thread_id, kind, edits FROM notified ORDER BY message_id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, (row.get(2)?, row.get(3)?))))?;
+        rows.map(|row| {
+            let (id, thread, form) = row?;
+            Ok((MessageId(id), ThreadId::from_slice(&thread)?, form))
+        })
+        .collect()
+    }
+
+    fn form(&self, id: MessageId) -> Result<Form> {
+        let sql = "SELECT kind, edits FROM message WHERE id = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    }
+
+    /// The messages that were added after another one, and whether they are incoming in a thread that is not muted, or mention us.
+    fn new_incoming(&self, after: i64, now_ms: u64) -> Result<Vec<(MessageId, bool)>> {
+        let sql = "SELECT m.id, m.state >= ?2 AND (t.muted_until <= ?3 OR m.mentions = 1)
+                   FROM message AS m JOIN thread AS t USING (thread_id) WHERE m.id > ?1 ORDER BY m.id LIMIT ?4";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let values = params![after, STATE_INCOMING, to_sql(now_ms)?, EXAMINED];
+        let rows = statement.query_map(values, |row| Ok((MessageId(row.get(0)?), row.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+impl Tx<'_> {
+    /// Records that the app has done what it was told.
+    pub(crate) fn confirm_notices(&mut self, done: &DueNotices) -> Result<()> {
+        for Notice { thread, message, action } in &done.notices {
+            match action {
+                NoticeAction::Withdraw => {
+                    self.change("DELETE FROM notified WHERE message_id = ?1", [message.0])?;
+                }
+                NoticeAction::Show(told) | NoticeAction::Update(told) => {
+                    // What has changed since then is told next.
+                    let (kind, edits) = match self.message(*message)? {
+                        Some(now) if now == **told => self.form(*message)?,
+                        _ => (0, 0),
+                    };
+                    self.change(
+                        "INSERT INTO notified (message_id, thread_id, kind, edits) VALUES (?1, ?2, ?3, ?4)
+                         ON CONFLICT (message_id) DO UPDATE SET kind = excluded.kind, edits = excluded.edits",
+                        params![message.0, thread.as_bytes(), kind, edits],
+                    )?;
+                }
+            }
+        }
+        self.change("UPDATE account SET notified_up_to = max(notified_up_to, ?1)", [done.up_to])?;
+        Ok(())
+    }
+}
+
+fn is_to_be_shown(message: &Message) -> bool {
+    message.direction == Direction::Incoming { read: false } && message.body != MessageBody::Deleted
+}
