@@ -37,6 +37,7 @@ mod registration;
 mod runtime;
 mod search;
 mod signals;
+mod storage;
 mod summary;
 mod thread;
 mod view;
@@ -60,6 +61,7 @@ pub use message::{
 pub use push::{Fetched, fetch_for_push};
 pub use registration::{Opened, Registration, open_account};
 pub use search::{FoundRange, Hit, Hits, Search, SearchOrder};
+pub use storage::{MessageDetails, StorageReport, ThreadStorage};
 pub use summary::{Folder, Overview, ThreadPage, ThreadSummary, UnreadTotals};
 pub use thread::{Thread, ThreadKind};
 pub use view::{Arrivals, Change, Feed, Threads, ThreadsChange, Timeline, Waits};

@@ -147,6 +147,31 @@ extension SealpostTests {
             }
         }
 
+        @Test("the storage is reported and cleaned up, and a message has its times")
+        func storage() async throws {
+            try await talk { _, hers, _ in
+                let sent = try await hers.sendText("hello")
+                let times = try await eventually {
+                    let times = try await hers.details(message: sent.id)
+                    return times.deliveredMs == nil ? nil : times
+                }
+                #expect(times.sentMs == sent.sentMs)
+                #expect(times.storedMs != nil)
+                #expect(times.readMs == nil)
+                #expect(try await hers.deleteOlder(beforeMs: 0) == 0)
+                #expect(try await hers.deleteOlder(beforeMs: .max) == 1)
+                #expect(try await hers.history().messages.isEmpty)
+                try await hers.delete()
+            }
+            try await world { world in
+                try await world.person("ada") { ada in
+                    let report = try await ada.storageReport()
+                    #expect(report.databaseBytes > 0)
+                    #expect(report.threads.isEmpty)
+                }
+            }
+        }
+
         @Test("pages of a list are joined in their order")
         func joinedPages() {
             let threads = (1...9).reversed().map {

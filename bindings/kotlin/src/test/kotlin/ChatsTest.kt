@@ -136,6 +136,28 @@ class ChatsTest {
     }
 
     @Test
+    fun `the storage is reported and cleaned up, and a message has its times`() = world { world ->
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                ada.directThread(ben.userId()).use { hers ->
+                    val sent = hers.sendText("hello")
+                    val times = eventually { hers.details(sent.id).takeIf { it.deliveredMs != null } }
+                    assertEquals(sent.sentMs to null, times.sentMs to times.readMs)
+                    assertTrue(times.storedMs != null)
+                    val report = ada.storageReport()
+                    assertEquals(listOf(hers.id() to 1uL), report.threads.map { it.thread to it.messages })
+                    assertTrue(report.databaseBytes > report.threads[0].bytes)
+                    assertEquals(0uL, hers.deleteOlder(0))
+                    assertEquals(1uL, hers.deleteOlder(Long.MAX_VALUE))
+                    assertEquals(emptyList<Message>(), hers.history().messages)
+                    hers.delete()
+                    assertEquals(emptyList<ThreadSummary>(), ada.threads())
+                }
+            }
+        }
+    }
+
+    @Test
     fun `pages of a list are joined in their order`() {
         val threads = (1..9).map { ThreadSummary("$it", "place $it", ThreadKind.DIRECT, TrustState.FIRST_USE) }.reversed()
         val first = ThreadList(ThreadPage(threads.take(4), "place 6"))
