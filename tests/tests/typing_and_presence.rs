@@ -94,6 +94,7 @@ impl Watches {
 }
 
 impl Interceptor for Watches {
+    #[expect(clippy::arithmetic_side_effects, reason = "a count of frames")]
     fn up(&self, frame: Frame) -> Vec<Frame> {
         if let Some(Body::Mail(mail)) = &frame.body
             && mail.copies.iter().any(|copy| copy.envelope.as_ref().unwrap().ephemeral)

@@ -11,13 +11,13 @@ use sealpost_protocol::{KnownKeys, SessionPolicy, UnixSeconds};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 
-use crate::call::Calls;
 use crate::config::{ChangeLimits, MessageRequests};
 use crate::env::Env;
-use crate::ephemeral::Ephemeral;
+use crate::ephemeral::{Calls, Ephemeral};
+use crate::error::Result;
 use crate::event::{Event, EventBus};
 use crate::id::{ClientMsgId, DeviceId, UserId};
-use crate::store::{Clocks, Store};
+use crate::store::{Clocks, NewMail, Store, Tx};
 use crate::transport::Transport;
 use crate::waiting::WaitReasons;
 
@@ -177,6 +177,15 @@ fn is_possible(relay_ms: u64, ours_ms: u64, passed_ms: u64) -> bool {
 }
 
 impl Context {
+    /// Queues mail in a transaction. Once it is committed, the mail is sealed when it is due, and submitted until the relay has
+    /// answered. It is dropped if the relay refuses it for good, or after 30 days.
+    pub(crate) fn queue_mail(&self, tx: &mut Tx<'_>, new: &NewMail) -> Result<()> {
+        tx.queue_mail(new)?;
+        let ctx = self.clone();
+        tx.after_commit(move || ctx.upkeep.mail.notify_one());
+        Ok(())
+    }
+
     pub(crate) fn new(
         store: Store,
         transport: Transport,

@@ -8,7 +8,6 @@ use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message, MessageBody, Page, Position};
-use crate::send::mail;
 use crate::store::{NewMail, PrivacySetting, Rows, Thread, Tx};
 use crate::transport::CreatedThread;
 
@@ -125,7 +124,7 @@ pub(crate) fn queue_receipts(
         for to in others.iter().copied() {
             let body = Body::Receipt { kind, messages: messages.to_vec() };
             let (content_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
-            mail::queue(ctx, tx, &NewMail { thread, to, slot: None, content_id, sent_ms, body, due_ms: 0 })?;
+            ctx.queue_mail(tx, &NewMail { thread, to, slot: None, content_id, sent_ms, body, due_ms: 0 })?;
         }
     }
     Ok(())

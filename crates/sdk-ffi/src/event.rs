@@ -9,6 +9,10 @@ use crate::{
 
 /// An update of a `Feed`.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the bindings copy each value once, and a box would not reach them"
+)]
 pub enum Update {
     /// The complete state: at the start, whenever the app was too slow, and after the client was suspended.
     Snapshot {

@@ -25,9 +25,9 @@ const CLIENT: Rules = Rules {
     layers: &[
         &[
             "id", "env", "error", "event", "health", "content", "message", "name", "config", "fault",
-            "runtime", "stream", "waiting",
+            "runtime", "stream", "waiting", "call",
         ],
-        &["store", "transport"],
+        &["store", "transport", "ephemeral"],
         &["context"],
         &["account", "contact", "thread", "group", "media"],
         &["send", "receive"],

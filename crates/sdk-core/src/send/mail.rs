@@ -1,11 +1,5 @@
 //! Sends mail: contents for the devices of one person, which have no place in a thread. Mail is sealed, submitted and settled
 //! without lanes, so it neither waits for messages nor delays them.
-//!
-//! Another part of the client queues mail in the transaction that causes it:
-//!
-//! ```ignore
-//! mail::queue(ctx, tx, &NewMail { thread, to, slot: Some(1), content_id, sent_ms, body, due_ms })?;
-//! ```
 
 use std::time::Duration;
 
@@ -31,7 +25,7 @@ use crate::fault::{self, Station};
 use crate::health::Part;
 use crate::id::{ThreadId, UserId};
 use crate::message::FailReason;
-use crate::store::{Durable, MailForm, MailId, MailOutcome, NewMail, Parcel, QueuedMail, SettledMail, Tx};
+use crate::store::{Durable, MailForm, MailId, MailOutcome, Parcel, QueuedMail, SettledMail, Tx};
 use crate::transport::{self, Socket};
 
 /// How much mail is in flight at a time: few enough that messages hardly wait for it.
@@ -45,15 +39,6 @@ const STORAGE_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The longest wait for a person who does not accept the thread, in milliseconds.
 const NOT_ACCEPTED_MS: u64 = 3_600_000;
-
-/// Queues mail in a transaction. Once it is committed, the mail is sealed when it is due, and submitted until the relay has
-/// answered. It is dropped if the relay refuses it for good, or after 30 days.
-pub(crate) fn queue(ctx: &Context, tx: &mut Tx<'_>, new: &NewMail) -> Result<()> {
-    tx.queue_mail(new)?;
-    let ctx = ctx.clone();
-    tx.after_commit(move || ctx.upkeep.mail.notify_one());
-    Ok(())
-}
 
 /// Sends mail for as long as it is polled. It can be dropped at any time, because its state is on disk.
 pub(crate) async fn run(ctx: Context) {

@@ -131,7 +131,7 @@ impl Rows<'_> {
 
 impl Tx<'_> {
     /// Queues mail, or replaces mail in the same slot. The caller wakes the task that sends it
-    /// ([`send::mail::queue`](crate::send::mail::queue)).
+    /// ([`Context::queue_mail`](crate::context::Context::queue_mail)).
     pub(crate) fn queue_mail(&mut self, new: &NewMail) -> Result<()> {
         self.change_one(
             "INSERT INTO mail (thread_id, recipient, slot, content_id, sent, body, due) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)

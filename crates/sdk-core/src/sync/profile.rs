@@ -7,7 +7,6 @@ use tokio::time::sleep;
 use crate::content::Body;
 use crate::context::Context;
 use crate::error::Result;
-use crate::send::mail;
 use crate::store::{NewMail, Rows};
 
 /// How many threads are served in one transaction.
@@ -50,7 +49,7 @@ async fn queue_all(ctx: &Context) -> Result<()> {
                         body: Body::Profile(profile.clone()),
                         due_ms: 0,
                     };
-                    mail::queue(&ctx_in_tx, tx, &new)?;
+                    ctx_in_tx.queue_mail(tx, &new)?;
                 }
                 tx.set_profile_queued(thread)?;
             }

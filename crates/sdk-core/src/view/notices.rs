@@ -55,10 +55,10 @@ impl Notices {
                 self.told = Some(due);
                 return Some(Ok(notices));
             }
-            if due.examined >= RECORDED_AFTER {
-                if let Err(error) = self.record(due).await {
-                    return Some(Err(error));
-                }
+            if due.examined >= RECORDED_AFTER
+                && let Err(error) = self.record(due).await
+            {
+                return Some(Err(error));
             }
         }
     }

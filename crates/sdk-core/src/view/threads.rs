@@ -9,7 +9,7 @@ use futures_util::Stream;
 use super::summary::{ThreadPage, ThreadSummary};
 use super::watch::{Next, Watch};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ThreadId, UserId};
 use crate::store::{Folder, Rows, ThreadCursor, WeakStore};
@@ -133,7 +133,7 @@ impl Source for Changes {
                 match store.glance(read).await {
                     Ok(read) => self.put(read),
                     // The database is closed, and a snapshot follows when it is open again.
-                    Err(crate::Error::Misuse(_)) => {
+                    Err(Error::Misuse(_)) => {
                         self.forget();
                         self.watch.look_again();
                     }

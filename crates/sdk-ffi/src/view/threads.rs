@@ -9,6 +9,10 @@ use crate::{CancelToken, Result, ThreadId, ThreadPage, ThreadSummary};
 
 /// A change of a list of threads. `ThreadList` applies it to the threads that an app shows.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the bindings copy each value once, and a box would not reach them"
+)]
 pub enum ThreadsChange {
     /// The first page: at the start, whenever the app was too slow or much has changed, and after the client was suspended.
     Snapshot {

@@ -3,6 +3,8 @@
 //!
 //! Each map is bounded. When one is full, what is new is dropped until something has ended.
 
+mod calls;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +15,8 @@ use tokio::time::Instant;
 
 use crate::event::{Event, EventBus};
 use crate::id::{ThreadId, UserId};
+
+pub(crate) use calls::Calls;
 
 /// For how long somebody is shown as writing after they said so.
 pub(crate) const TYPING: Duration = Duration::from_secs(5);
@@ -259,11 +263,12 @@ mod tests {
             }
         }
         assert_eq!(live.typing(THREAD).len(), 0, "the first ones have ended");
-        let state = live.lock();
-        assert!(state.typing.len() <= MAX_TYPING && state.written.len() <= MAX_TYPING);
-        assert_eq!(state.present.len(), MAX_PRESENT);
-        assert!(state.told.len() <= 600, "{}", state.told.len());
-        drop(state);
+        {
+            let state = live.lock();
+            assert!(state.typing.len() <= MAX_TYPING && state.written.len() <= MAX_TYPING);
+            assert_eq!(state.present.len(), MAX_PRESENT);
+            assert!(state.told.len() <= 600, "{}", state.told.len());
+        }
         drop(events);
         advance(PRESENT).await;
         assert_eq!(live.expire(), None);
