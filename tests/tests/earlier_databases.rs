@@ -15,6 +15,9 @@ use sealpost_relay::{Config, Relay};
 use sealpost_testkit::{ManualClock, Party, PartyDisk, eventually, history, other};
 use tempfile::TempDir;
 
+/// The first frozen schema with messages that were edited, reacted to and deleted.
+const CHANGES_SINCE: u32 = 18;
+
 const SENT: Direction = Direction::Outgoing(Delivery::Sent);
 const QUEUED: Direction = Direction::Outgoing(Delivery::Queued);
 const DELIVERED: Direction = Direction::Outgoing(Delivery::Delivered);
@@ -51,6 +54,7 @@ fn shown(messages: &[Message]) -> Vec<(String, Direction)> {
         let text = match &message.body {
             MessageBody::Text(text) => text.clone(),
             MessageBody::Undecryptable(cause) => format!("{cause:?}"),
+            MessageBody::Deleted => "deleted".to_owned(),
             other => panic!("{other:?}"),
         };
         (text, message.direction)
@@ -75,6 +79,25 @@ async fn thread(party: &Party, first: &str) -> Thread {
         }
     }
     panic!("no thread begins with {first}")
+}
+
+/// The number of a schema.
+fn number(schema: &Path) -> u32 {
+    let name = schema.file_name().unwrap().to_str().unwrap();
+    name.strip_prefix("schema-").unwrap().parse().unwrap()
+}
+
+/// An edited message with a reaction, and a deleted message.
+async fn assert_changes_are_kept(thread: &Thread) {
+    let messages = history(thread).await;
+    let [_, edited, deleted] = &messages[..] else { panic!("{messages:?}") };
+    assert_eq!(edited.text(), Some("an error"));
+    assert!(edited.edited_ms.is_some());
+    let versions = thread.versions(edited.id).await.unwrap();
+    assert!(versions.iter().any(|version| version.text == "an eror"), "{}", versions.len());
+    let reactions: Vec<_> = edited.reactions.iter().map(|reaction| reaction.emoji.as_str()).collect();
+    assert_eq!(reactions, ["👍"]);
+    assert_eq!(deleted.body, MessageBody::Deleted);
 }
 
 fn is_read(read: bool) -> Direction {
@@ -125,6 +148,9 @@ async fn an_earlier_database_opens_with_every_row_and_every_state() {
         assert_eq!(other(&with_dan).await.trust().await.unwrap(), TrustState::ChangedSinceVerified);
         let with_eve = thread(&ada, "hello eve").await;
         assert_eq!(other(&with_eve).await.trust().await.unwrap(), TrustState::Verified);
+        if number(&schema) >= CHANGES_SINCE {
+            assert_changes_are_kept(&with_eve).await;
+        }
         // Search finds words that were indexed before, and words that are indexed now.
         eventually("it is found", async || ada.client.search("late", 5).await.unwrap().pop()).await;
         ada.close().await;

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sealpost_core::{Delivery, FailReason, MessageBody, Thread};
+use sealpost_core::{Delivery, FailReason, Message, MessageBody, Thread};
 use sealpost_e2e::{FROZEN_MS, open_database, swap_keys, take_one_time_keys};
 use sealpost_relay::Config;
 use sealpost_testkit::{Interceptor, ManualClock, Party, Proxy, World, eventually, history, other};
@@ -84,6 +84,10 @@ async fn freeze(folder: &Path) {
     let with_eve = say(&ada, &eve, "hello eve").await;
     let number = other(&with_eve).await.safety_number().await.expect("a safety number");
     assert!(other(&with_eve).await.verify(&number).await.expect("verified"));
+
+    // Messages that were changed after they had been sent.
+    change_messages(&ada, &with_eve, &eve).await;
+
     let with_dan = say(&ada, &dan, "hello dan").await;
     let number = other(&with_dan).await.safety_number().await.expect("a safety number");
     assert!(other(&with_dan).await.verify(&number).await.expect("verified"));
@@ -173,6 +177,25 @@ fn shrink(client: &rusqlite::Connection, relay: &rusqlite::Connection) {
         client.execute("DELETE FROM one_time_pre_key WHERE id = ?1", [id]).expect("one key less");
     }
     client.execute_batch("VACUUM; PRAGMA wal_checkpoint(truncate);").expect("a smaller file");
+}
+
+/// Two messages: the first is edited and gets a reaction, and the second is deleted for everyone.
+async fn change_messages(ada: &Party, hers: &Thread, eve: &Party) {
+    let theirs = eve.thread_with(ada).await;
+    let message = hers.send_text("an eror").await.expect("queued");
+    hers.edit(message.id, "an error").await.expect("queued");
+    let edited = newest_when(&theirs, |message| message.edited_ms.is_some()).await;
+    theirs.react(edited.id, "👍").await.expect("queued");
+    newest_when(hers, |message| !message.reactions.is_empty()).await;
+    let wrong = hers.send_text("to be deleted").await.expect("queued");
+    ada.message_reaches(hers, wrong.id, Delivery::Delivered).await;
+    hers.delete_for_everyone(wrong.id).await.expect("queued");
+    newest_when(&theirs, |message| message.body == MessageBody::Deleted).await;
+}
+
+/// Waits until the newest message of a thread fulfils a condition.
+async fn newest_when(thread: &Thread, is_so: impl Fn(&Message) -> bool) -> Message {
+    eventually("a change", async || history(thread).await.pop().filter(&is_so)).await
 }
 
 /// Sends a text and waits until it is delivered.
