@@ -121,3 +121,26 @@ fn the_index_lists_every_page_of_the_documentation() {
         documentation.filter(|page| !page.ends_with("README.md") && !linked.contains(page)).collect();
     assert_eq!(missing, Vec::<PathBuf>::new());
 }
+
+#[test]
+fn the_tests_in_the_table_of_features_exist() {
+    let page = read("README.md");
+    let table = page.split_once("| Test in Kotlin and Swift |").unwrap().1.split_once("\n\n").unwrap().0;
+    let folder = |path: &str| -> String {
+        let files = fs::read_dir(Path::new("..").join(path)).unwrap().map(|file| file.unwrap().path());
+        files.filter(|file| file.is_file()).map(|file| fs::read_to_string(file).unwrap()).collect()
+    };
+    let kotlin = folder("bindings/kotlin/src/test/kotlin");
+    let swift = folder("bindings/swift/Tests/SealpostTests");
+    let mut rows = 0;
+    for row in table.lines().skip(2) {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [_, _, in_rust, elsewhere] = cells[..] else { panic!("{row}") };
+        let (program, function) = in_rust.trim_matches('`').split_once("::").unwrap();
+        assert!(read(&format!("tests/tests/{program}.rs")).contains(&format!("fn {function}(")), "{row}");
+        assert!(elsewhere.is_empty() || kotlin.contains(&format!("fun `{elsewhere}`")), "{row}");
+        assert!(elsewhere.is_empty() || swift.contains(&format!("@Test(\"{elsewhere}\")")), "{row}");
+        rows += 1;
+    }
+    assert!(rows >= 20, "{rows}");
+}
