@@ -19,6 +19,16 @@ pub(crate) enum Command {
     /// Shows the safety number; with digits, compares them.
     Verify(String),
     Accept,
+    /// Replies to their newest message.
+    Reply(String),
+    /// Reacts to their newest message; without an emoji, removes the reaction.
+    React(String),
+    /// Replaces the text of our newest message.
+    Edit(String),
+    /// Deletes our newest message for everyone.
+    Delete,
+    /// Makes messages disappear this many seconds after they were read.
+    Timer(String),
     Retry,
     Discard,
     Help,
@@ -29,6 +39,11 @@ pub(crate) enum Command {
 pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("/chat NAME", "opens the chat with NAME, or with a user id"),
     ("/search WORDS", "searches all chats"),
+    ("/reply TEXT", "replies to their newest message"),
+    ("/react EMOJI", "reacts to their newest message; without EMOJI, takes it back"),
+    ("/edit TEXT", "replaces the text of your newest message"),
+    ("/delete", "deletes your newest message for both"),
+    ("/timer SECONDS", "lets messages disappear after they were read; 0 ends that"),
     ("/verify", "shows the safety number to compare"),
     ("/accept", "accepts a changed safety number"),
     ("/retry", "sends again what was not sent"),
@@ -55,6 +70,11 @@ pub(crate) fn read(typed: &str) -> Line {
         "search" => Command::Search(rest),
         "verify" => Command::Verify(rest),
         "accept" => Command::Accept,
+        "reply" => Command::Reply(rest),
+        "react" => Command::React(rest),
+        "edit" => Command::Edit(rest),
+        "delete" => Command::Delete,
+        "timer" => Command::Timer(rest),
         "retry" => Command::Retry,
         "discard" => Command::Discard,
         "help" => Command::Help,

@@ -10,6 +10,7 @@ mod arguments;
 mod client;
 mod clock;
 mod commands;
+mod contents;
 mod editor;
 mod help;
 mod home;

@@ -37,6 +37,7 @@ pub(crate) enum Request {
         digits: String,
     },
     Accept(ThreadId),
+    Change(ThreadId, Change),
     Retry {
         thread: ThreadId,
         messages: Vec<MessageId>,
@@ -48,6 +49,29 @@ pub(crate) enum Request {
     GiveUp {
         thread: ThreadId,
         message: MessageId,
+    },
+}
+
+/// What a person does with a message that is there, or with the whole chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    Reply {
+        message: MessageId,
+        text: String,
+    },
+    /// Without an emoji, the reaction is taken back.
+    React {
+        message: MessageId,
+        emoji: String,
+    },
+    Edit {
+        message: MessageId,
+        text: String,
+    },
+    /// For everyone.
+    Delete(MessageId),
+    Timer {
+        seconds: u32,
     },
 }
 

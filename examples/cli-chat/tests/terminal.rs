@@ -80,6 +80,28 @@ async fn two_people_talk_in_two_terminals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn messages_are_replied_to_reacted_to_edited_and_deleted() {
+    let world = World::start().await;
+    let tmux = Tmux::start(world.dir()).await;
+    meet(&world, &tmux).await;
+
+    tmux.enter("ada", "an eror").await;
+    tmux.shows("ben", "an eror  ").await;
+    tmux.enter("ada", "/edit an error").await;
+    tmux.shows("ben", "an error (edited)").await;
+    tmux.enter("ben", "/react 👍").await;
+    tmux.shows("ada", "[👍 1]").await;
+    tmux.enter("ben", "/reply what now").await;
+    tmux.shows("ada", "> an error").await;
+    tmux.shows("ada", "what now  ").await;
+    tmux.enter("ben", "/timer 3600").await;
+    tmux.shows("ada", "messages disappear 3600 s").await;
+    tmux.enter("ada", "/delete").await;
+    tmux.shows("ben", "deleted").await;
+    tmux.shows("ada", "deleted").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_terminals_of_one_name_show_the_same() {
     let world = World::start().await;
     let tmux = Tmux::start(world.dir()).await;

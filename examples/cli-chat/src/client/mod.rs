@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::home::Home;
-use crate::news::{Chat, Found, News, Request};
+use crate::news::{self, Chat, Found, News, Request};
 use crate::text::Shown;
 use open::Open;
 
@@ -127,6 +127,7 @@ impl Worker {
                 self.tell(News::Note("accepted; /retry sends what was held back".to_owned()));
                 self.tell_trust(thread).await?;
             }
+            Request::Change(thread, change) => self.change(thread, change).await?,
             Request::Retry { thread, messages } => {
                 let thread = self.client.thread(thread).await?;
                 for message in messages {
@@ -169,6 +170,29 @@ impl Worker {
                 self.tell(News::NotQueued { thread, text, why });
             }
         }
+    }
+
+    async fn change(&mut self, thread: ThreadId, change: news::Change) -> Result<(), Error> {
+        let handle = self.client.thread(thread).await?;
+        match change {
+            news::Change::Reply { message, text } => {
+                if let Err(error) = handle.reply(message, &text).await {
+                    let why = error.to_string();
+                    self.tell(News::NotQueued { thread, text: format!("/reply {text}"), why });
+                }
+            }
+            news::Change::React { message, emoji } if emoji.is_empty() => {
+                handle.remove_reaction(message).await?;
+            }
+            news::Change::React { message, emoji } => handle.react(message, &emoji).await?,
+            news::Change::Edit { message, text } => handle.edit(message, &text).await?,
+            news::Change::Delete(message) => handle.delete_for_everyone(message).await?,
+            news::Change::Timer { seconds } => {
+                handle.set_timer(seconds).await?;
+            }
+        }
+        self.client.reconnect();
+        Ok(())
     }
 
     async fn page(&mut self, page: Page) -> Result<(), Error> {

@@ -1,7 +1,8 @@
 //! What the library returns, as the screen shows it.
 
-use sealpost_core::{Delivery, Direction, Message, MessageBody, MessageList};
+use sealpost_core::{Delivery, Direction, Message, MessageList};
 
+use crate::contents;
 use crate::news::{Author, Body, Row, Rows, Tick};
 use crate::text::Shown;
 
@@ -11,10 +12,8 @@ pub(super) fn rows(list: &MessageList) -> Rows {
 }
 
 fn row(message: &Message) -> Row {
-    let body = match &message.body {
-        MessageBody::Text(text) => Body::Text(Shown::lines(text)),
-        other => Body::Unreadable(unreadable(other)),
-    };
+    let shown = Shown::lines(&contents::with_surroundings(message));
+    let body = if contents::is_readable(message) { Body::Text(shown) } else { Body::Unreadable(shown) };
     Row { id: message.id, sent_ms: message.sent_ms, author: author(message), body }
 }
 
@@ -46,15 +45,5 @@ fn tick(delivery: Delivery) -> Tick {
 
 /// A message in one line, as a list shows it.
 pub(super) fn in_a_line(message: &Message) -> Shown {
-    match &message.body {
-        MessageBody::Text(text) => Shown::line(text),
-        other => unreadable(other),
-    }
-}
-
-fn unreadable(body: &MessageBody) -> Shown {
-    match body {
-        MessageBody::Undecryptable(cause) => Shown::line(&format!("could not be decrypted: {cause}")),
-        _ => Shown::line("this version cannot show this message"),
-    }
+    Shown::line(&contents::body(message))
 }

@@ -2,9 +2,10 @@
 
 use std::io::{self, Write as _};
 
-use sealpost_core::{ConnectionState, Delivery, Direction, Message, MessageBody};
+use sealpost_core::{ConnectionState, Delivery, Direction, Message};
 
 use crate::clock::Clock;
+use crate::contents;
 use crate::text::Shown;
 use crate::wrap::cut;
 
@@ -85,9 +86,6 @@ fn state(delivery: Delivery) -> String {
 
 /// The text of a message in one line.
 fn text(message: &Message) -> Shown {
-    match &message.body {
-        MessageBody::Text(text) => Shown::line(text),
-        MessageBody::Undecryptable(cause) => Shown::line(&format!("(could not be decrypted: {cause})")),
-        _ => Shown::line("(unsupported content)"),
-    }
+    let body = contents::body(message);
+    if contents::is_readable(message) { Shown::line(&body) } else { Shown::line(&format!("({body})")) }
 }

@@ -6,7 +6,7 @@ use sealpost_core::{MessageId, ThreadId, TrustState};
 
 use super::lines::{Line, LineKind, lines};
 use crate::clock::Clock;
-use crate::news::{Author, Row, Rows, Tick};
+use crate::news::{Author, Body, Row, Rows, Tick};
 use crate::text::Shown;
 
 /// An open chat.
@@ -185,6 +185,18 @@ impl Conversation {
     pub(super) fn failed(&self) -> Vec<MessageId> {
         let failed = |row: &&Row| matches!(row.author, Author::Us(Tick::Failed(_)));
         self.shown.rows.iter().filter(failed).map(|row| row.id).collect()
+    }
+
+    /// The newest message of the others.
+    pub(super) fn newest_of_theirs(&self) -> Option<MessageId> {
+        let theirs = |row: &&Row| matches!((row.author, &row.body), (Author::Them { .. }, Body::Text(_)));
+        self.shown.rows.iter().rev().find(theirs).map(|row| row.id)
+    }
+
+    /// Our newest message that is not deleted.
+    pub(super) fn newest_of_ours(&self) -> Option<MessageId> {
+        let ours = |row: &&Row| matches!((row.author, &row.body), (Author::Us(_), Body::Text(_)));
+        self.shown.rows.iter().rev().find(ours).map(|row| row.id)
     }
 
     /// Our newest message that was not sent, or not yet.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use sealpost_core::{FailReason, MessageId, ThreadId};
 
 use super::*;
-use crate::news::{Author, Body, Chat, Found, Row, Rows, Tick};
+use crate::news::{Author, Body, Change, Chat, Found, Row, Rows, Tick};
 
 /// Monday, 24 November 2025, 16:00 UTC.
 pub(crate) const NOW: u64 = 1_764_000_000_000;
@@ -309,6 +309,31 @@ fn what_failed_is_sent_again_or_discarded() {
     state.news(News::MayHaveLeft(MessageId(3)));
     let given_up = Request::GiveUp { thread: thread(1), message: MessageId(3) };
     assert_eq!(enter(&mut state, "/discard"), [given_up]);
+}
+
+#[test]
+fn a_change_is_about_the_newest_message_that_it_can_be_about() {
+    let mut state =
+        with_ben(vec![ours(1, "one", Tick::Read), theirs(2, "two", true), theirs(3, "three", true)]);
+    let (mine, his) = (MessageId(1), MessageId(3));
+    let cases = [
+        ("/reply hello", Change::Reply { message: his, text: "hello".to_owned() }),
+        ("/react 👍", Change::React { message: his, emoji: "👍".to_owned() }),
+        ("/react", Change::React { message: his, emoji: String::new() }),
+        ("/edit uno", Change::Edit { message: mine, text: "uno".to_owned() }),
+        ("/delete", Change::Delete(mine)),
+        ("/timer 60", Change::Timer { seconds: 60 }),
+    ];
+    for (typed, change) in cases {
+        assert_eq!(enter(&mut state, typed), [Request::Change(thread(1), change)], "{typed}");
+    }
+    for typed in ["/reply", "/edit", "/timer", "/timer soon", "/timer -1"] {
+        assert_eq!(enter(&mut state, typed), [], "{typed}");
+    }
+    let mut state = with_ben(Vec::new());
+    for typed in ["/reply hello", "/react 👍", "/edit uno", "/delete"] {
+        assert_eq!(enter(&mut state, typed), [], "{typed}");
+    }
 }
 
 #[test]

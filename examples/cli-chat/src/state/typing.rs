@@ -1,12 +1,12 @@
 //! What keys and mouse do in the list, the conversation and the line that is being written.
 
-use sealpost_core::ThreadId;
+use sealpost_core::{MessageId, ThreadId};
 
 use super::{Overlay, Search, State, area, page};
 use crate::commands::{self, Command};
 use crate::input::Input;
 use crate::layout::{CHAT_LINES, Pane, is_in};
-use crate::news::Request;
+use crate::news::{Change, Request};
 
 /// The lines that a turn of the wheel moves.
 const WHEEL: usize = 3;
@@ -109,6 +109,18 @@ impl State {
                 _ => Request::Verify { thread, digits },
             }),
             Command::Accept => self.in_chat(requests, Request::Accept),
+            Command::Reply(text) if text.is_empty() => self.say("/reply needs a text"),
+            Command::Edit(text) if text.is_empty() => self.say("/edit needs a text"),
+            Command::Reply(text) => self.change_theirs(requests, |message| Change::Reply { message, text }),
+            Command::React(emoji) => self.change_theirs(requests, |message| Change::React { message, emoji }),
+            Command::Edit(text) => self.change_ours(requests, |message| Change::Edit { message, text }),
+            Command::Delete => self.change_ours(requests, Change::Delete),
+            Command::Timer(seconds) => match seconds.parse() {
+                Ok(seconds) => {
+                    self.in_chat(requests, |thread| Request::Change(thread, Change::Timer { seconds }));
+                }
+                Err(_) => self.say("/timer needs a number of seconds"),
+            },
             Command::Retry => {
                 let messages = self.conversation.as_ref().map(|open| open.failed()).unwrap_or_default();
                 if messages.is_empty() {
@@ -128,6 +140,25 @@ impl State {
                     Some(message) => self.in_chat(requests, |thread| Request::Discard { thread, message }),
                 }
             }
+        }
+    }
+
+    /// Changes something about the newest message of the others.
+    fn change_theirs(&mut self, requests: &mut Vec<Request>, change: impl FnOnce(MessageId) -> Change) {
+        let newest = self.conversation.as_ref().and_then(|open| open.newest_of_theirs());
+        self.change(requests, newest.map(change), "there is no message of theirs to do that with");
+    }
+
+    /// Changes something about our newest message.
+    fn change_ours(&mut self, requests: &mut Vec<Request>, change: impl FnOnce(MessageId) -> Change) {
+        let newest = self.conversation.as_ref().and_then(|open| open.newest_of_ours());
+        self.change(requests, newest.map(change), "there is no message of yours to do that with");
+    }
+
+    fn change(&mut self, requests: &mut Vec<Request>, change: Option<Change>, otherwise: &str) {
+        match change {
+            Some(change) => self.in_chat(requests, |thread| Request::Change(thread, change)),
+            None => self.say(otherwise),
         }
     }
 

@@ -1,0 +1,59 @@
+//! What a message says, in words, whatever its kind.
+
+use sealpost_core::{Message, MessageBody};
+
+/// What is shown for a message: its own text, or a description of its content. With the quoted text of a reply before it and the
+/// reactions after it.
+pub(crate) fn with_surroundings(message: &Message) -> String {
+    let mut shown = String::new();
+    if message.is_forwarded {
+        shown.push_str("(forwarded)\n");
+    }
+    if let Some(quote) = &message.quote {
+        let line = quote.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        shown.push_str(&format!("> {line}\n"));
+    }
+    shown.push_str(&body(message));
+    if message.edited_ms.is_some() {
+        shown.push_str(" (edited)");
+    }
+    let reactions: Vec<_> =
+        message.reactions.iter().map(|reaction| format!("{} {}", reaction.emoji, reaction.count)).collect();
+    if !reactions.is_empty() {
+        shown.push_str(&format!("\n[{}]", reactions.join("  ")));
+    }
+    shown
+}
+
+/// The content without what surrounds it.
+pub(crate) fn body(message: &Message) -> String {
+    match &message.body {
+        MessageBody::Text(text) => text.clone(),
+        MessageBody::Contact(card) => format!("contact: {}", card.name),
+        MessageBody::Location(place) => {
+            let name = if place.name.is_empty() { "" } else { ": " };
+            let degrees = |e7: i32| f64::from(e7) / 1e7;
+            let (latitude, longitude) = (degrees(place.latitude_e7), degrees(place.longitude_e7));
+            format!("location{name}{} ({latitude:.5}, {longitude:.5})", place.name)
+        }
+        MessageBody::TimerChanged { seconds: 0 } => "messages no longer disappear".to_owned(),
+        MessageBody::TimerChanged { seconds } => {
+            format!("messages disappear {seconds} s after they were read")
+        }
+        MessageBody::Poll(poll) => {
+            let options = poll.options.iter().map(|option| format!("\n  {} · {}", option.votes, option.text));
+            format!("poll: {}{}", poll.question, options.collect::<String>())
+        }
+        MessageBody::Deleted => "deleted".to_owned(),
+        MessageBody::Undecryptable(cause) => format!("could not be decrypted: {cause}"),
+        _ => "this version cannot show this message".to_owned(),
+    }
+}
+
+/// Whether somebody wrote it, rather than that there is nothing to read.
+pub(crate) fn is_readable(message: &Message) -> bool {
+    matches!(
+        message.body,
+        MessageBody::Text(_) | MessageBody::Contact(_) | MessageBody::Location(_) | MessageBody::Poll(_)
+    )
+}
