@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sealpost_core::{Delivery, Event, Message, MessageBody, Thread, Undecryptable};
-use sealpost_testkit::{Party, PartyDisk, World, eventually, history, texts};
+use sealpost_testkit::{Party, PartyDisk, World, eventually, history, open_database, texts};
 
 /// Copies the database of a closed client.
 fn copy(disk: &PartyDisk, to: &Path) {
@@ -130,6 +130,37 @@ async fn a_restored_database_is_reported_once_and_the_conversation_continues() {
     assert_eq!((counted.load(Ordering::SeqCst), again.load(Ordering::SeqCst)), (1, 0));
 }
 
+/// The sessions of a closed client, and whether each is used for sending.
+fn sessions(disk: &PartyDisk) -> Vec<(Vec<u8>, bool)> {
+    let database = open_database(disk.database(), &disk.key());
+    let mut statement = database.prepare("SELECT session_id, active FROM session ORDER BY rank").unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_a_session_from_before_the_restore_does_not_make_it_used_again() {
+    let world = World::start().await;
+    let (ada, ben, saved) = with_copy(&world).await;
+    ada.live().await;
+    let his = ben.thread_with(&ada).await;
+    let disk = close_and_put_back(ada, &saved).await;
+    let old = sessions(&disk);
+    assert!(!old.is_empty());
+    // It waits at the relay, and was sealed in the old session.
+    his.send_text("waits").await.unwrap();
+    let ada = disk.open().await;
+    let hers = ada.thread_with(&ben).await;
+    eventually("it is opened", async || texts(&hers).await.contains(&"waits".to_owned()).then_some(())).await;
+    talk(&ada, &ben, "after").await;
+    drop(hers);
+    let disk = ada.close().await;
+    for (id, _) in old {
+        assert!(!sessions(&disk).contains(&(id, true)), "an old session is used again");
+    }
+    assert_eq!(undecryptable(&his).await, []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_written_before_the_restore_is_detected_reuse_no_key() {
     let mut world = World::start().await;
@@ -246,7 +277,7 @@ async fn sessions_that_were_not_renewed_at_once_are_renewed_by_a_later_process()
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     talk(&ada, &ben, "before").await;
     let disk = ada.close().await;
-    let database = || sealpost_e2e::open_database(disk.database(), &disk.key());
+    let database = || open_database(disk.database(), &disk.key());
     // As the notice that it is a copy leaves it in a thread beyond the newest.
     let copied = "UPDATE session SET active = 0; UPDATE account SET renewed_up_to = zeroblob(16)";
     database().execute_batch(copied).unwrap();

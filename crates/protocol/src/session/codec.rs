@@ -7,6 +7,7 @@
 //! record        1 form   2 sessions: 1 id  2 rank  3 active  4 session  5 inactive since, if that is known
 //! session       1 form   2 id   3 local identity   4 remote identity   5 remote registration id   6 root key
 //!               7 sending   8 receiving, oldest first   9 unanswered   10 SPQR in its own form, from version 2 on
+//!               11 whether it only receives
 //! sending       1 ratchet key   2 its private half   3 chain key   4 index   5 previous
 //! receiving     1 ratchet key   2 chain key   3 index   4 kept
 //! unanswered    1 since, in seconds   2 one-time   3 signed   4 KEM   5 KEM ciphertext
@@ -116,7 +117,7 @@ impl SessionRecord {
             let StoredSession { id, rank, standing, bytes } = row?;
             let session = Session::read(bytes.as_ref())?;
             let is_full = match standing {
-                Standing::Active => active.is_some(),
+                Standing::Active => active.is_some() || session.receives_only,
                 Standing::Inactive { .. } => inactive.len() == MAX_INACTIVE,
             };
             if session.parties.id != id || is_full {
@@ -215,8 +216,8 @@ impl fmt::Debug for SessionChange {
 /// The maximum size of a row without its session.
 const ROW_ROOM: usize = 96;
 /// The maximum size of a session without its handshake, receiving chains and SPQR: the form, the ID, two identities, the
-/// registration ID, the root key, the sending chain, and the key and length of SPQR.
-const SESSION_ROOM: usize = 2 + 36 + 2 * 35 + 6 + 34 + 118 + 4;
+/// registration ID, the root key, the sending chain, the key and length of SPQR, and whether it only receives.
+const SESSION_ROOM: usize = 2 + 36 + 2 * 35 + 6 + 34 + 118 + 4 + 2;
 /// The maximum size of a receiving chain.
 const RECEIVING_ROOM: usize = 2 + 35 + 34 + 2 * 6;
 /// The maximum size of a handshake without its KEM ciphertext.
@@ -238,7 +239,7 @@ impl Session {
     }
 
     fn write(&self, out: &mut Output) {
-        let Self { parties, ratchet, unanswered } = self;
+        let Self { parties, ratchet, unanswered, receives_only } = self;
         let Parties { id, base_key: _, local_identity, remote_identity, remote_registration_id } = parties;
         let TripleRatchet { double, spqr } = ratchet;
         let Keys { root, private, sending } = double.keys();
@@ -263,6 +264,7 @@ impl Session {
         if let Spqr::On(running) = spqr {
             out.long_message(10, |out| running.write(out));
         }
+        out.uint(11, *receives_only);
     }
 
     fn read(bytes: &[u8]) -> Result<Arc<Self>, DecodeError> {
@@ -287,8 +289,9 @@ impl Session {
         let double = DoubleRatchet::from_parts(sending, receiving);
         let unanswered = form.optional_bytes(9)?.map(Unanswered::read).transpose()?.map(Arc::new);
         let spqr = Spqr::read(form.bytes(10)?)?;
+        let receives_only = form.bool(11)?;
         form.finish()?;
-        Ok(Arc::new(Self { parties, ratchet: TripleRatchet { double, spqr }, unanswered }))
+        Ok(Arc::new(Self { parties, ratchet: TripleRatchet { double, spqr }, unanswered, receives_only }))
     }
 }
 

@@ -11,7 +11,7 @@
 //! A delayed message must not reactivate an old session with weaker protection. A message therefore makes its session
 //! active only if the policy allows sending with it, the message is not late, and the session is no weaker than the
 //! active session with the same peer. Otherwise the session stays as it was; a new session is then inactive from the
-//! beginning.
+//! beginning. A session of which a later state was used never becomes active again.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -118,6 +118,19 @@ impl SessionRecord {
     pub fn archive(&self, now: UnixSeconds) -> Self {
         let Some(active) = &self.active else { return self.clone() };
         Self { active: None, inactive: self.with_retired(active, None, now) }
+    }
+
+    /// [`archive`](Self::archive) for a record that was restored from an older copy, or may have been: none of its sessions
+    /// becomes active again when a message arrives, because message keys that were used after the copy was made would be
+    /// used a second time.
+    #[must_use = "the record stays as it was"]
+    pub fn archive_for_ever(&self, now: UnixSeconds) -> Self {
+        let archived = self.archive(now);
+        let ended = archived.inactive.iter().map(|entry| match entry.session.receives_only {
+            true => entry.clone(),
+            false => Entry { session: entry.session.receiving_only(), ..entry.clone() },
+        });
+        Self { active: None, inactive: ended.collect() }
     }
 
     /// The record without the sessions that have been inactive for more than 30 days;
@@ -285,7 +298,9 @@ impl SessionRecord {
         let with_same_peer =
             |active: &&Entry| active.session.parties.remote_identity == session.parties.remote_identity;
         let active = self.active.as_ref().filter(with_same_peer);
-        policy.allows(session) && active.is_none_or(|active| session.strength() >= active.session.strength())
+        !session.receives_only
+            && policy.allows(session)
+            && active.is_none_or(|active| session.strength() >= active.session.strength())
     }
 
     fn replace_active(&self, rank: i64, session: Arc<Session>) -> Self {

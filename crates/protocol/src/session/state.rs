@@ -30,6 +30,8 @@ pub(super) struct Session {
     pub(super) ratchet: TripleRatchet,
     /// The handshake, which every message carries until the peer has answered.
     pub(super) unanswered: Option<Arc<Unanswered>>,
+    /// Whether nothing may be sent with it any more, because a later state of it was used.
+    pub(super) receives_only: bool,
 }
 
 /// The properties of a session that never change.
@@ -97,6 +99,7 @@ impl Session {
                 handshake: Handshake { one_time, signed: bundle.signed.id, kem },
                 since: now,
             })),
+            receives_only: false,
         })
     }
 
@@ -145,6 +148,7 @@ impl Session {
             },
             ratchet: TripleRatchet { double, spqr },
             unanswered: None,
+            receives_only: false,
         })
     }
 
@@ -162,6 +166,11 @@ impl Session {
         }
     }
 
+    /// The same session, with which nothing may be sent any more.
+    pub(super) fn receiving_only(&self) -> Arc<Self> {
+        Arc::new(Self { unanswered: None, receives_only: true, ..self.clone() })
+    }
+
     /// The message, the state after it, and the changes to the stored skipped keys.
     pub(super) fn encrypt<R: CryptoRng + ?Sized>(
         &self,
@@ -177,7 +186,9 @@ impl Session {
             Associated { sender: &parties.local_identity, receiver: &parties.remote_identity, addresses };
         let message =
             SignalMessage::seal(parties.id.version(), header, &pq_ratchet, plaintext, keys, &associated);
-        let next = Arc::new(Self { parties: *parties, ratchet, unanswered: self.unanswered.clone() });
+        let unanswered = self.unanswered.clone();
+        let next =
+            Arc::new(Self { parties: *parties, ratchet, unanswered, receives_only: self.receives_only });
         let ciphertext = match &self.unanswered {
             None => Ciphertext::Signal(message),
             Some(unanswered) => Ciphertext::PreKey(PreKeySignalMessage::wrap(
@@ -214,7 +225,8 @@ impl Session {
         let plaintext = message.open(keys, &associated).map_err(|_| DecryptError::NotDecryptable)?;
         let is_late = step.is_late();
         let (ratchet, skipped) = step.take(rng).map_err(|LowOrderPoint| DecryptError::NotDecryptable)?;
-        let next = Arc::new(Self { parties: *parties, ratchet, unanswered: None });
+        let receives_only = self.receives_only;
+        let next = Arc::new(Self { parties: *parties, ratchet, unanswered: None, receives_only });
         Ok(Opened { next, skipped, plaintext, is_late })
     }
 

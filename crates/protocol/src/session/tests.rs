@@ -395,6 +395,38 @@ fn a_late_message_is_decrypted_and_activates_no_session() {
     assert_eq!((bob.active(), alice.active() == newest), (alice.active(), false));
 }
 
+/// Otherwise the restored device would use keys again that it used after the copy was made.
+#[test]
+fn a_session_of_a_restored_copy_still_receives_and_never_becomes_active_again() {
+    let (mut alice, mut bob) = acquainted();
+    let older = bob.record.clone();
+    bob.meet(&alice, true);
+    exchange(&mut bob, &mut alice);
+    assert_ne!(older.sessions().next().unwrap().id, bob.record.sessions().next().unwrap().id);
+    let copy = bob.record.archive_for_ever(NOW);
+    assert_eq!(copy.sessions().count(), 2);
+    let copy = SessionRecord::from_bytes(&copy.to_bytes()).unwrap();
+    let waiting = [alice.say(&bob), alice.say(&bob), alice.say(&bob)];
+    let lost = bob.say(&alice);
+    assert_eq!(alice.hear(&bob, &lost), Ok(()));
+
+    bob.record = copy;
+    assert_eq!(bob.hear(&alice, &waiting[0]), Ok(()));
+    assert_eq!(bob.active(), None);
+    assert!(!bob.record.usable_for_sending(bob.policy, NOW));
+    // Not after it was stored and loaded again, nor in place of a newer session.
+    bob.record = SessionRecord::from_bytes(&bob.record.to_bytes()).unwrap();
+    assert_eq!(bob.hear(&alice, &waiting[1]), Ok(()));
+    assert_eq!(bob.active(), None);
+    bob.meet(&alice, true);
+    let newest = bob.active();
+    assert_eq!(bob.hear(&alice, &waiting[2]), Ok(()));
+    assert_eq!(bob.active(), newest);
+    // The peer takes the new one.
+    exchange(&mut bob, &mut alice);
+    assert_eq!((alice.active(), bob.active()), (newest, newest));
+}
+
 /// A chain stays open after its successor, so a late message need not have been skipped before.
 #[test]
 fn a_late_message_of_an_older_chain_activates_no_session() {

@@ -183,17 +183,19 @@ impl Tx<'_> {
         self.enqueue(NewOutgoing { thread, us, content_id, sent_ms: now_ms, body }).map(|_| ())
     }
 
-    /// Archives all sessions: they are no longer used for sending, so the next message to each device starts a new one.
+    /// Archives all sessions for ever: they are no longer used for sending, so the next message to each device starts a new one,
+    /// even if messages of the old ones still arrive.
     pub(crate) fn archive_all_sessions(&mut self, now: UnixSeconds) -> Result<()> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT DISTINCT user_id, device_id FROM session WHERE active = 1")?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT DISTINCT user_id, device_id FROM session")?;
         let devices = statement
             .query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, u32>(1)?)))?
             .collect::<rusqlite::Result<Vec<_>>>()?;
         drop(statement);
         for (user, device) in devices {
-            self.archive_sessions(UserId::from_slice(&user)?, DeviceId::new(device)?, now)?;
+            let mut sessions = self.sessions(UserId::from_slice(&user)?, DeviceId::new(device)?)?;
+            sessions.record = sessions.record.archive_for_ever(now);
+            self.store_sessions(&mut sessions)?;
         }
         Ok(())
     }
