@@ -2,13 +2,13 @@
 
 use crate::allocation::{Limit, limited};
 use crate::content::{
-    Body, Choices, Contact, ContactCard, Content, Edit, EmojiSequence, LinkPreview, Location, Markup,
-    Mention, Pin, Place, Poll, Profile, Quote, Reaction, ReceiptKind, Revised, StyledRange, Target, Text,
-    TextRange, TextStyle, Timer, Vote,
+    Body, Choices, Contact, ContactCard, Content, Counts, Edit, EmojiSequence, Header, LinkPreview, Location,
+    Mark, Markup, Mention, Number, Pin, Place, Poll, Post, Profile, Quote, Reaction, ReceiptKind, Revised,
+    Run, StyledRange, Target, Text, TextRange, TextStyle, Timer, Vote,
 };
-use crate::id::{ClientMsgId, ThreadId, UserId};
+use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 
-const PARSE: Limit = Limit { factor: 4, constant: 1024 };
+const PARSE: Limit = Limit { factor: 4, constant: 8192 };
 
 /// The input is a content without its padding.
 pub(crate) fn run(input: &[u8]) {
@@ -16,6 +16,7 @@ pub(crate) fn run(input: &[u8]) {
     if let Ok(content) = limited(PARSE, input, || Content::from_plaintext(&padded)) {
         let again = Content::from_plaintext(&content.to_plaintext()).unwrap();
         assert_eq!((again.thread, again.id, again.sent_ms), (content.thread, content.id, content.sent_ms));
+        assert_eq!(again.header, content.header);
         assert_eq!(again.body.kind(), content.body.kind());
         if !matches!(content.body, Body::Unknown(_)) {
             assert_eq!(again.body, content.body);
@@ -95,12 +96,20 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         // A kind of a later version.
         Body::from_bytes(&[0xba, 0x02, 0x01, 0x2a]).unwrap(),
     ];
+    let (run, mut counts) = (Run([6; 8]), Counts::up_to(9));
+    counts = counts.without([(2, 3), (5, 5)]);
+    let header = Header {
+        number: Some(Number { run, count: 7 }),
+        after: Some(Post { epoch: 1, server_seq: 8 }),
+        seen: Some(Mark { device: DeviceId::PRIMARY, run, counts }),
+    };
     let contents = bodies.into_iter().map(|body| {
         let content = Content {
             thread: ThreadId::from_bytes([3; 16]),
             id: ClientMsgId::from_bytes([4; 16]),
             sent_ms: 5,
             timer: Timer::new(6).unwrap(),
+            header: header.clone(),
             body,
         };
         let mut plaintext = content.to_plaintext().to_vec();

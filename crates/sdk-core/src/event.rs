@@ -110,6 +110,10 @@ pub enum Event {
         /// The last missing sequence number.
         last: u64,
     },
+    /// The order of this thread, or the numbers of somebody's messages in it, contradict what their authors have stated: the relay or
+    /// an author is not honest, or a database was restored from a copy and nobody could notice. Messages are shown in an order
+    /// that does not contradict their authors.
+    OrderContradicted(ThreadId),
     /// The relay was restored from a backup. Messages of ours that it may have lost are submitted again. Messages of
     /// others that it has lost are submitted again by their clients, or reported as
     /// [`MessagesMissing`](Self::MessagesMissing).

@@ -20,13 +20,15 @@ const GROUP: u16 = 1 << 7;
 
 /// It is mail: it has no place in its thread.
 const MAIL: u16 = 1 << 8;
+/// It is a post: it has a place in its thread, and a number among the posts of its device.
+const POST: u16 = 1 << 9;
 
 /// In threads of either kind.
 const ANY: u16 = DIRECT | GROUP;
 /// What people write.
-const MESSAGE: u16 = SHOWN | CONFIRMED | URGENT | STORED | STRANGER | ANY;
+const MESSAGE: u16 = SHOWN | CONFIRMED | URGENT | STORED | STRANGER | POST | ANY;
 /// What changes messages that are already there.
-const CHANGE: u16 = STORED | ANY;
+const CHANGE: u16 = STORED | POST | ANY;
 
 /// Each kind: its field number in `content.proto`, its name, and what it may do. The kinds that this version does not read are
 /// here, too, so that a content of a later version is treated in the same way by all versions.
@@ -50,14 +52,14 @@ const TABLE: [(u32, &str, u16); 23] = [
     (26, "account state", STORED | MAIL | OWN | ANY),
     (27, "bootstrap", STORED | MAIL | OWN | ANY),
     (28, "history", STORED | MAIL | OWN | ANY),
-    (29, "null", STORED | MAIL | ANY),
+    (29, "null", STORED | POST | MAIL | ANY),
     (30, "view once", MESSAGE & !STRANGER),
     (31, "pin", CHANGE),
     (32, "presence", MAIL | ANY),
 ];
 
 /// A kind that is not in the table: it is shown as not understood, so that the person knows that something is there.
-const NOT_IN_TABLE: u16 = SHOWN | CONFIRMED | URGENT | STORED | STRANGER | MAIL | ANY;
+const NOT_IN_TABLE: u16 = SHOWN | CONFIRMED | URGENT | STORED | STRANGER | POST | MAIL | ANY;
 
 /// The field numbers that are used, or can be used later, for bodies.
 const FIRST: u32 = 10;
@@ -97,6 +99,11 @@ impl Kind {
         self.may(SHOWN)
     }
 
+    /// Whether it is the kind that has no effect.
+    pub(crate) fn is_null(self) -> bool {
+        self == Self::NULL
+    }
+
     /// Whether its author gets a delivery receipt.
     pub(crate) fn is_confirmed(self) -> bool {
         self.may(CONFIRMED)
@@ -110,6 +117,11 @@ impl Kind {
     /// Whether the relay keeps it. What it does not keep is worth nothing later.
     pub(crate) fn is_stored(self) -> bool {
         self.may(STORED)
+    }
+
+    /// Whether it has a place in its thread, and a number among the posts of its device.
+    pub(crate) fn is_post(self) -> bool {
+        self.may(POST)
     }
 
     /// Whether it is accepted as mail.
@@ -148,6 +160,12 @@ mod tests {
             assert!(!has(OWN) || !has(SHOWN | STRANGER | URGENT), "{name} is for our own devices");
             assert!(!has(MAIL) || !has(SHOWN), "{name}: what is shown has a place in its thread");
             assert!(has(MAIL) || has(STORED), "{name}: only mail is not stored");
+            assert!(
+                !has(POST) || has(STORED),
+                "{name}: what the relay does not keep has no place in a thread"
+            );
+            assert!(!has(SHOWN) || has(POST), "{name}: what people see has a place in a thread");
+            assert!(has(POST) || has(MAIL), "{name} is neither");
             assert!((FIRST..=LAST).contains(&number), "{name}");
         }
         assert!(TABLE.is_sorted_by(|(a, ..), (b, ..)| a < b), "each number once");

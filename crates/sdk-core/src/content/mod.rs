@@ -6,8 +6,10 @@
 
 mod call;
 mod contact_card;
+mod counts;
 mod delete;
 mod edit;
+mod header;
 mod kind;
 mod location;
 mod markup;
@@ -35,7 +37,9 @@ pub(crate) use call::{Call, CallStep, Contribution};
 pub use call::{CallId, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION};
 pub(crate) use contact_card::Contact;
 pub use contact_card::{ContactCard, MAX_CARD_FIELD};
+pub(crate) use counts::Counts;
 pub(crate) use edit::Edit;
+pub(crate) use header::{Header, MAX_SEEN_EXCEPTIONS, Mark, Number, Post, Run};
 pub(crate) use kind::Kind;
 pub(crate) use location::Place;
 pub use location::{Location, MAX_PLACE_NAME};
@@ -83,6 +87,7 @@ pub(crate) struct Content {
     pub(crate) sent_ms: u64,
     /// How long after it was read it disappears. Nobody sees the kinds for which it means nothing.
     pub(crate) timer: Timer,
+    pub(crate) header: Header,
     pub(crate) body: Body,
 }
 
@@ -157,7 +162,7 @@ impl Content {
             id: self.id.as_bytes().to_vec(),
             sent_ms: self.sent_ms,
             timer_s: self.timer.seconds(),
-            ..self.body.write()
+            ..self.header.write(self.body.write())
         };
         let mut bytes = Zeroizing::new(content.encode_to_vec());
         // Protobuf messages can be concatenated.
@@ -175,6 +180,7 @@ impl Content {
             id: ClientMsgId::from_slice(&content.id).map_err(malformed)?,
             sent_ms: content.sent_ms,
             timer: Timer::read(content.timer_s)?,
+            header: Header::read(&content)?,
             body: Body::read(content, bytes)?,
         })
     }
@@ -416,6 +422,7 @@ mod tests {
             id: ClientMsgId::from_bytes([2; 16]),
             sent_ms: 3,
             timer: Timer::new(60).unwrap(),
+            header: Header::default(),
             body,
         }
     }

@@ -12,6 +12,7 @@ use sealpost_protocol::{Address, SessionRecord, UnixSeconds};
 
 use super::apply::apply;
 use super::envelope::{AnyEnvelope, Envelope, Source};
+use super::headers::{Headers, Stated};
 use super::open::Opened;
 use crate::account::registration::address;
 use crate::config::MessageRequests;
@@ -44,6 +45,8 @@ pub(super) struct Batch<'b, 'c> {
     sessions: HashMap<(UserId, DeviceId), (Address, PeerSessions)>,
     /// New texts by thread, for the delivery receipts.
     delivered: HashMap<ThreadId, Vec<ClientMsgId>>,
+    /// What the headers of the opened contents state.
+    headers: Headers,
     /// Whether there is a new thread.
     begun: bool,
     /// Whether the dispatcher must look for something that was queued.
@@ -59,6 +62,8 @@ struct Handled {
     record: Option<SessionRecord>,
     /// A new content, for the delivery receipt.
     to_confirm: Option<ClientMsgId>,
+    /// What its header states.
+    header: Option<Stated>,
     /// Whether there is a new thread.
     begun: bool,
     /// Whether something was queued, apart from the receipt.
@@ -97,6 +102,7 @@ pub(super) fn in_batch(
         confirm,
         sessions: HashMap::new(),
         delivered: HashMap::new(),
+        headers: Headers::default(),
         begun: false,
         queued: false,
     };
@@ -229,6 +235,9 @@ impl Batch<'_, '_> {
         if let Some(content_id) = handled.to_confirm {
             self.delivered.entry(source.thread).or_default().push(content_id);
         }
+        if let Some(header) = handled.header {
+            self.headers.note(source, header);
+        }
         self.begun |= handled.begun;
         self.queued |= handled.queued;
     }
@@ -308,8 +317,11 @@ impl Batch<'_, '_> {
                     let sent_ms = content.sent_ms;
                     self.tx.after_commit(move || live.has_written(thread, user, sent_ms));
                 }
-                apply(self.tx, envelope, content, self.us, (now_ms, self.ctx.limits))?;
+                let (header, kind) = (content.header.clone(), content.body.kind());
+                let is_new = apply(self.tx, envelope, *content, self.us, (now_ms, self.ctx.limits))?;
                 handled.to_confirm = confirmed;
+                let (place, server_ms) = ((envelope.epoch, envelope.server_seq), envelope.server_ms);
+                handled.header = Some(Stated { header, kind, is_new, place, server_ms });
             }
         }
         handled.record = record.or(renewed);
@@ -352,6 +364,7 @@ impl Batch<'_, '_> {
         for (_, sessions) in self.sessions.values_mut() {
             self.tx.store_sessions(sessions)?;
         }
+        self.headers.store(self.tx, self.us)?;
         for (thread, messages) in &self.delivered {
             (self.confirm)(self.ctx, self.tx, *thread, messages)?;
         }

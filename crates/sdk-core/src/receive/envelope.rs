@@ -4,7 +4,7 @@ use sealpost_wire as wire;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::limits::MAX_COUNT;
 
-use crate::content::{Content, Timer};
+use crate::content::{Content, Header, Timer};
 use crate::error::Result;
 use crate::id::{ClientMsgId, DeviceId, InvalidId, ThreadId, UserId};
 use crate::message::Undecryptable;
@@ -17,7 +17,7 @@ pub(super) struct Envelope {
     pub(super) server_seq: u64,
     pub(super) epoch: u64,
     /// When the relay stored it, by the relay's clock, in milliseconds.
-    server_ms: u64,
+    pub(super) server_ms: u64,
     pub(super) sender: UserId,
     pub(super) sender_device: DeviceId,
     pub(super) roster_version: u64,
@@ -174,7 +174,7 @@ impl Envelope {
     }
 
     /// The message that it becomes.
-    pub(super) const fn message(&self, what: Arrived, sent_ms: u64, timer: Timer) -> NewIncoming {
+    const fn message(&self, what: Arrived, sent_ms: u64, timer: Timer) -> NewIncoming {
         NewIncoming {
             thread: self.thread,
             author: self.sender,
@@ -186,7 +186,15 @@ impl Envelope {
             server_ms: self.server_ms,
             epoch: self.epoch,
             server_seq: self.server_seq,
+            number: None,
+            after: None,
         }
+    }
+
+    /// The message that a content becomes.
+    pub(super) fn content(&self, content: Content) -> NewIncoming {
+        let Content { id, sent_ms, timer, header: Header { number, after, .. }, body, .. } = content;
+        NewIncoming { number, after, ..self.message(Arrived::Content(id, body), sent_ms, timer) }
     }
 
     /// The message that represents it if it cannot be opened.

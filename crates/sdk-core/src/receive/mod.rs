@@ -22,6 +22,7 @@
 mod apply;
 mod batch;
 mod envelope;
+mod headers;
 pub(crate) mod inbox;
 mod open;
 mod reread;

@@ -14,7 +14,7 @@ use crate::message::Undecryptable;
 
 /// The result of opening an envelope.
 pub(super) enum Opened {
-    Content(Content),
+    Content(Box<Content>),
     /// It was opened before, which is not a failure.
     Duplicate,
     Undecryptable(Undecryptable),
@@ -105,7 +105,7 @@ pub(super) fn open(
 
 fn read(plaintext: &Plaintext) -> Opened {
     match Content::from_plaintext(plaintext.expose()) {
-        Ok(content) => Opened::Content(content),
+        Ok(content) => Opened::Content(Box::new(content)),
         Err(_) => Opened::Undecryptable(Undecryptable::Malformed),
     }
 }

@@ -10,7 +10,7 @@ use sealpost_wire as wire;
 use super::plan::{Addressed, address_users};
 use super::seal::{Sealing, seal_mail};
 use crate::account::registration::{address, local_device};
-use crate::content::{Body, Content, Timer};
+use crate::content::{Body, Content, Header, Timer};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::ThreadId;
@@ -79,8 +79,14 @@ fn seal(
     if recipients.ready.is_empty() {
         return Ok(None);
     }
-    let content =
-        Content { thread, id: client_msg_id, sent_ms: now_ms, timer: Timer::default(), body: body.clone() };
+    let content = Content {
+        thread,
+        id: client_msg_id,
+        sent_ms: now_ms,
+        timer: Timer::default(),
+        header: Header::default(),
+        body: body.clone(),
+    };
     let urgent = content.body.kind().is_urgent();
     let form = wire::Envelope { ephemeral: true, urgent, ttl_s: *ttl_s, ..wire::Envelope::default() };
     let (account, us) = tx.our_account()?;

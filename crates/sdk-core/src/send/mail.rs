@@ -18,7 +18,7 @@ use super::seal::{Sealing, seal_mail};
 use super::time::{ask_time, set_clock};
 use super::{backoff_ceiling_ms, backoff_ms};
 use crate::account::registration::{address, local_device};
-use crate::content::{Content, Timer};
+use crate::content::{Content, Header, Timer};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
@@ -146,7 +146,8 @@ fn prepare(
             MailForm::Sealed(parcel) => parcel,
             MailForm::ToSeal { content_id, body } => {
                 let sent_ms = sent_ms.min(ctx.server_now_ms());
-                let content = Content { thread, id: content_id, sent_ms, timer: Timer::default(), body };
+                let (timer, header) = (Timer::default(), Header::default());
+                let content = Content { thread, id: content_id, sent_ms, timer, header, body };
                 match seal(ctx, tx, &content, to, rng)? {
                     Sealable::Yes(parcel) => tx.set_mail_sealed(id, parcel, ctx.server_now_ms())?,
                     Sealable::Meet(to_meet) => {

@@ -1,19 +1,20 @@
 //! Stations 3, 4 and 6 to 8 in one transaction: seals the next entries of a thread and stores them.
 
+use rand::RngExt as _;
 use rand::rngs::StdRng;
 use sealpost_protocol::UnixSeconds;
 
 use super::plan::{Addressed, Recipients, ToMeet, address as address_members};
 use super::seal::{Sealing, seal};
 use crate::account::registration::{address, local_device};
-use crate::content::Content;
+use crate::content::{Content, Header, MAX_SEEN_EXCEPTIONS, Mark, Number, Post, Run};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
 use crate::id::{ClientMsgId, ThreadId};
 use crate::message::FailReason;
 use crate::store::{
-    Account, Durable, Entry, Outgoing, OutgoingId, Parcel, Registered, Settlement, Thread, Tx,
+    Account, Durable, Entry, Outgoing, OutgoingId, OwnNumbers, Parcel, Registered, Settlement, Thread, Tx,
 };
 
 /// How many bytes are sealed in one transaction, unless a single entry is larger.
@@ -100,7 +101,7 @@ pub(super) fn seal_next(
     }
     let (account, us) = tx.our_account()?;
     let thread = tx.thread(thread)?.ok_or(Error::Bug("an outbox without a thread"))?;
-    Work { ctx, tx, thread, account: &account, us, ready: None }.run(entries, rng)
+    Work { ctx, tx, thread, account: &account, us, ready: None, heading: None }.run(entries, rng)
 }
 
 /// The entries that were sealed behind an entry that is to be sealed.
@@ -159,6 +160,41 @@ struct Work<'w, 'c> {
     us: Registered,
     /// The recipients, once they have been found to be ready.
     ready: Option<Recipients>,
+    /// What the headers state, once a post is sealed.
+    heading: Option<Heading>,
+}
+
+/// What the headers of the posts of one transaction state.
+struct Heading {
+    /// The number that was given last; the count is 0 if none was.
+    last: Number,
+    is_changed: bool,
+    after: Option<Post>,
+    seen: Option<Mark>,
+}
+
+impl Heading {
+    fn load(tx: &Tx<'_>, thread: ThreadId, rng: &mut StdRng) -> Result<Self> {
+        let OwnNumbers { run, count, newest } = tx.own_numbers(thread)?;
+        let run = run.unwrap_or_else(|| Run(rng.random()));
+        let heard = tx.heard_last(thread)?;
+        let seen = heard
+            .map(|mark| Mark { counts: mark.counts.before_many_exceptions(MAX_SEEN_EXCEPTIONS), ..mark });
+        Ok(Self { last: Number { run, count }, is_changed: false, after: newest, seen })
+    }
+
+    /// The header of a post, which has this number if it was sealed before.
+    fn header(&self, number: Option<Number>) -> Header {
+        let next = Number { count: self.last.count.saturating_add(1), ..self.last };
+        Header { number: Some(number.unwrap_or(next)), after: self.after, seen: self.seen.clone() }
+    }
+
+    /// A post with this number was sealed.
+    fn sealed(&mut self, number: Number) {
+        if number.run == self.last.run && number.count > self.last.count {
+            (self.last, self.is_changed) = (number, true);
+        }
+    }
 }
 
 impl Work<'_, '_> {
@@ -188,6 +224,9 @@ impl Work<'_, '_> {
         for (_, sessions) in self.ready.iter_mut().flat_map(|recipients| &mut recipients.ready) {
             self.tx.store_sessions(sessions)?;
         }
+        if let Some(heading) = self.heading.filter(|heading| heading.is_changed) {
+            self.tx.set_own_number(self.thread.id, heading.last)?;
+        }
         Ok(match (sealed.is_empty(), meet) {
             (false, _) => Prepared::Submit(sealed),
             (true, Some((entry, attempts, to_meet))) => Prepared::Meet { entry, attempts, to_meet },
@@ -213,11 +252,22 @@ impl Work<'_, '_> {
             self.tx.set_sent(outgoing.id, now_ms)?;
         }
         let sent_ms = outgoing.sent_ms.min(now_ms);
+        let header = if outgoing.body.kind().is_post() {
+            let heading = match self.heading.take() {
+                Some(heading) => heading,
+                None => Heading::load(self.tx, self.thread.id, rng)?,
+            };
+            self.heading.insert(heading).header(outgoing.number)
+        } else {
+            Header::default()
+        };
+        let number = header.number;
         let content = Content {
             thread: self.thread.id,
             id: outgoing.content_id,
             sent_ms,
             timer: outgoing.timer,
+            header,
             body: outgoing.body,
         };
         let client_msg_id = self.ctx.new_client_msg_id();
@@ -229,7 +279,11 @@ impl Work<'_, '_> {
                 for ((device, _), changes) in recipients.ready.iter().zip(skipped) {
                     self.tx.store_skipped(device.user, device.device, changes)?;
                 }
-                let parcel = self.tx.set_sealed(outgoing.id, Parcel { client_msg_id, bytes }, now_ms)?;
+                if let (Some(heading), Some(number)) = (&mut self.heading, number) {
+                    heading.sealed(number);
+                }
+                let parcel = Parcel { client_msg_id, bytes };
+                let parcel = self.tx.set_sealed(outgoing.id, parcel, number, now_ms)?;
                 let Outgoing { id, attempts, .. } = outgoing;
                 Ok(Step::Sealed(Sealed { id, attempts, may_be_stored: false, is_awaited: true, parcel }))
             }

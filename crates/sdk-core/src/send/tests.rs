@@ -15,7 +15,7 @@ use super::plan::{Addressed, Recipients, ToMeet, address as address_members, has
 use super::seal::{Sealing, seal};
 use crate::account::registration::{address, local_device};
 use crate::config::DatabaseKey;
-use crate::content::{Body, Content};
+use crate::content::{Body, Content, Header};
 use crate::context::{Skipped, SkippedDevices};
 use crate::event::EventBus;
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
@@ -156,6 +156,7 @@ async fn a_message_is_sealed_once_for_each_device_of_all_other_members() {
             thread: THREAD,
             id: ClientMsgId::new(1, &[1; 10]),
             sent_ms: 1,
+            header: Header::default(),
             body: Body::text("hello".to_owned()),
         };
         let local = local_device(&account, &ours);

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::message::{KIND_CONTENT, KIND_DELETED, KIND_UNKNOWN};
 use super::reading::{STATE_INCOMING, STATE_READ_LATE};
 use super::waiting::Origin;
-use super::{Rows, Tx, to_sql};
+use super::{OutgoingId, Rows, Tx, to_sql};
 use crate::config::ChangeLimits;
 use crate::content::{Body, Target};
 use crate::error::{Error, Result};
@@ -77,7 +77,7 @@ impl Tx<'_> {
         for (id, body) in queued {
             let changed = Body::from_bytes(&body).ok().and_then(|body| body.target(author));
             if changed == Some(Target { author, id: content_id }) {
-                self.change_one("DELETE FROM outgoing WHERE id = ?1", [id])?;
+                self.abandon(OutgoingId(id), thread)?;
             }
         }
         self.end_lane(thread)

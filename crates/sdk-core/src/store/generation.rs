@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::UnixSeconds;
 
 use super::{NewOutgoing, Rows, Tx, from_sql, to_sql};
-use crate::content::{Body, ReceiptKind};
+use crate::content::Body;
 use crate::error::Result;
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
@@ -120,7 +120,7 @@ impl Tx<'_> {
     /// `known` of a later state. Message keys that were used in the later state must not be used again, so all sessions are
     /// archived and everything that was sealed here is sealed again. Peers may have received one-time keys that do not
     /// exist here, so all keys at the relay are replaced. The peers of the newest threads learn of the new sessions
-    /// immediately, from an empty receipt whose id comes from `fresh_id`.
+    /// immediately, from a null content whose id comes from `fresh_id`.
     pub(crate) fn recover_as_copy(
         &mut self,
         known: Generation,
@@ -135,6 +135,7 @@ impl Tx<'_> {
         )?;
         self.archive_all_sessions(UnixSeconds(now_ms / 1000))?;
         self.unseal_all()?;
+        self.begin_runs()?;
         self.change_one("UPDATE account SET lost_pre_keys = 1", [])?;
         for thread in self.threads_with_sessions(AT_ONCE)? {
             self.renew_session(thread, now_ms, fresh_id())?;
@@ -163,7 +164,7 @@ impl Tx<'_> {
         Ok(last.is_some())
     }
 
-    /// Queues an empty receipt, whose only effect is that a new session is started. Does nothing if the thread already has
+    /// Queues a null content, whose only effect is that a new session is started. Does nothing if the thread already has
     /// something to send, which has the same effect.
     pub(crate) fn renew_session(
         &mut self,
@@ -178,7 +179,7 @@ impl Tx<'_> {
             return Ok(());
         }
         let (_, us) = self.our_account()?;
-        let body = Body::Receipt { kind: ReceiptKind::Delivered, messages: Vec::new() };
+        let body = Body::Null;
         let us = (us.user, us.device);
         self.enqueue(NewOutgoing { thread, us, content_id, sent_ms: now_ms, body }).map(|_| ())
     }

@@ -14,9 +14,10 @@
 use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, params};
 
+use super::heard::to_run;
 use super::message::POSITION_PENDING;
 use super::{Durable, Rows, Tx, from_sql, to_sql};
-use crate::content::{Body, Timer};
+use crate::content::{Body, Number, Run, Timer};
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
@@ -62,6 +63,8 @@ pub(crate) struct Outgoing {
     pub(crate) attempts: u32,
     /// How often a parcel of it was refused, after which it was sealed anew.
     pub(crate) refusals: u32,
+    /// Its number, if it was sealed before.
+    pub(crate) number: Option<Number>,
 }
 
 /// A sealed content, as it is submitted to the relay.
@@ -143,7 +146,7 @@ impl Rows<'_> {
         (limit, max_bytes): (u32, usize),
     ) -> Result<Vec<Entry>> {
         let sql = "SELECT o.id, o.content_id, o.sent, o.body, o.state, o.attempts, o.refusals, p.client_msg_id, p.bytes,
-                       o.timer
+                       o.timer, o.run, o.count
                    FROM outgoing AS o LEFT JOIN parcel AS p ON p.outgoing_id = o.id
                    WHERE o.lane = ?1 AND o.state < 3 AND o.id > ?2 ORDER BY o.id LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -172,6 +175,7 @@ impl Rows<'_> {
                     body: Body::from_bytes(&body).map_err(|_| corrupt())?,
                     attempts: row.get(5)?,
                     refusals: row.get(6)?,
+                    number: to_number(row.get(10)?, row.get(11)?)?,
                 })
             });
         }
@@ -261,9 +265,25 @@ impl Tx<'_> {
         &mut self,
         id: OutgoingId,
         parcel: Parcel,
+        number: Option<Number>,
         now_ms: u64,
     ) -> Result<Durable<Parcel>> {
-        self.change_one("UPDATE outgoing SET state = 2 WHERE id = ?1 AND state = 1", [id.0])?;
+        match number {
+            Some(Number { run: Run(run), count }) => {
+                let number = params![id.0, run.as_slice(), to_sql(count)?];
+                let sealed =
+                    "UPDATE outgoing SET state = 2, run = ?2, count = ?3 WHERE id = ?1 AND state = 1";
+                self.change_one(sealed, number)?;
+                self.change(
+                    "UPDATE message SET run = ?2, count = ?3
+                     WHERE id = (SELECT message_id FROM outgoing WHERE id = ?1) AND (run, count) IS NOT (?2, ?3)",
+                    number,
+                )?;
+            }
+            None => {
+                self.change_one("UPDATE outgoing SET state = 2 WHERE id = ?1 AND state = 1", [id.0])?;
+            }
+        }
         self.change_one(
             "INSERT INTO parcel (outgoing_id, client_msg_id, bytes, made) VALUES (?1, ?2, ?3, ?4)",
             params![id.0, parcel.client_msg_id.as_bytes(), parcel.bytes.as_ref(), to_sql(now_ms)?],
@@ -284,8 +304,11 @@ impl Tx<'_> {
             return Err(Error::NotFound);
         }
         self.change_one(
-            "INSERT INTO outgoing (lane, message_id, content_id, sent, class, body, state, timer)
-             SELECT thread_id, id, content_id, sent, 1, body, 1, timer FROM message WHERE id = ?1",
+            "INSERT INTO outgoing (lane, message_id, content_id, sent, class, body, state, timer, run, count)
+             SELECT thread_id, id, content_id, sent, 1, body, 1, timer,
+                 iif(run = of_thread, run, NULL), iif(run = of_thread, count, NULL)
+             FROM (SELECT *, (SELECT run FROM thread WHERE thread.thread_id = message.thread_id) AS of_thread FROM message)
+             WHERE id = ?1",
             [id.0],
         )?;
         self.change(
@@ -310,7 +333,11 @@ impl Tx<'_> {
     /// Removes a message that was never submitted, or has failed. Returns `false` if it may have been submitted.
     pub(crate) fn cancel(&mut self, id: MessageId) -> Result<bool> {
         let Some(Message { thread, direction, .. }) = self.message(id)? else { return Err(Error::NotFound) };
+        if matches!(direction, Direction::Outgoing(Delivery::Sent | Delivery::Delivered | Delivery::Read)) {
+            return Ok(false);
+        }
         let content = self.content_of(thread, id)?;
+        let number = self.number_of_message(id, thread)?;
         let waits: Option<i64> = self
             .connection
             .prepare_cached("SELECT id FROM outgoing WHERE message_id = ?1 AND state = 1")?
@@ -330,6 +357,9 @@ impl Tx<'_> {
         let removed = waits.is_some() || failed;
         if removed {
             self.delete_message(thread, id)?;
+            if let Some(number) = number {
+                self.fill_number(thread, number)?;
+            }
         }
         Ok(removed)
     }
@@ -387,6 +417,13 @@ impl Tx<'_> {
         self.end_lane(lane)
     }
 
+    /// Removes an entry that shows nothing. Its number, if it has one, goes to a null content.
+    pub(super) fn abandon(&mut self, id: OutgoingId, lane: ThreadId) -> Result<()> {
+        let number = self.number_of_outgoing(id, lane)?;
+        self.remove_outgoing(id, lane)?;
+        number.map_or(Ok(()), |number| self.fill_number(lane, number))
+    }
+
     pub(super) fn end_lane(&mut self, lane: ThreadId) -> Result<()> {
         self.change(
             "DELETE FROM lane WHERE lane = ?1
@@ -395,4 +432,9 @@ impl Tx<'_> {
         )?;
         Ok(())
     }
+}
+
+fn to_number(run: Option<Vec<u8>>, count: Option<i64>) -> Result<Option<Number>> {
+    let (Some(run), Some(count)) = (run, count) else { return Ok(None) };
+    Ok(Some(Number { run: to_run(&run)?, count: from_sql(count)? }))
 }

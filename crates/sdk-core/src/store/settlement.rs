@@ -145,9 +145,14 @@ impl Tx<'_> {
         if message.is_none() {
             self.fail_change(id, lane, reason)?;
         }
+        // A message for which there is a receipt has arrived, whatever the relay says now. It keeps its number for the case that it is
+        // sent again.
+        let Some(message) = message else {
+            let is_lasting =
+                matches!(reason, FailReason::TooLarge | FailReason::TooOld | FailReason::Refused);
+            return if is_lasting { self.abandon(id, lane) } else { self.remove_outgoing(id, lane) };
+        };
         self.remove_outgoing(id, lane)?;
-        // A message for which there is a receipt has arrived, whatever the relay says now.
-        let Some(message) = message else { return Ok(()) };
         self.forget_pending_timer(lane, message)?;
         self.change_one(
             "UPDATE message SET state = CASE WHEN state IN (2, 3) THEN state ELSE ?2 END, cause = ?3
@@ -218,15 +223,16 @@ impl Tx<'_> {
     ) -> Result<Option<(ThreadId, bool)>> {
         let Some((lane, message)) = self.pending(id)? else { return Ok(None) };
         self.change_one("UPDATE outgoing SET state = ?2 WHERE id = ?1", [id.0, ACCEPTED])?;
-        let awaits_receipt = message
-            .map(|message| self.accept_message(message, (epoch, server_seq), server_ms))
-            .transpose()?;
-        if message.is_none() {
-            self.accept_change(id, lane, position(epoch, server_seq)?)?;
-        }
-        // The parcel is kept until the recipient has the message, in case the relay loses it. It is not kept if the recipient
-        // has it already or sends no receipt for it, or if it was deleted for everyone.
-        if awaits_receipt != Some(true) {
+        // The content is kept until the recipient has it, in case the relay loses it. It is not kept if the recipient has it already,
+        // if it is not a post, or if it was deleted for everyone.
+        let is_kept = match message {
+            Some(message) => self.accept_message(message, (epoch, server_seq), server_ms)?,
+            None => {
+                self.accept_change(id, lane, position(epoch, server_seq)?)?;
+                self.number_of_outgoing(id, lane)?.is_some()
+            }
+        };
+        if !is_kept {
             self.change_one("DELETE FROM outgoing WHERE id = ?1", [id.0])?;
         }
         Ok(Some((lane, message.is_some())))

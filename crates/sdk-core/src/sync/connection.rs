@@ -214,6 +214,7 @@ impl<'c> Connection<'c> {
             if account.epoch != 0 && epoch > account.epoch {
                 // This database may have been restored with the relay, which could then not tell that it is older.
                 tx.archive_all_sessions(UnixSeconds(now_ms / 1000))?;
+                tx.begin_runs()?;
                 let again = tx.resubmit_unproven(resubmit_from_ms)?;
                 tx.accept_again()?;
                 tx.tell_blocks_again()?;

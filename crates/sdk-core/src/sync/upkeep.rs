@@ -22,6 +22,9 @@ const HANDLED_MS: u64 = 31 * DAY_MS;
 /// The relay remembers ids for 7 days, so older parcels are not submitted again.
 const RESUBMIT_MS: u64 = 7 * DAY_MS;
 
+/// How many contents that the recipient has are deleted in one transaction.
+const PROVEN_AT_A_TIME: u32 = 256;
+
 pub(crate) async fn run(ctx: Context) {
     let (mut reports, mut failures) = (0, 0);
     loop {
@@ -68,7 +71,15 @@ async fn keep_up(ctx: &Context) -> Result<()> {
     let work = move |tx: &mut Tx<'_>| {
         tx.forget_opened(handled)?;
         tx.forget_proven(proven)?;
-        tx.expire_sessions(UnixSeconds(now_ms / 1000))
+        let lost = tx.send_lost_again(now_ms, proven)?;
+        tx.expire_sessions(UnixSeconds(now_ms / 1000))?;
+        Ok(lost)
     };
-    ctx.store.write(work).await
+    let lost = ctx.store.write(work).await?;
+    if lost > 0 {
+        tracing::warn!(lost, "the relay has lost contents that it had accepted");
+        ctx.outbox.notify_one();
+    }
+    while ctx.store.write(|tx| tx.forget_some_proven(PROVEN_AT_A_TIME)).await? {}
+    Ok(())
 }

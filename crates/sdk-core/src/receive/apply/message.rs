@@ -5,27 +5,28 @@ use crate::content::Content;
 use crate::error::Result;
 use crate::id::MessageId;
 use crate::receive::envelope::Envelope;
-use crate::store::{Arrived, Origin, Tx};
+use crate::store::{Origin, Tx};
 
-/// If a message represents an envelope with this id that could not be opened, the content replaces it.
+/// If a message represents an envelope with this id that could not be opened, the content replaces it. Returns whether it is new.
 pub(super) fn apply(
     tx: &mut Tx<'_>,
     envelope: &Envelope,
     origin: &Origin,
     content: Content,
     placeholder: Option<MessageId>,
-) -> Result<()> {
+) -> Result<bool> {
     let is_known = tx.message_of(envelope.sender, content.id)?.is_some()
         || tx.was_applied(envelope.sender, content.id)?;
     let (sets, timer) = (content.body.sets_timer(), content.timer);
-    let message = envelope.message(Arrived::Content(content.id, content.body), content.sent_ms, timer);
+    let message = envelope.content(content);
     if !is_known {
         tx.apply_timer(origin, sets, timer)?;
     }
     match (is_known, placeholder) {
-        (true, Some(placeholder)) => tx.remove_placeholder(envelope.thread, placeholder),
-        (true, None) => Ok(()),
-        (false, Some(placeholder)) => tx.fill_in(placeholder, &message),
-        (false, None) => tx.insert_incoming(&message).map(drop),
+        (true, Some(placeholder)) => tx.remove_placeholder(envelope.thread, placeholder)?,
+        (true, None) => {}
+        (false, Some(placeholder)) => tx.fill_in(placeholder, &message)?,
+        (false, None) => tx.insert_incoming(&message).map(drop)?,
     }
+    Ok(!is_known)
 }

@@ -23,34 +23,34 @@ pub(super) struct Applying {
     pub(super) limits: ChangeLimits,
 }
 
-/// Applies a content that has arrived.
+/// Applies a content that has arrived. Returns whether it is new, that is, whether it was not applied before.
 pub(super) fn apply(
     tx: &mut Tx<'_>,
     envelope: &Envelope,
     content: Content,
     us: Registered,
     (now_ms, limits): (u64, ChangeLimits),
-) -> Result<()> {
+) -> Result<bool> {
     let kind = content.body.kind();
     let placeholder = tx.unpark(envelope.name())?;
     if let Some(id) = placeholder.filter(|_| !kind.is_shown()) {
         tx.remove_placeholder(envelope.thread, id)?;
     }
     if !kind.is_accepted(envelope.sender == us.user) || !kind.is_stored() {
-        return Ok(());
+        return Ok(false);
     }
     if let Body::Receipt { kind, messages } = &content.body {
-        return receipt::apply(tx, (envelope.thread, us), *kind, messages, now_ms);
+        return receipt::apply(tx, (envelope.thread, us), *kind, messages, now_ms).map(|()| true);
     }
     let origin = envelope.origin(&content)?;
     if kind.is_shown() {
-        message::apply(tx, envelope, &origin, content, placeholder)?;
-        return apply_to(tx, &origin, (now_ms, limits));
+        let is_new = message::apply(tx, envelope, &origin, content, placeholder)?;
+        return apply_to(tx, &origin, (now_ms, limits)).map(|()| is_new);
     }
     if !tx.set_applied(origin.author, origin.content_id, now_ms)? {
-        return Ok(());
+        return Ok(false);
     }
-    apply_change(tx, &Applying { origin, now_ms, limits }, content.body)
+    apply_change(tx, &Applying { origin, now_ms, limits }, content.body).map(|()| true)
 }
 
 /// Applies a content that has arrived as stored mail. A kind that does not belong there has no effect.

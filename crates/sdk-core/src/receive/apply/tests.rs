@@ -54,8 +54,14 @@ async fn store() -> (tempfile::TempDir, Store) {
         };
         for (number, body) in (11_u8..).zip([Body::text("hello"), poll(true), poll(false)]) {
             let id = ClientMsgId::from_bytes([number; 16]);
-            let content =
-                Content { thread: THREAD, id, sent_ms: NOW, timer: crate::content::Timer::default(), body };
+            let content = Content {
+                thread: THREAD,
+                id,
+                sent_ms: NOW,
+                timer: crate::content::Timer::default(),
+                header: crate::content::Header::default(),
+                body,
+            };
             apply(tx, &envelope(number.into()), content, us(), (NOW, ChangeLimits::default()))?;
         }
         let content_id = ClientMsgId::from_bytes([14; 16]);
@@ -286,8 +292,14 @@ async fn a_content_that_is_repeated_with_another_body_changes_nothing() {
             |emoji: &str| Body::Reaction(Reaction { target, emoji: EmojiSequence::new(emoji.to_owned()) });
         for (place, body) in (60..).zip([body("👍"), body("🎈"), Body::Delete(target.id)]) {
             let id = ClientMsgId::from_bytes([0x66; 16]);
-            let content =
-                Content { thread: THREAD, id, sent_ms: NOW, timer: crate::content::Timer::default(), body };
+            let content = Content {
+                thread: THREAD,
+                id,
+                sent_ms: NOW,
+                timer: crate::content::Timer::default(),
+                header: crate::content::Header::default(),
+                body,
+            };
             apply(tx, &envelope(place), content, us(), (NOW, ChangeLimits::default()))?;
         }
         let message = tx.message_of(PEER, target.id)?.unwrap();

@@ -77,7 +77,7 @@ impl Batch<'_, '_> {
                 if mail.is_ephemeral() {
                     ephemeral::apply(self.ctx, self.tx, mail, &content)?;
                 } else {
-                    apply_mail(self.tx, mail, content, self.us, (now_ms, self.ctx.limits))?;
+                    apply_mail(self.tx, mail, *content, self.us, (now_ms, self.ctx.limits))?;
                 }
             }
         }

@@ -14,7 +14,7 @@ use sealpost_protocol::{
 };
 
 use super::*;
-use crate::content::Body;
+use crate::content::{Body, Header};
 use crate::id::{ClientMsgId, ThreadId};
 
 const NOW: UnixSeconds = UnixSeconds(1_795_000_000);
@@ -114,6 +114,7 @@ fn content(number: u8) -> Content {
         thread: ThreadId::from_bytes([9; 16]),
         id: ClientMsgId::new(u64::from(number), &[number; 10]),
         sent_ms: 1_000,
+        header: Header::default(),
         body: Body::text(format!("line {number}")),
     }
 }
@@ -139,7 +140,7 @@ fn a_first_message_is_opened_once_and_consumes_its_one_time_key() {
     let first = ada.seal(&ben.address, &content(1).to_plaintext(), &mut rng);
     assert_eq!(first.kind, wire::envelope::PRE_KEY);
     assert!(
-        matches!(ben.open(&ada.address, &first, &mut rng), Opened::Content(opened) if opened == content(1))
+        matches!(ben.open(&ada.address, &first, &mut rng), Opened::Content(opened) if *opened == content(1))
     );
     assert!(ben.keys.one_time.is_none(), "the one-time key is to be deleted");
     assert!(matches!(ben.open(&ada.address, &first, &mut rng), Opened::Duplicate));
@@ -200,7 +201,7 @@ fn an_invalid_content_is_undecryptable_but_advances_the_session() {
     assert_ne!(ben.stored(), before, "its key is spent");
     let next = ada.seal(&ben.address, &content(2).to_plaintext(), &mut rng);
     assert!(
-        matches!(ben.open(&ada.address, &next, &mut rng), Opened::Content(opened) if opened == content(2))
+        matches!(ben.open(&ada.address, &next, &mut rng), Opened::Content(opened) if *opened == content(2))
     );
 }
 
@@ -249,7 +250,7 @@ proptest! {
                     let before = to.stored();
                     match to.open(from, envelope, &mut rng) {
                         Opened::Content(found) => {
-                            prop_assert_eq!(found, content(*number));
+                            prop_assert_eq!(*found, content(*number));
                             prop_assert!(opened.insert(*number), "opened twice");
                         }
                         Opened::Duplicate => {
@@ -270,7 +271,7 @@ proptest! {
                     match to.open(from, &damaged, &mut rng) {
                         // The fields that name the keys with which a session was started are not authenticated.
                         Opened::Content(found) => {
-                            prop_assert_eq!(found, content(*number));
+                            prop_assert_eq!(*found, content(*number));
                             prop_assert!(opened.insert(*number), "opened twice");
                         }
                         Opened::Duplicate => prop_assert_eq!(to.stored(), before),

@@ -46,6 +46,8 @@ async fn store() -> (tempfile::TempDir, Store, [MessageId; 3]) {
                 server_ms: 1,
                 epoch: 1,
                 server_seq: u64::from(number),
+                number: None,
+                after: None,
             })?;
         }
         Ok(messages)

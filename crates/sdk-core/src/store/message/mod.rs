@@ -6,8 +6,8 @@ mod row;
 use rusqlite::params;
 
 use super::reading::{STATE_INCOMING, STATE_LATE};
-use super::{NewOutgoing, Tx, VERSION, to_sql};
-use crate::content::{Body, ReceiptKind, Timer};
+use super::{NewOutgoing, Tx, VERSION, from_sql, to_sql};
+use crate::content::{Body, Number, Post, ReceiptKind, Timer};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
@@ -43,6 +43,10 @@ pub(crate) struct NewIncoming {
     pub(crate) server_ms: u64,
     pub(crate) epoch: u64,
     pub(crate) server_seq: u64,
+    /// Its number among the posts of its author's device.
+    pub(crate) number: Option<Number>,
+    /// The newest post that its author had received.
+    pub(crate) after: Option<Post>,
 }
 
 /// The contents of an incoming message.
@@ -119,7 +123,7 @@ impl Tx<'_> {
 
     pub(crate) fn insert_incoming(&mut self, new: &NewIncoming) -> Result<MessageId> {
         // Its id will be the highest, so that it comes after another message with the same order.
-        let at = Position { order: position(new.epoch, new.server_seq)?, id: i64::MAX };
+        let at = Position { order: self.order_of_new(new)?, id: i64::MAX };
         let mentions = self.mentions_us(&new.what)?;
         let late = self.count_unread(new.thread, at, (to_sql(new.server_ms)?, mentions))?;
         self.put_incoming(None, new, (late, mentions))?;
@@ -160,14 +164,15 @@ impl Tx<'_> {
         self.change_one(
             "INSERT INTO message
                 (id, thread_id, content_id, author, device, kind, body, cause, sent, server_seq, position, state, late,
-                 mentions, links, stored, timer)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+                 mentions, links, stored, timer, run, count, after_position)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
              ON CONFLICT (id) DO UPDATE
                 SET content_id = excluded.content_id, author = excluded.author, device = excluded.device,
                     kind = excluded.kind, body = excluded.body, cause = excluded.cause, sent = excluded.sent,
                     server_seq = excluded.server_seq, position = excluded.position, state = excluded.state,
                     late = excluded.late, mentions = excluded.mentions, links = excluded.links,
-                    stored = excluded.stored, timer = excluded.timer, hidden = NULL",
+                    stored = excluded.stored, timer = excluded.timer, hidden = NULL, run = excluded.run,
+                    count = excluded.count, after_position = excluded.after_position",
             params![
                 id.map(|id| id.0),
                 new.thread.as_bytes(),
@@ -179,13 +184,16 @@ impl Tx<'_> {
                 cause,
                 to_sql(new.sent_ms)?,
                 to_sql(new.server_seq)?,
-                position(new.epoch, new.server_seq)?,
+                self.order_of_new(new)?,
                 if late.is_some() { STATE_LATE } else { STATE_INCOMING },
                 late,
                 mentions,
                 new.what.has_link(),
                 to_sql(new.server_ms)?,
                 new.timer.seconds(),
+                new.number.as_ref().map(|number| number.run.0.as_slice()),
+                new.number.map(|number| to_sql(number.count)).transpose()?,
+                new.after.map(order_of_post).transpose()?,
             ],
         )?;
         if kind == KIND_UNKNOWN {
@@ -201,6 +209,19 @@ impl Tx<'_> {
             Arrived::Content(_, body) if body.may_mention() => Ok(body.mentions(self.our_account()?.1.user)),
             _ => Ok(false),
         }
+    }
+
+    /// The order of an incoming message in its thread: where the relay has put it, but below the newest post that its author had
+    /// received.
+    fn order_of_new(&self, new: &NewIncoming) -> Result<i64> {
+        let order = position(new.epoch, new.server_seq)?;
+        let after = new.after.map_or(Ok(0), order_of_post)?;
+        if after < order {
+            return Ok(order);
+        }
+        // An author cannot keep a message below those that come later.
+        let newest = self.newest_position(new.thread)?.max(order);
+        Ok(after.min(newest).saturating_add(1))
     }
 
     /// Removes the placeholder of an envelope that could not be opened.
@@ -288,13 +309,25 @@ impl Tx<'_> {
     }
 }
 
+const SEQ_BITS: u32 = 40;
+const MAX_SEQ: u64 = (1 << SEQ_BITS) - 1;
+
 /// The order in a thread: by epoch, and by sequence number within an epoch.
 pub(crate) fn position(epoch: u64, server_seq: u64) -> Result<i64> {
-    const SEQ_BITS: u32 = 40;
     const MAX_EPOCH: u64 = (1 << 22) - 1;
-    const MAX_SEQ: u64 = (1 << SEQ_BITS) - 1;
     // A relay that counts this high is not honest, but its messages still get a position.
     to_sql(epoch.min(MAX_EPOCH) << SEQ_BITS | server_seq.min(MAX_SEQ))
+}
+
+/// The order of a post.
+pub(super) fn order_of_post(Post { epoch, server_seq }: Post) -> Result<i64> {
+    position(epoch, server_seq)
+}
+
+/// The post at this place in the order; none for 0.
+pub(super) fn post_at(order: i64) -> Result<Option<Post>> {
+    let order = from_sql(order)?;
+    Ok((order > 0).then_some(Post { epoch: order >> SEQ_BITS, server_seq: order & MAX_SEQ }))
 }
 
 const fn kind_of(body: &Body) -> i64 {

@@ -138,7 +138,10 @@ CREATE TABLE thread (
     request        INTEGER NOT NULL DEFAULT 0,     -- 1: a stranger began it, and it was not accepted
     clear_up_to    INTEGER,                        -- a message.id: what is not newer is to be deleted
     timer_due      INTEGER NOT NULL DEFAULT 0,     -- 1: timers of messages that have been read are to be started
-    profile_due    INTEGER NOT NULL DEFAULT 1      -- 1: our profile is to be sent to the others
+    profile_due    INTEGER NOT NULL DEFAULT 1,     -- 1: our profile is to be sent to the others
+    run            BLOB    CHECK (length(run) = 8),    -- of our posts; NULL until the first is sealed
+    counted        INTEGER NOT NULL DEFAULT 0,     -- how many posts of this run there are
+    newest         INTEGER NOT NULL DEFAULT 0      -- position of the newest post, if the relay has stated one
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
@@ -190,7 +193,7 @@ CREATE TABLE message (
     -- ours: 0 queued, 1 sent, 2 delivered, 3 read, 4 failed; others': 10 read up to the mark of the thread, 11 read, 12 late: it
     -- came after the mark had passed its position, and is read up to the marks in late_mark
     state      INTEGER NOT NULL,
-    run        BLOB    CHECK (length(run) = 8),    -- with count: its number among its author's; not written yet
+    run        BLOB    CHECK (length(run) = 8),    -- with count: its number among the posts of its author's device
     count      INTEGER,
     timer      INTEGER NOT NULL DEFAULT 0,         -- seconds after it was read; 0 never
     expires    INTEGER,                            -- when it goes
@@ -227,14 +230,14 @@ CREATE TABLE outgoing (
     state      INTEGER NOT NULL,               -- 1 to be sealed, 2 sealed, 3 accepted by the relay
     attempts   INTEGER NOT NULL DEFAULT 0,     -- without an answer, or put off: how long to wait next
     refusals   INTEGER NOT NULL DEFAULT 0,     -- sealed, refused, and to be sealed anew
-    run        BLOB    CHECK (length(run) = 8),
+    run        BLOB    CHECK (length(run) = 8),    -- with count: its number among our posts; NULL until it was sealed
     count      INTEGER,
     timer      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE INDEX outgoing_lane     ON outgoing (lane, id) WHERE state < 3;
 CREATE INDEX outgoing_sealed   ON outgoing (lane, id) WHERE state = 2;
-CREATE INDEX outgoing_unproven ON outgoing (id) WHERE state = 3;
+CREATE INDEX outgoing_unproven ON outgoing (run, count) WHERE state = 3;
 
 -- A submission to the relay: the same bytes until it is answered.
 CREATE TABLE parcel (
@@ -321,34 +324,34 @@ CREATE TABLE member (
 
 CREATE INDEX member_user ON member (user_id, thread_id);
 
-CREATE INDEX message_count   ON message (author, device, run, count) WHERE count IS NOT NULL;
+CREATE INDEX message_count   ON message (run, count) WHERE count IS NOT NULL AND state < 10;
 CREATE INDEX message_expires ON message (expires) WHERE expires IS NOT NULL;
 CREATE INDEX message_timer    ON message (thread_id, position, id) WHERE timer > 0 AND expires IS NULL AND state >= 10;
 CREATE INDEX message_timer_11 ON message (thread_id) WHERE timer > 0 AND expires IS NULL AND state = 11;
 
--- How far the contents of a run of ours have come with a device. Not written yet.
+-- Which of our posts have come to a device of another user.
 CREATE TABLE mark (
     thread_id BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    run       BLOB    NOT NULL CHECK (length(run) = 8),
     user_id   BLOB    NOT NULL CHECK (length(user_id) = 16),
     device_id INTEGER NOT NULL,
-    kind      INTEGER NOT NULL,                -- 1 delivered, 2 read
-    run       BLOB    NOT NULL CHECK (length(run) = 8),
+    kind      INTEGER NOT NULL,                -- 1 delivered, 2 read, 3 seen: not told to people
     up_to     INTEGER NOT NULL,                -- count, itself included
-    PRIMARY KEY (thread_id, user_id, device_id, kind, run)
+    excepted  BLOB    NOT NULL,                -- ranges before it that have not come, as in content.proto
+    told      INTEGER NOT NULL,                -- when the relay stored the newest content that told so
+    PRIMARY KEY (thread_id, run, user_id, device_id, kind)
 ) STRICT, WITHOUT ROWID;
 
--- What a mark has not reached, though it lies before it.
-CREATE TABLE mark_exception (
-    thread_id BLOB    NOT NULL,
-    user_id   BLOB    NOT NULL,
-    device_id INTEGER NOT NULL,
-    kind      INTEGER NOT NULL,
-    run       BLOB    NOT NULL,
-    first     INTEGER NOT NULL,                -- counts, both included
-    last      INTEGER NOT NULL,
-    PRIMARY KEY (thread_id, user_id, device_id, kind, run, first),
-    FOREIGN KEY (thread_id, user_id, device_id, kind, run)
-        REFERENCES mark (thread_id, user_id, device_id, kind, run) ON DELETE CASCADE
+-- Which posts of a device of another user have come here.
+CREATE TABLE heard (
+    thread_id      BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    user_id        BLOB    NOT NULL CHECK (length(user_id) = 16),
+    device_id      INTEGER NOT NULL,
+    run            BLOB    NOT NULL CHECK (length(run) = 8),
+    up_to          INTEGER NOT NULL,           -- count, itself included
+    excepted       BLOB    NOT NULL,
+    position       INTEGER NOT NULL,           -- of the newest
+    PRIMARY KEY (thread_id, user_id, device_id, run)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX message_version ON message (version, id) WHERE kind = 3;

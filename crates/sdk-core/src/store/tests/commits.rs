@@ -65,7 +65,7 @@ async fn a_settlement_that_a_power_failure_undoes_can_be_repeated_with_the_same_
     let message = fixture.enqueue("hello").await;
     let (entry, name) = (fixture.entry(message).await, fresh_id());
     let parcel = Parcel { client_msg_id: name, bytes: "sealed".into() };
-    fixture.store.write(move |tx| tx.set_sealed(entry, parcel, 1000).map(drop)).await.unwrap();
+    fixture.store.write(move |tx| tx.set_sealed(entry, parcel, None, 1000).map(drop)).await.unwrap();
     let log = fixture.dir.path().join("a.db-wal");
     let flushed = fs::metadata(&log).unwrap().len();
 

@@ -15,6 +15,8 @@ pub(super) fn incoming(text: &str, server_seq: u64) -> NewIncoming {
         server_ms: 1000,
         epoch: 1,
         server_seq,
+        number: None,
+        after: None,
     }
 }
 

@@ -9,6 +9,7 @@ mod generation;
 mod log;
 mod mail;
 mod messages;
+mod numbers;
 mod outgoing;
 mod parked;
 mod pins;

@@ -11,7 +11,7 @@ impl Fixture {
     pub(super) async fn seal(&self, id: MessageId) -> ClientMsgId {
         let (entry, client_msg_id) = (self.entry(id).await, fresh_id());
         let parcel = Parcel { client_msg_id, bytes: format!("sealed {}", id.0).into() };
-        self.store.write(move |tx| tx.set_sealed(entry, parcel, 1000).map(drop)).await.unwrap();
+        self.store.write(move |tx| tx.set_sealed(entry, parcel, None, 1000).map(drop)).await.unwrap();
         client_msg_id
     }
 
@@ -93,7 +93,7 @@ async fn a_message_is_sealed_once() {
     fixture.seal(id).await;
     let entry = fixture.entry(id).await;
     let other = Parcel { client_msg_id: fresh_id(), bytes: "other bytes".into() };
-    let again = fixture.store.write(move |tx| tx.set_sealed(entry, other, 1000).map(drop)).await;
+    let again = fixture.store.write(move |tx| tx.set_sealed(entry, other, None, 1000).map(drop)).await;
     assert!(matches!(again, Err(Error::Bug(_))));
     assert_eq!(fixture.lane().await, [(id.0, true)]);
 }
@@ -179,7 +179,7 @@ async fn receipts_are_sent_like_messages_and_are_not_visible() {
     let parcel = Parcel { client_msg_id: fresh_id(), bytes: "sealed".into() };
     let name = parcel.client_msg_id;
     let work = fixture.store.write(move |tx| {
-        tx.set_sealed(receipt.id, parcel, 1000).map(drop)?;
+        tx.set_sealed(receipt.id, parcel, None, 1000).map(drop)?;
         tx.settle(receipt.id, Some(name), Settlement::Accepted { epoch: 1, server_seq: 1, server_ms: 2000 })
     });
     work.await.unwrap();

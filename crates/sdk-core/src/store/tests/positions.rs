@@ -108,7 +108,8 @@ impl Fixture {
                 };
                 let (entry, client_msg_id) = (self.entry(message.id).await, fresh_id());
                 let work = self.store.write(move |tx| {
-                    let _ = tx.set_sealed(entry, Parcel { client_msg_id, bytes: "sealed".into() }, 1000)?;
+                    let _ =
+                        tx.set_sealed(entry, Parcel { client_msg_id, bytes: "sealed".into() }, None, 1000)?;
                     let accepted = Settlement::Accepted { epoch: 1, server_seq, server_ms: 2000 };
                     tx.settle(entry, Some(client_msg_id), accepted)
                 });

@@ -59,7 +59,7 @@ async fn a_gap_is_not_given_up_while_one_of_ours_may_fill_it() {
     let id = fixture.enqueue("unknown").await;
     let entry = fixture.entry(id).await;
     let parcel = Parcel { client_msg_id: fresh_id(), bytes: "bytes".into() };
-    fixture.store.write(move |tx| tx.set_sealed(entry, parcel, 1000).map(drop)).await.unwrap();
+    fixture.store.write(move |tx| tx.set_sealed(entry, parcel, None, 1000).map(drop)).await.unwrap();
     let work = fixture.store.write(|tx| tx.give_up_on(Gap { thread: THREAD, first: 1, last: 1 }));
     work.await.unwrap();
     assert_eq!(gap(&fixture).await, Some((1, 1)));

@@ -9,6 +9,7 @@ use rusqlite::params;
 use crate::error::Result;
 use crate::event::Event;
 use crate::id::ThreadId;
+use crate::store::message::position;
 use crate::store::{Rows, Tx, from_sql, to_sql};
 
 /// A range of missing sequence numbers, both ends included.
@@ -39,6 +40,12 @@ impl Rows<'_> {
         .collect()
     }
 
+    /// The position of the newest post of a thread that the relay has stated the place of.
+    pub(in crate::store) fn newest_position(&self, thread: ThreadId) -> Result<i64> {
+        let sql = "SELECT newest FROM thread WHERE thread_id = ?1";
+        Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
+    }
+
     /// Whether a number of the thread is accounted for, or belongs to an earlier epoch.
     pub(crate) fn is_accounted_for(&self, thread: ThreadId, epoch: u64, server_seq: u64) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM thread WHERE thread_id = ?1
@@ -53,6 +60,7 @@ impl Tx<'_> {
     /// Accounts for a number of the thread: its message is here, or was ours.
     pub(crate) fn account_for(&mut self, thread: ThreadId, epoch: u64, server_seq: u64) -> Result<()> {
         let (known_epoch, mut seen) = self.seen(thread)?;
+        self.note_newest(thread, epoch, server_seq)?;
         if epoch < known_epoch {
             return Ok(());
         }
@@ -88,6 +96,7 @@ impl Tx<'_> {
                     params![thread.as_bytes(), to_sql(*last)?],
                 )?;
                 let seen = self.advance_over(thread, *last)?;
+                self.note_newest(thread, *epoch, *last)?;
                 self.set_seen(thread, *epoch, seen)?;
             } else {
                 for (epoch, server_seq) in run {
@@ -146,6 +155,15 @@ impl Tx<'_> {
             self.account_for(thread, epoch, server_seq)?;
         }
         self.emit(Event::MessagesMissing { thread, first: server_seq, last: server_seq });
+        Ok(())
+    }
+
+    /// Records that this post of the thread is here.
+    fn note_newest(&mut self, thread: ThreadId, epoch: u64, server_seq: u64) -> Result<()> {
+        self.change(
+            "UPDATE thread SET newest = ?2 WHERE thread_id = ?1 AND newest < ?2",
+            params![thread.as_bytes(), position(epoch, server_seq)?],
+        )?;
         Ok(())
     }
 

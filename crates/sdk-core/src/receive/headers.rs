@@ -1,0 +1,87 @@
+//! What the headers of a batch of contents state about other contents: which posts there are, and which of ours have come.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::envelope::Source;
+use crate::content::{Counts, Header, Kind};
+use crate::error::Result;
+use crate::event::Event;
+use crate::id::{DeviceId, ThreadId};
+use crate::store::{HeardRun, MarkKind, MarkOf, Registered, Tx, order_of};
+
+/// The header of a content that was opened.
+pub(super) struct Stated {
+    pub(super) header: Header,
+    pub(super) kind: Kind,
+    /// Whether the content is new.
+    pub(super) is_new: bool,
+    /// Where the relay has put it, and when.
+    pub(super) place: (u64, u64),
+    pub(super) server_ms: u64,
+}
+
+/// The statements of a batch. They are stored once for each device, and not for each content.
+#[derive(Default)]
+pub(super) struct Headers {
+    heard: BTreeMap<HeardRun, Heard>,
+    seen: BTreeMap<MarkOf, Seen>,
+    contradicted: BTreeSet<ThreadId>,
+}
+
+/// The posts of a run.
+struct Heard {
+    /// The counts, each with whether the post is new and cannot have been counted before.
+    counts: Vec<(u64, bool)>,
+    /// The place that the relay has given to the newest.
+    place: (u64, u64),
+}
+
+/// What a device says that it has seen of our posts.
+struct Seen {
+    counts: Counts,
+    /// When the relay stored the content that says so.
+    told_ms: u64,
+    ours: DeviceId,
+}
+
+impl Headers {
+    pub(super) fn note(&mut self, source: &Source<'_>, stated: Stated) {
+        let Stated { header: Header { number, after, seen }, kind, is_new, place, server_ms } = stated;
+        let (thread, user, device) = (source.thread, source.sender, source.sender_device);
+        if let Some(number) = number.filter(|_| kind.is_post()) {
+            let run = HeardRun { thread, user, device, run: number.run };
+            let heard = self.heard.entry(run).or_insert(Heard { counts: Vec::new(), place });
+            heard.counts.push((number.count, is_new && !kind.is_null()));
+            heard.place = heard.place.max(place);
+        }
+        if is_new && after.is_some_and(|after| (after.epoch, after.server_seq) >= place) {
+            self.contradicted.insert(thread);
+        }
+        if let Some(seen) = seen {
+            let of = MarkOf { thread, user, device, kind: MarkKind::Seen, run: seen.run };
+            let (ours, told_ms) = (seen.device, server_ms);
+            let all = self.seen.entry(of).or_insert(Seen { counts: Counts::none(), told_ms, ours });
+            all.counts = all.counts.union(&seen.counts);
+            all.told_ms = all.told_ms.max(told_ms);
+        }
+    }
+
+    /// Stores the statements in the transaction of the batch.
+    pub(super) fn store(&mut self, tx: &mut Tx<'_>, us: Registered) -> Result<()> {
+        for (run, Heard { counts, place: (epoch, server_seq) }) in std::mem::take(&mut self.heard) {
+            if tx.hear(run, &counts, order_of(epoch, server_seq)?)? {
+                self.contradicted.insert(run.thread);
+            }
+        }
+        for (of, Seen { counts, told_ms, ours }) in std::mem::take(&mut self.seen) {
+            if ours == us.device {
+                tx.set_mark(of, &counts, told_ms)?;
+            }
+        }
+        for thread in std::mem::take(&mut self.contradicted) {
+            tracing::warn!("the order of a thread contradicts what its authors have stated");
+            tx.emit(Event::OrderContradicted(thread));
+        }
+        Ok(())
+    }
+}
