@@ -2,7 +2,6 @@
 
 #![cfg(test)]
 
-use rusqlite::{Connection, OpenFlags};
 use sealpost_core::{
     CallId, CallSignal, Error, Event, Events, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION, Offline,
 };
@@ -20,18 +19,11 @@ async fn signal(events: &mut Events) -> (CallId, CallSignal) {
     .await
 }
 
-fn rows(world: &World) -> u32 {
-    let path = world.relay_dir().join("relay.db");
-    let relay = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let sql = "SELECT (SELECT count(*) FROM mail) + (SELECT count(*) FROM inbox)";
-    relay.query_row(sql, [], |row| row.get(0)).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_agree_on_a_call_and_on_its_keys() {
     let mut pair = Pair::new().await;
     pair.say("hello").await;
-    eventually("nothing waits", async || (rows(&pair.world) == 0).then_some(())).await;
+    eventually("nothing waits", async || (pair.world.rows_in_mailboxes() == 0).then_some(())).await;
     let (mut hers, mut his) = (pair.ada.client.events(), pair.ben.client.events());
     let offer = vec![1; MAX_CALL_DESCRIPTION];
     let call = pair.hers.call(&offer, true).await.unwrap();
@@ -54,7 +46,7 @@ async fn two_people_agree_on_a_call_and_on_its_keys() {
     pair.hers.refuse_call_as_busy(second).await.unwrap();
     assert_eq!(signal(&mut his).await, (second, CallSignal::Busy));
     // The relay has stored nothing, and there is nothing in the history.
-    assert_eq!((rows(&pair.world), history(&pair.his).await.len()), (0, 1));
+    assert_eq!((pair.world.rows_in_mailboxes(), history(&pair.his).await.len()), (0, 1));
 
     // What cannot be sent is refused, and leaves no call.
     assert_eq!(

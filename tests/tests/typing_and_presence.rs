@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use rusqlite::{Connection, OpenFlags};
 use sealpost_core::{Event, Events, Folder, PrivacySetting};
 use sealpost_e2e::KeyUse;
 use sealpost_testkit::{
@@ -41,24 +40,16 @@ fn changes(events: &mut Events) -> Vec<bool> {
     all
 }
 
-/// The number of rows in the mailboxes of all devices.
-fn rows(world: &World) -> u32 {
-    let path = world.relay_dir().join("relay.db");
-    let relay = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let sql = "SELECT (SELECT count(*) FROM mail) + (SELECT count(*) FROM inbox)";
-    relay.query_row(sql, [], |row| row.get(0)).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn writing_is_seen_until_the_message_arrives_and_nothing_of_it_is_stored() {
     let pair = Pair::new().await;
     pair.say("hello").await;
-    eventually("nothing waits", async || (rows(&pair.world) == 0).then_some(())).await;
+    eventually("nothing waits", async || (pair.world.rows_in_mailboxes() == 0).then_some(())).await;
     let mut events = pair.ben.client.events();
     pair.hers.set_typing(true).await.unwrap();
     assert!(change("she is writing", &mut events).await);
     assert_eq!(pair.his.typing(), [pair.ada.client.user_id()]);
-    assert_eq!(rows(&pair.world), 0, "the relay stores nothing");
+    assert_eq!(pair.world.rows_in_mailboxes(), 0, "the relay stores nothing");
     pair.hers.set_typing(false).await.unwrap();
     assert!(!change("she has stopped", &mut events).await);
     // Each key is told, but only the first one leaves within three seconds.
@@ -74,7 +65,7 @@ async fn writing_is_seen_until_the_message_arrives_and_nothing_of_it_is_stored()
     assert_eq!((received.server_seq, history(&pair.his).await.len()), (Some(2), 2));
     pair.ada.message_reaches(&pair.hers, sent.id, sealpost_core::Delivery::Delivered).await;
     assert_eq!(history(&pair.hers).await.len(), 2);
-    eventually("nothing waits", async || (rows(&pair.world) == 0).then_some(())).await;
+    eventually("nothing waits", async || (pair.world.rows_in_mailboxes() == 0).then_some(())).await;
 }
 
 /// Remembers the ephemeral mail that a client sends and receives. It can keep that which is sent from the relay.
@@ -259,6 +250,6 @@ async fn only_chosen_contacts_see_that_somebody_is_there_and_when_they_were_last
     assert!(!change("she does not tell it", &mut events).await);
     let last = ada.presence().await.unwrap();
     assert!(!last.is_present && last.last_seen_ms >= seen.last_seen_ms);
-    assert_eq!(rows(&pair.world), 0);
+    assert_eq!(pair.world.rows_in_mailboxes(), 0);
     assert_eq!(history(&pair.his).await.len(), 1);
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use rusqlite::{Connection, OpenFlags};
 use sealpost_relay::{Config, Relay, Timing};
 use tempfile::TempDir;
 
@@ -67,6 +68,15 @@ impl World {
     /// The relay's own folder.
     pub fn relay_dir(&self) -> PathBuf {
         self.dir.path().join("relay")
+    }
+
+    /// The number of rows in the mailboxes of all devices.
+    pub fn rows_in_mailboxes(&self) -> u32 {
+        let path = self.relay_dir().join("relay.db");
+        let relay =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the relay's file");
+        let sql = "SELECT (SELECT count(*) FROM mail) + (SELECT count(*) FROM inbox)";
+        relay.query_row(sql, [], |row| row.get(0)).expect("a count")
     }
 
     /// Drains and stops the relay.

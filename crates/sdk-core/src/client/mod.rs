@@ -10,6 +10,7 @@ pub(crate) mod open;
 mod pages;
 mod profile;
 mod push;
+mod sending;
 mod thread;
 
 use std::fmt;

@@ -1,0 +1,28 @@
+//! What an app is to do with its notifications.
+
+use super::Message;
+use crate::id::{MessageId, ThreadId};
+
+/// What an app is to do with the notification of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Notice {
+    /// The thread of the message.
+    pub thread: ThreadId,
+    /// The message. Use it as the name of the notification, so that one that is shown again replaces itself.
+    pub message: MessageId,
+    /// What is to be done.
+    pub action: NoticeAction,
+}
+
+/// What is to be done with a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoticeAction {
+    /// Show it: the message is new and unread, and its thread is not muted, or it mentions us.
+    Show(Box<Message>),
+    /// Show its new form: it was edited, or can be read now.
+    Update(Box<Message>),
+    /// Take it back: it was read, deleted, or is too old to be shown beside many others.
+    Withdraw,
+}
