@@ -3,7 +3,7 @@
 #![cfg(test)]
 
 use sealpost_core::{
-    CallId, CallSignal, Error, Event, Events, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION, Offline,
+    CallEnd, CallId, CallSignal, Error, Event, Events, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION, Offline,
 };
 use sealpost_testkit::{Pair, World, eventually, history, newest, within};
 
@@ -39,12 +39,12 @@ async fn two_people_agree_on_a_call_and_on_its_keys() {
     pair.his.send_call_candidates(call, &candidates).await.unwrap();
     assert_eq!(signal(&mut hers).await, (call, CallSignal::Candidates(candidates)));
     pair.hers.hang_up(call).await.unwrap();
-    assert_eq!(signal(&mut his).await, (call, CallSignal::HungUp));
+    assert_eq!(signal(&mut his).await, (call, CallSignal::Ended(CallEnd::HungUp)));
     assert_eq!(pair.his.hang_up(call).await, Err(Error::NotFound));
     let second = pair.his.call(b"offer", false).await.unwrap();
     assert_eq!(signal(&mut hers).await.0, second);
     pair.hers.refuse_call_as_busy(second).await.unwrap();
-    assert_eq!(signal(&mut his).await, (second, CallSignal::Busy));
+    assert_eq!(signal(&mut his).await, (second, CallSignal::Ended(CallEnd::Busy)));
     // The relay has stored nothing, and there is nothing in the history.
     assert_eq!((pair.world.rows_in_mailboxes(), history(&pair.his).await.len()), (0, 1));
 
@@ -75,7 +75,7 @@ async fn a_call_of_a_person_who_was_not_accepted_rings_nothing() {
         page.threads.into_iter().next().map(|listed| listed.id)
     });
     let thread = ben.client.thread(id.await).await.unwrap();
-    hers.call(b"offer", false).await.unwrap();
+    let call = hers.call(b"offer", false).await.unwrap();
     // A message that was sent later has arrived, and the call has not.
     hers.send_text("do you hear me?").await.unwrap();
     eventually("the message", async || {
@@ -86,6 +86,7 @@ async fn a_call_of_a_person_who_was_not_accepted_rings_nothing() {
     while let Some(Some(event)) = futures_util::FutureExt::now_or_never(his.next()) {
         assert!(!matches!(event, Ok(Event::Call { .. })), "{event:?}");
     }
+    hers.hang_up(call).await.unwrap();
     thread.accept_request().await.unwrap();
     // The relay learns in the background that he has accepted.
     within("a call", async {
@@ -100,4 +101,86 @@ async fn a_call_of_a_person_who_was_not_accepted_rings_nothing() {
         }
     })
     .await;
+}
+
+/// Repeats a step until there is no connection any more.
+async fn without_connection<T>(step: impl AsyncFn() -> Result<T, Error>) {
+    within("no connection", async {
+        while !matches!(step().await, Err(Error::Offline(Offline::Unreachable))) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_could_not_be_sent_is_repeated_and_a_lost_hang_up_is_told_later() {
+    let mut pair = Pair::new().await;
+    pair.say("hello").await;
+    let (mut hers, mut his) = (pair.ada.client.events(), pair.ben.client.events());
+    let call = pair.hers.call(b"offer", false).await.unwrap();
+    signal(&mut his).await;
+    pair.world.stop_relay().await;
+    // These do not change the state of the call, and can be repeated.
+    without_connection(async || pair.hers.send_call_candidates(call, b"candidates").await).await;
+    without_connection(async || pair.his.answer_call(call, b"answer").await).await;
+    pair.world.start_relay().await;
+    pair.ada.live().await;
+    pair.ben.live().await;
+    let at_callee = pair.his.answer_call(call, b"answer").await.unwrap();
+    let (answered, CallSignal::Answer { keys, .. }) = signal(&mut hers).await else { panic!() };
+    assert_eq!((answered, &keys.sending), (call, &at_callee.receiving));
+    assert_eq!(pair.his.answer_call(call, b"answer").await, Err(Error::NotFound), "once");
+    pair.world.stop_relay().await;
+    // This ends the call here. The other side can be told later.
+    without_connection(async || pair.his.hang_up(call).await).await;
+    assert_eq!(pair.his.send_call_candidates(call, b"candidates").await, Err(Error::NotFound));
+    pair.world.start_relay().await;
+    pair.ada.live().await;
+    pair.ben.live().await;
+    pair.his.hang_up(call).await.unwrap();
+    assert_eq!(pair.his.hang_up(call).await, Err(Error::NotFound));
+    assert_eq!(signal(&mut hers).await, (call, CallSignal::Ended(CallEnd::HungUp)));
+
+    // She gives up while he cannot be told, and he answers.
+    let call = pair.hers.call(b"offer", false).await.unwrap();
+    signal(&mut his).await;
+    pair.world.stop_relay().await;
+    without_connection(async || pair.hers.hang_up(call).await).await;
+    pair.world.start_relay().await;
+    pair.ada.live().await;
+    pair.ben.live().await;
+    pair.his.answer_call(call, b"answer").await.unwrap();
+    assert_eq!(signal(&mut his).await, (call, CallSignal::Ended(CallEnd::HungUp)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_who_call_each_other_at_the_same_time_have_one_call() {
+    let pair = Pair::new().await;
+    pair.say("hello").await;
+    let (mut hers, mut his) = (pair.ada.client.events(), pair.ben.client.events());
+    let mut attempts = 0..4;
+    let (first, second) = loop {
+        attempts.next().expect("calls that cross");
+        let (call, thread, events) =
+            match tokio::join!(pair.hers.call(b"offer", false), pair.his.call(b"offer", false)) {
+                (Ok(first), Ok(second)) => break (first, second),
+                // One call has arrived before the other was begun, so there is only one.
+                (Ok(call), Err(Error::WrongState)) => (call, &pair.hers, &mut his),
+                (Err(Error::WrongState), Ok(call)) => (call, &pair.his, &mut hers),
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(signal(events).await.0, call);
+        thread.hang_up(call).await.unwrap();
+        assert_eq!(signal(events).await, (call, CallSignal::Ended(CallEnd::HungUp)));
+    };
+    let (loser, thread, winner, remaining, lost) = match first.0 < second.0 {
+        true => (&mut his, &pair.his, &mut hers, first, second),
+        false => (&mut hers, &pair.hers, &mut his, second, first),
+    };
+    assert_eq!(signal(loser).await, (lost, CallSignal::Ended(CallEnd::Crossed)));
+    assert!(matches!(signal(loser).await, (call, CallSignal::Offer { .. }) if call == remaining));
+    let keys = thread.answer_call(remaining, b"answer").await.unwrap();
+    let (answered, CallSignal::Answer { keys: theirs, .. }) = signal(winner).await else { panic!() };
+    assert_eq!((answered, theirs.sending), (remaining, keys.receiving));
 }

@@ -29,7 +29,30 @@ pub struct CallKeys {
     pub receiving: SrtpKey,
 }
 
-/// What the other side of a call says.
+/// What happens in a call.
+///
+/// A call is in one of these states on each side:
+///
+/// ```text
+///   Thread::call                 Answer                    either side hangs up, or 12 hours
+/// ────────────────▶  calling  ───────────▶  answered  ──────────────────────────────────────▶  ended
+///   Offer                        answer_call     ▲                                               ▲
+/// ────────────────▶  ringing  ───────────────────┘                                               │
+///                       │ calling, ringing: either side hangs up, Busy, 60 seconds after the     │
+///                       └ offer was sent, another call takes its place ──────────────────────────┘
+/// ```
+///
+/// - Signals are passed on to devices that are connected, and may be lost. A step that was not sent ([`Error::Offline`](crate::Error::Offline))
+///   leaves the call in its state and can be repeated; hanging up ends the call on this side in any case, and can be repeated, too.
+/// - If the other side does not learn that a call has ended here, it rings there for 60 seconds at most. If they answer it,
+///   they are told that it has ended.
+/// - Of each person, one call rings. If they call again, the earlier call ends as [`CallEnd::Replaced`], and the new one rings.
+/// - If two people call each other at the same time, one of the two calls remains, the same on both sides: the later one if
+///   there are more than five seconds between them, because the earlier one has not arrived then, otherwise the one with the smaller id. On
+///   the side that made the other call, it ends as [`CallEnd::Crossed`], and the remaining call rings; an app would
+///   usually answer it. On the side that made the remaining call, nothing changes.
+/// - At most five offers of each person in a minute have an effect, and at most eight calls ring at the same time. For those who make
+///   the others, nobody answers.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallSignal {
@@ -49,23 +72,35 @@ pub enum CallSignal {
     },
     /// They can be reached at these addresses.
     Candidates(Vec<u8>),
-    /// They have ended the call.
+    /// The call has ended. Nothing more is told of it.
+    Ended(CallEnd),
+}
+
+/// Why a call has ended, if it was not ended on this side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallEnd {
+    /// They have hung up, or do not take our call.
     HungUp,
     /// They are in another call.
     Busy,
     /// Nobody has answered within 60 seconds.
     Unanswered,
+    /// They have called again: the new call rings.
+    Replaced,
+    /// They have called at the same time: this call of ours has ended, and theirs rings.
+    Crossed,
+    /// The call was answered 12 hours ago.
+    Expired,
 }
 
 impl fmt::Debug for CallSignal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Offer { .. } => "Offer(..)",
-            Self::Answer { .. } => "Answer(..)",
-            Self::Candidates(_) => "Candidates(..)",
-            Self::HungUp => "HungUp",
-            Self::Busy => "Busy",
-            Self::Unanswered => "Unanswered",
-        })
+        match self {
+            Self::Offer { .. } => f.write_str("Offer(..)"),
+            Self::Answer { .. } => f.write_str("Answer(..)"),
+            Self::Candidates(_) => f.write_str("Candidates(..)"),
+            Self::Ended(end) => write!(f, "Ended({end:?})"),
+        }
     }
 }

@@ -27,9 +27,9 @@ pub enum Error {
     /// The user has deleted their account, so nobody can receive messages there any more.
     #[error("the user has deleted their account")]
     RecipientDeleted,
-    /// The message is not in a state that allows the call. It may have been sent, or have failed, in the meantime;
-    /// read it again.
-    #[error("the state of the message does not allow this")]
+    /// The message is not in a state that allows this. It may have been sent, or have failed, in the meantime;
+    /// read it again. Or one of two people calls the other already ([`Thread::call`](crate::Thread::call)).
+    #[error("the state of the message or of a call does not allow this")]
     WrongState,
     /// The text is empty or consists of white space.
     #[error("the text is empty")]

@@ -85,8 +85,7 @@ pub enum Event {
         /// Whether they are there now.
         is_present: bool,
     },
-    /// The other side of a call says something ([`Thread::call`](crate::Thread::call)). Nobody calls who was not accepted, or is
-    /// blocked, and at most eight people at the same time.
+    /// Something happens in a call: see [`CallSignal`]. Nobody calls who was not accepted, or is blocked.
     Call {
         /// The thread.
         thread: ThreadId,
@@ -94,7 +93,7 @@ pub enum Event {
         user: UserId,
         /// The call.
         call: CallId,
-        /// What they say.
+        /// What happens.
         signal: Box<CallSignal>,
     },
     /// The safety number with this user has changed, or an unverified device was added to their account. Sends to a

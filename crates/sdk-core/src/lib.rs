@@ -65,7 +65,7 @@ mod transport;
 mod view;
 mod waiting;
 
-pub use call::{CallKeys, CallSignal, SrtpKey};
+pub use call::{CallEnd, CallKeys, CallSignal, SrtpKey};
 pub use client::{
     Client, Contact, Departure, Fetched, History, Opened, Presence, Thread, Unregistered, fetch_for_push,
 };

@@ -34,9 +34,9 @@ pub enum SealpostError {
     /// The user has deleted their account, so nobody can receive messages there any more.
     #[error("the user has deleted their account")]
     RecipientDeleted,
-    /// The message is not in a state that allows the call. It may have been sent, or have failed, in the meantime;
-    /// read it again.
-    #[error("the state of the message does not allow this")]
+    /// The message is not in a state that allows this. It may have been sent, or have failed, in the meantime;
+    /// read it again. Or one of two people calls the other already.
+    #[error("the state of the message or of a call does not allow this")]
     WrongState,
     /// The text is empty.
     #[error("the text is empty")]

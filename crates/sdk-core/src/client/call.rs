@@ -5,71 +5,71 @@ use zeroize::Zeroizing;
 
 use super::Thread;
 use crate::call::CallKeys;
-use crate::content::{Body, Call, CallId, CallStep, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION};
+#[cfg(doc)]
+use crate::call::CallSignal;
+use crate::content::{Call, CallId, CallStep, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION};
 use crate::error::{Error, Offline, Result};
 #[cfg(doc)]
 use crate::event::Event;
 use crate::send::ephemeral::{Passing, pass};
 
-/// How long the relay may hold a signal, in seconds.
-const TTL_S: u32 = 30;
-
 impl Thread {
     /// Calls the other person in a direct thread. `description` is for their app, such as SDP: 1 to 12,000 bytes. What they
     /// answer arrives as [`Event::Call`], and so does that nobody has answered within 60 seconds. The relay passes signals on to devices
-    /// that are connected, and stores none; it cannot wake a device for a call yet.
+    /// that are connected, and stores none; it cannot wake a device for a call yet. [`CallSignal`] describes the states of a call.
     ///
     /// # Errors
-    /// [`Error::Offline`] without a connection, or if nothing can be sealed for them at present; [`Error::TooLong`],
-    /// [`Error::Misuse`] without a description, or with more than 32 calls; [`Error::Storage`].
+    /// [`Error::WrongState`] if their call rings here, or ours there; [`Error::Offline`] without a connection, or if nothing can be sealed
+    /// for them at present; [`Error::TooLong`], [`Error::Misuse`] without a description, or with more than 32 calls;
+    /// [`Error::Storage`]. There is no call then.
     pub async fn call(&self, description: &[u8], is_video: bool) -> Result<CallId> {
         let id = self.id();
         let others = self.ctx().store.glance(move |rows| rows.others(id)).await?;
         let [peer] = others[..] else { return Err(Error::Misuse("a call in a group")) };
         let description = checked(description, MAX_CALL_DESCRIPTION)?;
         let (call, ours) = (CallId(self.random()), Zeroizing::new(self.random()));
-        if !self.ctx().calls.begin(call, (id, peer), ours.clone()) {
-            return Err(Error::Misuse("too many calls"));
-        }
+        let sent_ms = self.ctx().server_now_ms();
+        self.ctx().calls.begin(call, (id, peer), ours.clone(), sent_ms)?;
+        let mut begun = Begun { thread: self, call, is_sent: false };
         self.ctx().ephemeral.changed.notify_one();
-        let sent = self.signal(call, CallStep::Offer { description, is_video, ours }).await;
-        if sent.is_err() {
-            self.ctx().calls.end(call);
-        }
-        sent.map(|()| call)
+        let offer = Call { id: call, step: CallStep::Offer { description, is_video, ours } };
+        self.send_signal(Passing::call(offer, sent_ms)).await?;
+        begun.is_sent = true;
+        Ok(call)
     }
 
-    /// Answers a call that rings, and returns the keys of its media.
+    /// Answers a call that rings, and returns the keys of its media. The call rings until the answer was sent: after [`Error::Offline`],
+    /// call this again with the same description, because it may have arrived.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such call, or it was answered; else as [`Thread::call`].
+    /// [`Error::NotFound`] if there is no such call, it was answered, or it has ended; else as [`Thread::call`].
     pub async fn answer_call(&self, call: CallId, description: &[u8]) -> Result<CallKeys> {
         let description = checked(description, MAX_CALL_DESCRIPTION)?;
-        let ours = Zeroizing::new(self.random());
-        let us = self.client.user_id();
-        let keys = self.ctx().calls.answer(call, self.id(), us, &ours).ok_or(Error::NotFound)?;
+        let (people, fresh) = ((self.id(), self.client.user_id()), Zeroizing::new(self.random()));
+        let (keys, ours) = self.ctx().calls.answer(call, people, fresh).ok_or(Error::NotFound)?;
         self.signal(call, CallStep::Answer { description, ours }).await?;
-        Ok(keys)
+        if self.ctx().calls.answered(call) { Ok(keys) } else { Err(Error::NotFound) }
     }
 
     /// Tells the other side of a call at which addresses this one can be reached: 1 to 4,096 bytes for their app.
     ///
     /// # Errors
-    /// As [`Thread::answer_call`].
+    /// [`Error::NotFound`] if there is no such call, or it has ended; else as [`Thread::call`].
     pub async fn send_call_candidates(&self, call: CallId, candidates: &[u8]) -> Result<()> {
         let candidates = checked(candidates, MAX_CALL_CANDIDATES)?;
-        self.known(call)?;
+        if !self.ctx().calls.is_live(call, self.id()) {
+            return Err(Error::NotFound);
+        }
         self.signal(call, CallStep::Candidates(candidates)).await
     }
 
     /// Ends a call, or does not take one that rings.
     ///
     /// # Errors
-    /// As [`Thread::answer_call`]. The call has ended on this side in any case.
+    /// As [`Thread::send_call_candidates`]. The call has ended on this side in any case. After [`Error::Offline`], this can be called
+    /// again for two minutes, to tell the other side.
     pub async fn hang_up(&self, call: CallId) -> Result<()> {
-        self.known(call)?;
-        self.ctx().calls.end(call);
-        self.signal(call, CallStep::HangUp).await
+        self.end_call(call, CallStep::HangUp).await
     }
 
     /// Says that the person is in another call.
@@ -77,17 +77,23 @@ impl Thread {
     /// # Errors
     /// As [`Thread::hang_up`].
     pub async fn refuse_call_as_busy(&self, call: CallId) -> Result<()> {
-        self.known(call)?;
-        self.ctx().calls.end(call);
-        self.signal(call, CallStep::Busy).await
+        self.end_call(call, CallStep::Busy).await
     }
 
-    fn known(&self, call: CallId) -> Result<()> {
-        if self.ctx().calls.is_known(call, self.id()) { Ok(()) } else { Err(Error::NotFound) }
+    async fn end_call(&self, call: CallId, step: CallStep) -> Result<()> {
+        if !self.ctx().calls.end(call, self.id()) {
+            return Err(Error::NotFound);
+        }
+        self.signal(call, step).await?;
+        self.ctx().calls.told(call);
+        Ok(())
     }
 
     async fn signal(&self, id: CallId, step: CallStep) -> Result<()> {
-        let passing = Passing { body: Body::Call(Call { id, step }), ttl_s: TTL_S, setting: None };
+        self.send_signal(Passing::call(Call { id, step }, self.ctx().server_now_ms())).await
+    }
+
+    async fn send_signal(&self, passing: Passing) -> Result<()> {
         let answer = pass(self.ctx(), vec![self.id()], passing).await?.pop();
         answer.ok_or(Error::Offline(Offline::Unreachable))?.await?;
         Ok(())
@@ -97,6 +103,22 @@ impl Thread {
         let mut bytes = [0; N];
         self.ctx().env.rng().fill_bytes(&mut bytes);
         bytes
+    }
+}
+
+/// Our call until its offer was sent. It ends if that fails, or if the future is dropped.
+struct Begun<'a> {
+    thread: &'a Thread,
+    call: CallId,
+    is_sent: bool,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.is_sent {
+            // The offer may have arrived. If they answer it, they are told that the call has ended.
+            self.thread.ctx().calls.end(self.call, self.thread.id());
+        }
     }
 }
 

@@ -39,7 +39,8 @@ impl Thread {
             return Ok(());
         }
         let setting = Some(PrivacySetting::Typing);
-        let passing = Passing { body: Body::Typing { is_typing }, ttl_s: TYPING_TTL_S, setting };
+        let (body, sent_ms) = (Body::Typing { is_typing }, self.ctx().server_now_ms());
+        let passing = Passing { body, ttl_s: TYPING_TTL_S, setting, sent_ms };
         send(self.ctx(), id, passing).await
     }
 
@@ -119,8 +120,9 @@ async fn set_privacy(
             None => ctx.store.glance(|rows| rows.shares_presence()).await?,
         };
         for thread in threads {
-            let body = Body::Presence { is_here: false };
-            send(ctx, thread, Passing { body, ttl_s: PRESENCE_TTL_S, setting: Some(setting) }).await?;
+            let (body, sent_ms) = (Body::Presence { is_here: false }, ctx.server_now_ms());
+            let passing = Passing { body, ttl_s: PRESENCE_TTL_S, setting: Some(setting), sent_ms };
+            send(ctx, thread, passing).await?;
         }
     }
     ctx.store.write(move |tx| tx.set_privacy(thread, setting, is_on)).await?;

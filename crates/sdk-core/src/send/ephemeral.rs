@@ -10,7 +10,7 @@ use sealpost_wire as wire;
 use super::plan::{Addressed, address_users};
 use super::seal::{Sealing, seal_mail};
 use crate::account::registration::{address, local_device};
-use crate::content::{Body, Content, Header, Timer};
+use crate::content::{Body, Call, Content, Header, Timer};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::ThreadId;
@@ -20,6 +20,8 @@ use crate::transport;
 /// A device gets no ephemeral mail after this many messages that it has not answered: it keeps the keys of at most 2,000 that it
 /// did not receive.
 const MAX_UNANSWERED: u32 = 500;
+/// How long the relay may hold a signal of a call, in seconds.
+const CALL_TTL_S: u32 = 30;
 
 /// An answer of the relay. It need not be waited for.
 pub(crate) type Answer = BoxFuture<'static, transport::Result<wire::SendAck>>;
@@ -32,6 +34,15 @@ pub(crate) struct Passing {
     pub(crate) ttl_s: u32,
     /// The setting that must be on.
     pub(crate) setting: Option<PrivacySetting>,
+    /// When it is sent, by server time.
+    pub(crate) sent_ms: u64,
+}
+
+impl Passing {
+    /// A signal of a call.
+    pub(crate) const fn call(call: Call, sent_ms: u64) -> Self {
+        Self { body: Body::Call(call), ttl_s: CALL_TTL_S, setting: None, sent_ms }
+    }
 }
 
 /// Sends a content in each of these threads. Nothing is sent without a connection, or to somebody who may not be answered.
@@ -60,7 +71,7 @@ fn seal(
     passing: &Passing,
     rng: &mut StdRng,
 ) -> Result<Option<Durable<Parcel>>> {
-    let Passing { body, ttl_s, setting } = passing;
+    let Passing { body, ttl_s, setting, sent_ms } = passing;
     let is_allowed = match setting {
         Some(setting) => tx.tells(thread, *setting)?,
         None => tx.may_answer(thread)?,
@@ -82,7 +93,7 @@ fn seal(
     let content = Content {
         thread,
         id: client_msg_id,
-        sent_ms: now_ms,
+        sent_ms: *sent_ms,
         timer: Timer::default(),
         header: Header::default(),
         body: body.clone(),

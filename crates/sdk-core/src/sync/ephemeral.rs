@@ -1,10 +1,11 @@
-//! Ends what is known for a few seconds only, and tells the contacts that the person has chosen whether the person is there.
+//! Ends what is known for a few seconds only, tells the contacts that the person has chosen whether the person is there, and tells
+//! others that a call has ended.
 
 use std::time::Duration;
 
 use tokio::time::{sleep, sleep_until};
 
-use crate::content::Body;
+use crate::content::{Body, Call, CallStep};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::health::Part;
@@ -53,6 +54,18 @@ pub(crate) async fn tell_presence(ctx: Context) {
     }
 }
 
+/// Tells the other side of calls again that they have ended here, if it went on with them.
+pub(crate) async fn end_calls(ctx: Context) {
+    loop {
+        for (thread, id) in ctx.calls.take_untold() {
+            let signal = Passing::call(Call { id, step: CallStep::HangUp }, ctx.server_now_ms());
+            let told = ignore_offline(pass(&ctx, vec![thread], signal).await);
+            ctx.health.report(Part::Sending, &told);
+        }
+        ctx.calls.untold.notified().await;
+    }
+}
+
 async fn tell(ctx: &Context, is_here: bool) -> Result<()> {
     let threads = ctx.store.glance(|rows| rows.shares_presence()).await?;
     if threads.is_empty() {
@@ -62,9 +75,14 @@ async fn tell(ctx: &Context, is_here: bool) -> Result<()> {
         body: Body::Presence { is_here },
         ttl_s: PRESENCE_TTL_S,
         setting: Some(PrivacySetting::Presence),
+        sent_ms: ctx.server_now_ms(),
     };
-    match pass(ctx, threads, passing).await {
-        // The connection has ended; it is told again on the next one.
+    // If the connection has ended, it is told again on the next one.
+    ignore_offline(pass(ctx, threads, passing).await)
+}
+
+fn ignore_offline<T>(passed: Result<T>) -> Result<()> {
+    match passed {
         Ok(_) | Err(Error::Offline(_)) => Ok(()),
         Err(error) => Err(error),
     }

@@ -116,6 +116,8 @@ impl Tasks {
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || ephemeral::tell_presence(c.clone())));
         let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || ephemeral::end_calls(c.clone())));
+        let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || receipts::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::PreKeys, move || upkeep::run(c.clone())));

@@ -41,7 +41,7 @@ pub(in crate::receive) fn apply(
         Body::Call(call) if is_recent(CALL_MS) => {
             let (calls, (_, us), call) = (ctx.calls.clone(), tx.our_account()?, call.clone());
             tx.after_commit(move || {
-                calls.arrived((thread, user), us.user, call);
+                calls.arrived((thread, user), us.user, call, (sent_ms, now_ms));
                 live.changed.notify_one();
             });
         }

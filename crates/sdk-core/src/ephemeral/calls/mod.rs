@@ -1,0 +1,358 @@
+//! Calls: who calls whom. All of it is in memory only. The states are described at [`CallSignal`].
+
+mod keys;
+mod limit;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use self::keys::derive;
+use self::limit::OfferLimit;
+use crate::call::{CallEnd, CallKeys, CallSignal};
+use crate::content::{Call, CallId, CallStep, Contribution};
+use crate::error::{Error, Result};
+use crate::event::{Event, EventBus};
+use crate::id::{ThreadId, UserId};
+
+/// How long a call can be answered after its offer was sent.
+const RINGS: Duration = Duration::from_secs(60);
+/// How long a call is known that was answered.
+const LASTS: Duration = Duration::from_secs(12 * 3600);
+/// How long it is remembered that a call has ended here: until no answer to it can arrive any more.
+const REMEMBERED: Duration = Duration::from_secs(120);
+/// If there is more time between two calls that cross, the earlier one has not arrived, in milliseconds.
+const CROSSES_MS: u64 = 5_000;
+/// The maximum number of calls that ring at the same time. Further ones ring nothing.
+const MAX_RINGING: usize = 8;
+/// The maximum number of calls that have not ended.
+const MAX_CALLS: usize = 32;
+/// The maximum number of ended calls that are remembered.
+const MAX_ENDED: usize = 64;
+
+/// A call that is known here.
+struct Known {
+    thread: ThreadId,
+    peer: UserId,
+    state: State,
+    until: Instant,
+}
+
+enum State {
+    /// Our call waits for an answer. By server time, it was offered at `sent_ms`.
+    Calling { offered: Contribution, sent_ms: u64 },
+    /// Their call waits for our answer. `ours` is what we contribute once an answer was tried: it may have arrived although nothing
+    /// was heard of it, so that a second one must lead to the same keys.
+    Ringing { offered: Contribution, sent_ms: u64, ours: Option<Contribution> },
+    /// Both sides have the keys.
+    Answered,
+    /// The call has ended on this side. `is_told`: they were told, if that was to be done. `is_repeated`: they were told again,
+    /// because they went on.
+    Ended { is_told: bool, is_repeated: bool },
+}
+
+impl Known {
+    const fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended { .. })
+    }
+
+    const fn is_calling(&self) -> bool {
+        matches!(self.state, State::Calling { .. })
+    }
+
+    const fn is_ringing(&self) -> bool {
+        matches!(self.state, State::Ringing { .. })
+    }
+
+    fn end(&mut self, is_told: bool) {
+        self.state = State::Ended { is_told, is_repeated: false };
+        self.until = after(REMEMBERED);
+    }
+}
+
+/// The calls of this process.
+pub(crate) struct Calls {
+    events: EventBus,
+    inner: Mutex<Inner>,
+    /// Notified when there is something to [tell again](Self::take_untold).
+    pub(crate) untold: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    known: HashMap<CallId, Known>,
+    offers: OfferLimit,
+    /// Calls that have ended here, and whose other side went on.
+    untold: Vec<(ThreadId, CallId)>,
+}
+
+/// What is to be published.
+type Signalled = (ThreadId, UserId, CallId, CallSignal);
+
+impl Calls {
+    pub(crate) fn new(events: EventBus) -> Self {
+        Self { events, inner: Mutex::default(), untold: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins our own call. `sent_ms` is when its offer is sent, by server time.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] if one of the two calls the other already, [`Error::Misuse`] if there are too many calls.
+    pub(crate) fn begin(
+        &self,
+        id: CallId,
+        (thread, peer): (ThreadId, UserId),
+        offered: Contribution,
+        sent_ms: u64,
+    ) -> Result<()> {
+        let mut inner = self.lock();
+        let mut live = inner.known.values().filter(|call| !call.has_ended());
+        if live.clone().any(|call| call.thread == thread && (call.is_calling() || call.is_ringing())) {
+            return Err(Error::WrongState);
+        }
+        if live.nth(MAX_CALLS.saturating_sub(1)).is_some() {
+            return Err(Error::Misuse("too many calls"));
+        }
+        let state = State::Calling { offered, sent_ms };
+        inner.known.insert(id, Known { thread, peer, state, until: after(RINGS) });
+        Ok(())
+    }
+
+    /// Whether this call has not ended.
+    pub(crate) fn is_live(&self, id: CallId, thread: ThreadId) -> bool {
+        self.lock().known.get(&id).is_some_and(|call| call.thread == thread && !call.has_ended())
+    }
+
+    /// The keys of a call that rings, and what our answer contributes: `fresh`, unless an answer was tried before. The call rings until
+    /// the answer [was sent](Self::answered). `None` if there is no such call.
+    pub(crate) fn answer(
+        &self,
+        id: CallId,
+        (thread, us): (ThreadId, UserId),
+        fresh: Contribution,
+    ) -> Option<(CallKeys, Contribution)> {
+        let mut inner = self.lock();
+        let call = inner.known.get_mut(&id).filter(|call| call.thread == thread)?;
+        let State::Ringing { offered, ours, .. } = &mut call.state else { return None };
+        let ours = ours.get_or_insert(fresh);
+        let (caller, callee) = derive(id, thread, (call.peer, us), offered, ours);
+        Some((CallKeys { sending: callee, receiving: caller }, ours.clone()))
+    }
+
+    /// Our answer was sent. Returns false if the call has ended in the meantime.
+    pub(crate) fn answered(&self, id: CallId) -> bool {
+        let mut inner = self.lock();
+        let Some(call) = inner.known.get_mut(&id).filter(|call| !call.has_ended()) else { return false };
+        call.state = State::Answered;
+        call.until = after(LASTS);
+        true
+    }
+
+    /// Ends a call on this side. Returns whether the other side is to be told: also if it has ended here already, and they could not be
+    /// told.
+    pub(crate) fn end(&self, id: CallId, thread: ThreadId) -> bool {
+        let mut inner = self.lock();
+        let Some(call) = inner.known.get_mut(&id).filter(|call| call.thread == thread) else { return false };
+        if let State::Ended { is_told, .. } = call.state {
+            return !is_told;
+        }
+        call.end(false);
+        inner.forget_oldest();
+        true
+    }
+
+    /// The other side was told that the call has ended.
+    pub(crate) fn told(&self, id: CallId) {
+        if let Some(State::Ended { is_told, .. }) = self.lock().known.get_mut(&id).map(|call| &mut call.state)
+        {
+            *is_told = true;
+        }
+    }
+
+    /// The calls whose other side is to be told again that they have ended here.
+    pub(crate) fn take_untold(&self) -> Vec<(ThreadId, CallId)> {
+        std::mem::take(&mut self.lock().untold)
+    }
+
+    /// Handles a signal of somebody who may be answered, which was sent at `sent_ms`. Both times are server time.
+    pub(crate) fn arrived(
+        &self,
+        (thread, peer): (ThreadId, UserId),
+        us: UserId,
+        Call { id, step }: Call,
+        (sent_ms, now_ms): (u64, u64),
+    ) {
+        let mut inner = self.lock();
+        let signals = match step {
+            CallStep::Offer { description, is_video, ours } => {
+                let age = Duration::from_millis(now_ms.saturating_sub(sent_ms));
+                let until = after(RINGS.saturating_sub(age));
+                let state = State::Ringing { offered: ours, sent_ms, ours: None };
+                let offer = CallSignal::Offer { description, is_video };
+                inner.offered(id, Known { thread, peer, state, until }, sent_ms, offer)
+            }
+            step => inner.go_on(id, (thread, peer), us, step).into_iter().collect(),
+        };
+        let is_untold = !inner.untold.is_empty();
+        drop(inner);
+        if is_untold {
+            self.untold.notify_one();
+        }
+        self.publish(signals);
+    }
+
+    /// Ends calls that nobody has answered, and those that have lasted too long. Returns when the next one ends.
+    pub(crate) fn expire(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        inner.known.retain(|_, call| !call.has_ended() || call.until > now);
+        let mut signals = Vec::new();
+        for (id, call) in inner.known.iter_mut().filter(|(_, call)| call.until <= now) {
+            let is_answered = matches!(call.state, State::Answered);
+            let end = if is_answered { CallEnd::Expired } else { CallEnd::Unanswered };
+            call.end(true);
+            signals.push((call.thread, call.peer, *id, CallSignal::Ended(end)));
+        }
+        inner.forget_oldest();
+        let next = inner.known.values().map(|call| call.until).min();
+        drop(inner);
+        self.publish(signals);
+        next
+    }
+
+    fn publish(&self, signals: Vec<Signalled>) {
+        for (thread, user, call, signal) in signals {
+            self.events.publish(Event::Call { thread, user, call, signal: Box::new(signal) });
+        }
+    }
+}
+
+impl Inner {
+    /// They call. Ends the call whose place it takes.
+    fn offered(&mut self, id: CallId, new: Known, new_ms: u64, offer: CallSignal) -> Vec<Signalled> {
+        if self.known.contains_key(&id) || !self.offers.admits(new.peer) {
+            return Vec::new();
+        }
+        let (thread, peer) = (new.thread, new.peer);
+        let mut replaced = Vec::new();
+        let (mut ringing, mut live) = (0_usize, 0_usize);
+        for (other, call) in &self.known {
+            let end = match &call.state {
+                State::Ended { .. } => continue,
+                State::Calling { sent_ms, .. } if call.is_with(thread, peer) => {
+                    if remains((*other, *sent_ms), (id, new_ms)) {
+                        return Vec::new();
+                    }
+                    Some(CallEnd::Crossed)
+                }
+                State::Ringing { sent_ms, .. } if call.is_with(thread, peer) => {
+                    if *sent_ms > new_ms {
+                        // It was delayed, and they have called again.
+                        return Vec::new();
+                    }
+                    Some(CallEnd::Replaced)
+                }
+                _ => None,
+            };
+            if let Some(end) = end {
+                replaced.push((*other, end));
+                continue;
+            }
+            live = live.saturating_add(1);
+            ringing = ringing.saturating_add(usize::from(call.is_ringing()));
+        }
+        if ringing >= MAX_RINGING || live >= MAX_CALLS {
+            tracing::debug!("too many calls at once");
+            return Vec::new();
+        }
+        let mut signals = Vec::new();
+        for (other, end) in replaced {
+            if let Some(call) = self.known.get_mut(&other) {
+                call.end(true);
+            }
+            signals.push((thread, peer, other, CallSignal::Ended(end)));
+        }
+        self.known.insert(id, new);
+        self.forget_oldest();
+        signals.push((thread, peer, id, offer));
+        signals
+    }
+
+    /// The other side of a call goes on with it.
+    fn go_on(
+        &mut self,
+        id: CallId,
+        (thread, peer): (ThreadId, UserId),
+        us: UserId,
+        step: CallStep,
+    ) -> Option<Signalled> {
+        let call = self.known.get_mut(&id).filter(|call| call.is_with(thread, peer))?;
+        let signal = match (step, &mut call.state) {
+            (CallStep::HangUp | CallStep::Busy, State::Ended { .. }) => {
+                self.known.remove(&id);
+                return None;
+            }
+            (CallStep::HangUp, _) => CallSignal::Ended(CallEnd::HungUp),
+            (CallStep::Busy, _) => CallSignal::Ended(CallEnd::Busy),
+            (CallStep::Answer { .. } | CallStep::Candidates(_), State::Ended { is_repeated, .. }) => {
+                // Once for each call, so that they cannot make this device send much.
+                if !std::mem::replace(is_repeated, true) {
+                    self.untold.push((thread, id));
+                }
+                return None;
+            }
+            (CallStep::Answer { description, ours }, State::Calling { offered, .. }) => {
+                let (caller, callee) = derive(id, thread, (us, peer), offered, &ours);
+                call.state = State::Answered;
+                call.until = after(LASTS);
+                let keys = Box::new(CallKeys { sending: caller, receiving: callee });
+                CallSignal::Answer { description, keys }
+            }
+            (CallStep::Candidates(data), _) => CallSignal::Candidates(data),
+            // An answer to their own call, or a second one, or what is handled elsewhere.
+            (CallStep::Answer { .. } | CallStep::Offer { .. }, _) => return None,
+        };
+        if matches!(signal, CallSignal::Ended(_)) {
+            self.known.remove(&id);
+        }
+        Some((thread, peer, id, signal))
+    }
+
+    /// Forgets the calls that have ended first, if there are too many.
+    fn forget_oldest(&mut self) {
+        let ended = |(id, call): (&CallId, &Known)| call.has_ended().then_some((call.until, *id));
+        let mut all: Vec<_> = self.known.iter().filter_map(ended).collect();
+        all.sort_unstable_by_key(|(until, _)| *until);
+        for (_, id) in all.iter().take(all.len().saturating_sub(MAX_ENDED)) {
+            self.known.remove(id);
+        }
+    }
+}
+
+impl Known {
+    fn is_with(&self, thread: ThreadId, peer: UserId) -> bool {
+        self.thread == thread && self.peer == peer
+    }
+}
+
+/// Whether the first of two calls that cross remains. Both sides decide alike.
+fn remains((one, one_ms): (CallId, u64), (other, other_ms): (CallId, u64)) -> bool {
+    match one_ms.abs_diff(other_ms) {
+        0..=CROSSES_MS => one.0 < other.0,
+        _ => one_ms > other_ms,
+    }
+}
+
+fn after(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or(now)
+}
