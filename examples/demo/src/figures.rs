@@ -113,6 +113,15 @@ impl std::fmt::Display for Table {
     }
 }
 
+/// How often each of these has happened, with the name of one and of several.
+pub(crate) fn list<'n>(counts: impl Iterator<Item = (usize, (&'n str, &'n str))>) -> String {
+    let named = counts.filter(|(count, _)| *count > 0).map(|(count, (one, several))| {
+        let name = if count == 1 { one } else { several };
+        format!("{count} {name}")
+    });
+    named.collect::<Vec<_>>().join(", ")
+}
+
 fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
@@ -128,6 +137,12 @@ pub(crate) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_happened_is_listed_with_its_number() {
+        let counts = [(1, ("reply", "replies")), (0, ("poll", "polls")), (3, ("edit", "edits"))];
+        assert_eq!(list(counts.into_iter()), "1 reply, 3 edits");
+    }
 
     #[test]
     fn percentiles_use_sorted_values_and_require_enough_of_them() {

@@ -1,31 +1,41 @@
-//! The demonstration: two people talk over a relay while failures occur, and nothing is lost, duplicated or readable
-//! by others.
+//! The demonstration: two people talk over a relay, with every kind of content, while failures occur. Both have the same in the
+//! end, and nothing is lost, duplicated or readable by others.
 //!
-//! `./dev demo [--input FILE]`
+//! `./dev demo [--input FILE] [--seed NUMBER]`
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
+mod act;
 mod cut;
 mod figures;
+mod live;
+mod model;
+mod perform;
 mod run;
 mod scan;
 mod side;
+mod stage;
 mod talk;
+mod view;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use rand::RngExt as _;
 use talk::Talk;
 
 const HELP: &str = "\
-sealpost-demo [--input FILE] [--relay-bin PATH]
+sealpost-demo [--input FILE] [--seed NUMBER] [--relay-bin PATH]
 
-  -- input FILE      the conversation: UTF-8, lines of the form `name: text`, two names; `-` for standard input; a
-  -- sample is built in relay-bin PATH  the relay to start";
+  --input FILE      the conversation: UTF-8, lines of the form `name: text`, two names; `-` for standard input;
+                    a sample is built in
+  --seed NUMBER     chooses what happens between the lines; a new one for each run by default
+  --relay-bin PATH  the relay to start";
 
 struct Arguments {
     input: Option<PathBuf>,
     relay: Option<PathBuf>,
+    seed: Option<u64>,
 }
 
 #[tokio::main]
@@ -53,7 +63,8 @@ async fn main() -> ExitCode {
         }
     };
     let relay = arguments.relay.unwrap_or_else(sealpost_testkit::relay_binary);
-    match run::run(&talk, &relay).await {
+    let seed = arguments.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+    match run::run(&talk, &relay, seed).await {
         Ok(table) => {
             println!("\n{table}");
             ExitCode::SUCCESS
@@ -67,23 +78,29 @@ async fn main() -> ExitCode {
 
 /// `None` if help was requested.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
-    let mut arguments = Arguments { input: None, relay: None };
+    let mut arguments = Arguments { input: None, relay: None, seed: None };
     while let Some(word) = words.next() {
         let (flag, value) = match word.split_once('=') {
             Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
             None => (word, None),
         };
-        let slot = match flag.as_str() {
-            "--help" | "-h" => return Ok(None),
-            "--input" => &mut arguments.input,
-            "--relay-bin" => &mut arguments.relay,
-            _ => return Err(format!("{flag} is not a known option")),
-        };
+        if matches!(flag.as_str(), "--help" | "-h") {
+            return Ok(None);
+        }
+        if !matches!(flag.as_str(), "--input" | "--relay-bin" | "--seed") {
+            return Err(format!("{flag} is not a known option"));
+        }
         let value = value.or_else(|| words.next()).ok_or_else(|| format!("{flag} requires a value"))?;
-        *slot = Some(match value.as_str() {
-            "-" if flag == "--input" => value.into(),
-            _ => from_callers_folder(value.into()),
-        });
+        match flag.as_str() {
+            "--seed" => {
+                let seed =
+                    value.parse().map_err(|_| format!("{value} is not a number from 0 to {}", u64::MAX));
+                arguments.seed = Some(seed?);
+            }
+            "--input" if value == "-" => arguments.input = Some(value.into()),
+            "--input" => arguments.input = Some(from_callers_folder(value.into())),
+            _ => arguments.relay = Some(from_callers_folder(value.into())),
+        }
     }
     Ok(Some(arguments))
 }
@@ -103,6 +120,13 @@ mod tests {
 
     fn input(words: &[&str]) -> Option<PathBuf> {
         parse(words.iter().map(|word| (*word).to_owned())).unwrap().unwrap().input
+    }
+
+    #[test]
+    fn a_seed_is_a_number() {
+        let seed = |word: &str| parse(["--seed".to_owned(), word.to_owned()].into_iter());
+        assert_eq!(seed("12").unwrap().unwrap().seed, Some(12));
+        assert!(seed("twelve").is_err());
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::figures::size;
 const MIN_CHARACTERS: usize = 4;
 /// Shorter patterns can occur in encrypted data by chance; for 8 bytes, this is negligible.
 const MIN_RELIABLE: usize = 8;
+/// Files are searched without their blocks of this size that contain nothing but zeros, such as space that is reserved.
+const BLOCK: usize = 4096;
 /// The probability below which finding short patterns by chance counts as a leak.
 const MAX_CHANCE: f64 = 1e-6;
 
@@ -102,7 +104,7 @@ pub(crate) fn scan<'l>(
     let all = AhoCorasick::new(&patterns)?;
     let mut is_common = vec![false; patterns.len()];
     for (_, bytes) in control {
-        for found in all.find_overlapping_iter(bytes) {
+        for found in written(bytes).flat_map(|part| all.find_overlapping_iter(part)) {
             if let Some(common) = is_common.get_mut(found.pattern().as_usize()) {
                 *common = true;
             }
@@ -117,8 +119,8 @@ pub(crate) fn scan<'l>(
     let mut short_found = 0_u32;
     for (path, bytes) in files {
         scan.files = scan.files.saturating_add(1);
-        scan.bytes = scan.bytes.saturating_add(bytes.len() as u64);
-        for found in search.find_overlapping_iter(bytes) {
+        scan.bytes = scan.bytes.saturating_add(written(bytes).map(|part| part.len() as u64).sum());
+        for found in written(bytes).flat_map(|part| search.find_overlapping_iter(part)) {
             if found.len() >= MIN_RELIABLE {
                 return Err(ScanError::Leak(path.clone()));
             }
@@ -131,6 +133,23 @@ pub(crate) fn scan<'l>(
         return Err(ScanError::ShortLeaks { found: short_found, expected });
     }
     Ok(scan)
+}
+
+/// The parts of a file between blocks of zeros. No text of a person extends over such a block.
+fn written(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let blank = leading_blocks(rest, true);
+        let (part, after) = rest.get(blank..)?.split_at_checked(leading_blocks(rest.get(blank..)?, false))?;
+        rest = after;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// The number of bytes of the first blocks that are all blank, or of which none is.
+fn leading_blocks(bytes: &[u8], are_blank: bool) -> usize {
+    let is_blank = |block: &[u8]| [0; BLOCK].get(..block.len()) == Some(block);
+    bytes.chunks(BLOCK).take_while(|block| is_blank(block) == are_blank).map(<[u8]>::len).sum()
 }
 
 /// The probability of `found` or more events if `expected` are expected (Poisson).
@@ -167,10 +186,22 @@ mod tests {
 
     #[test]
     fn a_short_line_in_a_large_file_is_attributed_to_chance() {
-        let noise = vec![0_u8; 40_000_000];
-        let mut noise = noise;
+        let mut noise = vec![1_u8; 40_000_000];
         noise.splice(5..9, *b"tea?");
         assert!(scan(["tea?"].into_iter(), &file(&noise), &[]).is_ok());
+    }
+
+    #[test]
+    fn what_is_between_blocks_of_zeros_is_searched() {
+        let mut reserve = vec![0_u8; 10 * BLOCK];
+        assert_eq!(written(&reserve).count(), 0);
+        assert_eq!(written(&[]).count(), 0);
+        // It crosses the boundary between two blocks, and the last block is not whole.
+        reserve.splice(4 * BLOCK - 5..4 * BLOCK + 7, *b"good morning");
+        reserve.extend(*b"end");
+        let parts: Vec<_> = written(&reserve).map(<[u8]>::len).collect();
+        assert_eq!(parts, [2 * BLOCK, 3]);
+        assert!(matches!(scan(["good morning"].into_iter(), &file(&reserve), &[]), Err(ScanError::Leak(_))));
     }
 
     #[test]

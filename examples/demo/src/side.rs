@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sealpost_core::{
-    Client, Config, ConnectionState, DatabaseKey, Delivery, Direction, Error, Event, Message, MessageBody,
-    MessageId, MessageRequests, Opened, Thread,
+    Client, Config, ConnectionState, DatabaseKey, Delivery, Direction, Error, Event, Message, MessageId,
+    MessageRequests, Opened, Thread,
 };
 use tokio::time::{sleep, timeout};
 
@@ -54,12 +54,8 @@ impl Side {
     }
 
     pub(crate) async fn wait_until_live(&self) -> Result<()> {
-        let live = async {
-            while self.client.connection_state() != ConnectionState::Live {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(TIMEOUT, live).await.map_err(|_| Failure::TimedOut("a connection"))
+        let is_live = || self.client.connection_state() == ConnectionState::Live;
+        until("a connection", async || Ok(is_live().then_some(()))).await
     }
 
     pub(crate) async fn thread_with(&mut self, peer: sealpost_core::UserId) -> Result<Thread> {
@@ -84,7 +80,17 @@ impl Settled {
         Self(client.events())
     }
 
-    pub(crate) async fn wait(mut self, thread: &Thread, id: MessageId) -> Result<Message> {
+    /// The number that the relay gives the message.
+    pub(crate) async fn place(self, thread: &Thread, id: MessageId) -> Result<u64> {
+        let message = self.wait(thread, id).await?;
+        match (message.direction, message.server_seq) {
+            (Direction::Outgoing(Delivery::Failed(reason)), _) => Err(Failure::NotSent(reason.to_string())),
+            (_, Some(place)) => Ok(place),
+            (_, None) => Err(Failure::NotSent("no place".to_owned())),
+        }
+    }
+
+    async fn wait(mut self, thread: &Thread, id: MessageId) -> Result<Message> {
         let waiting = async {
             loop {
                 match self.0.next().await {
@@ -129,12 +135,20 @@ pub(crate) async fn history(thread: &Thread) -> Result<Vec<Message>, Error> {
     }
 }
 
-/// The text of a message. For a message that could not be decrypted, it says so.
-pub(crate) fn text(body: MessageBody) -> String {
-    match body {
-        MessageBody::Text(text) => text,
-        other => format!("{other:?}"),
-    }
+/// Waits until something is there, and returns it.
+pub(crate) async fn until<T>(
+    what: &'static str,
+    found: impl AsyncFn() -> Result<Option<T>, Error>,
+) -> Result<T> {
+    let waiting = async {
+        loop {
+            if let Some(found) = found().await? {
+                return Ok(found);
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(TIMEOUT, waiting).await.map_err(|_| Failure::TimedOut(what))?
 }
 
 /// The two sides answer each other without asking anybody.

@@ -1,0 +1,115 @@
+//! What only passes by: typing, presence and calls. Nobody stores it, so the other side must see it when it happens.
+
+use sealpost_core::{CallEnd, CallId, CallSignal, Error, Event, Events};
+use tokio::time::timeout;
+
+use crate::act::Kind;
+use crate::run::{Failure, Result, TIMEOUT};
+use crate::side::until;
+use crate::stage::Stage;
+
+impl Stage {
+    /// One side is seen typing by the other, and then no longer.
+    pub(crate) async fn type_something(&mut self, by: usize) -> Result<()> {
+        self.both_are_live().await?;
+        let (ours, theirs) = (self.thread(by).await?, self.thread(1_usize.saturating_sub(by)).await?);
+        let us = self.side(by).client.user_id();
+        until("typing", async || {
+            // It is never repeated by itself, and gets lost with a connection.
+            ours.set_typing(false).await?;
+            ours.set_typing(true).await?;
+            Ok(within_a_moment(async || theirs.typing().contains(&us)).await.then_some(()))
+        })
+        .await?;
+        until("the end of typing", async || {
+            ours.set_typing(true).await?;
+            ours.set_typing(false).await?;
+            Ok(within_a_moment(async || theirs.typing().is_empty()).await.then_some(()))
+        })
+        .await?;
+        self.model.count(Kind::Typing);
+        Ok(())
+    }
+
+    /// One side shares that it is there, and the other sees it.
+    pub(crate) async fn appear(&mut self, by: usize) -> Result<()> {
+        self.both_are_live().await?;
+        let (us, them) = (self.side(by).client.user_id(), self.other(by).client.user_id());
+        self.side(by).client.contact(them).share_presence(true).await?;
+        let contact = self.other(by).client.contact(us);
+        until("presence", async || Ok(contact.presence().await?.is_present.then_some(()))).await?;
+        self.model.count(Kind::Presence);
+        Ok(())
+    }
+
+    /// A call with all its signals: offer, answer, candidates, hang-up. Both sides must have the same keys.
+    pub(crate) async fn call(&mut self, by: usize) -> Result<()> {
+        self.both_are_live().await?;
+        let callee = 1_usize.saturating_sub(by);
+        let (ours, theirs) = (self.thread(by).await?, self.thread(callee).await?);
+        let mut at_caller = self.side(by).client.events();
+        let mut at_callee = self.side(callee).client.events();
+        let description = format!("v=0 call {}", self.model.done(Kind::Call)).into_bytes();
+        let call = until("a connection", async || match ours.call(&description, true).await {
+            Err(Error::Offline(_)) => Ok(None),
+            called => Ok(Some(called?)),
+        })
+        .await?;
+        let offer = CallSignal::Offer { description, is_video: true };
+        expect(&mut at_callee, call, |signal| (signal == offer).then_some(())).await?;
+        let of_callee = theirs.answer_call(call, b"v=0 answer").await?;
+        let of_caller = expect(&mut at_caller, call, |signal| match signal {
+            CallSignal::Answer { keys, .. } => Some(*keys),
+            _ => None,
+        })
+        .await?;
+        if (&of_caller.sending, &of_caller.receiving) != (&of_callee.receiving, &of_callee.sending) {
+            return Err(Failure::Signal("the keys of a call are not the same"));
+        }
+        ours.send_call_candidates(call, b"candidate:1").await?;
+        let candidates = CallSignal::Candidates(b"candidate:1".to_vec());
+        expect(&mut at_callee, call, |signal| (signal == candidates).then_some(())).await?;
+        theirs.hang_up(call).await?;
+        let ended = CallSignal::Ended(CallEnd::HungUp);
+        expect(&mut at_caller, call, |signal| (signal == ended).then_some(())).await?;
+        self.model.count(Kind::Call);
+        Ok(())
+    }
+
+    async fn both_are_live(&mut self) -> Result<()> {
+        for side in 0..2 {
+            self.side(side).wait_until_live().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether it happens before it is time to try again.
+async fn within_a_moment(happened: impl AsyncFn() -> bool) -> bool {
+    for _ in 0..50 {
+        if happened().await {
+            return true;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    false
+}
+
+/// The next signal of this call, which must be this one.
+async fn expect<T>(
+    events: &mut Events,
+    wanted: CallId,
+    is_it: impl FnOnce(CallSignal) -> Option<T>,
+) -> Result<T> {
+    let signal = async {
+        loop {
+            match events.next().await {
+                Some(Ok(Event::Call { call, signal, .. })) if call == wanted => return Ok(*signal),
+                Some(_) => {}
+                None => return Err(Failure::TimedOut("a signal of a call")),
+            }
+        }
+    };
+    let signal = timeout(TIMEOUT, signal).await.map_err(|_| Failure::TimedOut("a signal of a call"))??;
+    is_it(signal).ok_or(Failure::Signal("a signal of a call is another one"))
+}
