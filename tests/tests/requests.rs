@@ -68,6 +68,9 @@ async fn an_answer_accepts_a_request() {
     }
     let his = request(&ben.client).await;
     ben.texts_when(&his, 16).await;
+    // What changes nothing is no answer.
+    his.set_timer(0).await.unwrap();
+    assert!(his.summary().await.unwrap().is_request);
     his.send_text("go on").await.unwrap();
     ben.texts_when(&his, 19).await;
     assert!(!his.summary().await.unwrap().is_request);

@@ -36,7 +36,10 @@ pub(crate) async fn verify(ctx: &Context, user: UserId, compared: String) -> Res
         }
         Ok(same)
     });
-    work.await
+    let same = work.await?;
+    // It was not sent while a change was not accepted.
+    ctx.upkeep.profile.notify_one();
+    Ok(same)
 }
 
 /// Records that the person accepts a changed identity without comparing it.
@@ -46,7 +49,9 @@ pub(crate) async fn accept(ctx: &Context, user: UserId) -> Result<()> {
         // There is nothing to accept, and a comparison remains valid.
         TrustState::FirstUse | TrustState::Verified => Ok(()),
     });
-    work.await
+    work.await?;
+    ctx.upkeep.profile.notify_one();
+    Ok(())
 }
 
 /// Blocks a user, or ends that.
@@ -54,6 +59,8 @@ pub(crate) async fn set_blocked(ctx: &Context, user: UserId, is_blocked: bool) -
     let now_ms = ctx.server_now_ms();
     if ctx.store.write(move |tx| tx.set_blocked(user, is_blocked, now_ms)).await? {
         ctx.upkeep.to_accept.notify_one();
+        // What has changed during a block is sent after it.
+        ctx.upkeep.profile.notify_one();
     }
     Ok(())
 }

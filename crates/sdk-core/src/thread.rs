@@ -112,11 +112,7 @@ pub(crate) fn queue_receipts(
     kind: ReceiptKind,
     messages: &[crate::id::ClientMsgId],
 ) -> Result<()> {
-    let setting = match kind {
-        ReceiptKind::Delivered => PrivacySetting::DeliveryReceipts,
-        ReceiptKind::Read => PrivacySetting::ReadReceipts,
-    };
-    if !tx.tells(thread, setting)? {
+    if !tx.tells(thread, PrivacySetting::of_receipt(kind))? {
         return Ok(());
     }
     let others = tx.others(thread)?;
@@ -207,7 +203,10 @@ pub(crate) async fn retry(ctx: &Context, thread: ThreadId, id: MessageId) -> Res
             // Nothing is left of it that could be sent.
             _ if message.body == MessageBody::Deleted => Err(Error::WrongState),
             Direction::Outgoing(Delivery::Failed(_)) if tx.has_left()? => Err(Error::Unauthorized),
-            Direction::Outgoing(Delivery::Failed(_)) => tx.retry(id, sent_ms),
+            Direction::Outgoing(Delivery::Failed(_)) => {
+                let peer = tx.thread(thread)?.ok_or(Error::NotFound)?.peer;
+                if tx.is_discarded(thread, peer)? { Err(Error::WrongState) } else { tx.retry(id, sent_ms) }
+            }
             _ => Err(Error::WrongState),
         }
     });

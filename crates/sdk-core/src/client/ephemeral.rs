@@ -38,9 +38,8 @@ impl Thread {
         if !self.ctx().ephemeral.is_to_be_told(id, is_typing) {
             return Ok(());
         }
-        let setting = Some(PrivacySetting::Typing);
         let (body, sent_ms) = (Body::Typing { is_typing }, self.ctx().server_now_ms());
-        let passing = Passing { body, ttl_s: TYPING_TTL_S, setting, sent_ms };
+        let passing = Passing { body, ttl_s: TYPING_TTL_S, sent_ms };
         send(self.ctx(), id, passing).await
     }
 
@@ -76,7 +75,8 @@ impl Client {
         self.inner.ctx.store.glance(move |rows| rows.privacy(None, setting)).await
     }
 
-    /// Sets what others are told in all threads. What is off here is off everywhere; what is on depends on each thread.
+    /// Sets what others are told in all threads. What is off here is off everywhere; what is on depends on each thread. Receipts that wait
+    /// to be sent are dropped when their kind is switched off.
     ///
     /// # Errors
     /// [`Error::Storage`].
@@ -121,7 +121,7 @@ async fn set_privacy(
         };
         for thread in threads {
             let (body, sent_ms) = (Body::Presence { is_here: false }, ctx.server_now_ms());
-            let passing = Passing { body, ttl_s: PRESENCE_TTL_S, setting: Some(setting), sent_ms };
+            let passing = Passing { body, ttl_s: PRESENCE_TTL_S, sent_ms };
             send(ctx, thread, passing).await?;
         }
     }

@@ -14,7 +14,7 @@ use crate::content::{Body, Call, Content, Header, Timer};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::ThreadId;
-use crate::store::{Durable, Parcel, PrivacySetting, Tx};
+use crate::store::{Durable, Parcel, Tx};
 use crate::transport;
 
 /// A device gets no ephemeral mail after this many messages that it has not answered: it keeps the keys of at most 2,000 that it
@@ -32,8 +32,6 @@ pub(crate) struct Passing {
     pub(crate) body: Body,
     /// How long the relay may wait until it can be written to a connection, in seconds: at most 60.
     pub(crate) ttl_s: u32,
-    /// The setting that must be on.
-    pub(crate) setting: Option<PrivacySetting>,
     /// When it is sent, by server time.
     pub(crate) sent_ms: u64,
 }
@@ -41,11 +39,11 @@ pub(crate) struct Passing {
 impl Passing {
     /// A signal of a call.
     pub(crate) const fn call(call: Call, sent_ms: u64) -> Self {
-        Self { body: Body::Call(call), ttl_s: CALL_TTL_S, setting: None, sent_ms }
+        Self { body: Body::Call(call), ttl_s: CALL_TTL_S, sent_ms }
     }
 }
 
-/// Sends a content in each of these threads. Nothing is sent without a connection, or to somebody who may not be answered.
+/// Sends a content in each of these threads. Nothing is sent without a connection, or that the others are not to be told.
 pub(crate) async fn pass(ctx: &Context, threads: Vec<ThreadId>, passing: Passing) -> Result<Vec<Answer>> {
     let Some(socket) = ctx.transport.live() else { return Ok(Vec::new()) };
     let (ctx_in_tx, mut rng) = (ctx.clone(), ctx.env.rng());
@@ -71,12 +69,8 @@ fn seal(
     passing: &Passing,
     rng: &mut StdRng,
 ) -> Result<Option<Durable<Parcel>>> {
-    let Passing { body, ttl_s, setting, sent_ms } = passing;
-    let is_allowed = match setting {
-        Some(setting) => tx.tells(thread, *setting)?,
-        None => tx.may_answer(thread)?,
-    };
-    if !is_allowed || tx.has_left()? {
+    let Passing { body, ttl_s, sent_ms } = passing;
+    if !tx.may_tell(thread, body)? || tx.has_left()? {
         return Ok(None);
     }
     let (now_ms, client_msg_id) = (ctx.server_now_ms(), ctx.new_client_msg_id());

@@ -25,7 +25,7 @@ use crate::fault::{self, Station};
 use crate::health::Part;
 use crate::id::{ThreadId, UserId};
 use crate::message::FailReason;
-use crate::store::{Durable, MailForm, MailId, MailOutcome, Parcel, QueuedMail, SettledMail, Tx};
+use crate::store::{DueMail, Durable, MailDropped, MailId, MailOutcome, Parcel, QueuedMail, SettledMail, Tx};
 use crate::transport::{self, Socket};
 
 /// How much mail is in flight at a time: few enough that messages hardly wait for it.
@@ -137,38 +137,61 @@ fn prepare(
     let (mut sealed, mut unmet) = (Vec::new(), Vec::new());
     let expired_ms = ctx.expiry_now_ms().saturating_sub(MAILBOX_TTL_S.saturating_mul(1_000));
     for mail in tx.due_mail(now_ms, (BATCH, BATCH_BYTES))? {
-        let QueuedMail { id, thread, to, attempts, refusals, sent_ms, form } = mail;
-        let parcel = match form {
-            _ if sent_ms < expired_ms || refusals >= MAX_REFUSALS => {
-                tx.settle_mail((id, None, MailOutcome::Done))?;
-                continue;
-            }
-            MailForm::Sealed(parcel) => parcel,
-            MailForm::ToSeal { content_id, body } => {
-                let sent_ms = sent_ms.min(ctx.server_now_ms());
-                let (timer, header) = (Timer::default(), Header::default());
-                let content = Content { thread, id: content_id, sent_ms, timer, header, body };
-                match seal(ctx, tx, &content, to, rng)? {
-                    Sealable::Yes(parcel) => tx.set_mail_sealed(id, parcel, ctx.server_now_ms())?,
-                    Sealable::Meet(to_meet) => {
-                        unmet.push(Unmet { id, thread, attempts, to_meet });
-                        continue;
-                    }
-                    Sealable::No => {
-                        tx.settle_mail((id, None, MailOutcome::Done))?;
-                        continue;
-                    }
-                }
-            }
-            MailForm::Unreadable => {
-                tracing::warn!("mail could not be read");
-                tx.settle_mail((id, None, MailOutcome::Done))?;
+        let mail = match mail {
+            DueMail::Readable(mail) => *mail,
+            DueMail::Damaged(id) => {
+                tx.drop_mail(id, MailDropped::Damaged)?;
                 continue;
             }
         };
-        sealed.push(Sealed { id, thread, attempts, parcel });
+        let (id, thread, attempts) = (mail.id, mail.thread, mail.attempts);
+        match prepare_one(ctx, tx, mail, expired_ms, rng)? {
+            Prepared::Submit(parcel) => sealed.push(Sealed { id, thread, attempts, parcel }),
+            Prepared::Meet(to_meet) => unmet.push(Unmet { id, thread, attempts, to_meet }),
+            Prepared::Drop(why) => tx.drop_mail(id, why)?,
+        }
     }
     Ok((sealed, unmet))
+}
+
+/// What to do with mail that is due.
+enum Prepared {
+    Submit(Durable<Parcel>),
+    /// Start these sessions first.
+    Meet(ToMeet),
+    Drop(MailDropped),
+}
+
+fn prepare_one(
+    ctx: &Context,
+    tx: &mut Tx<'_>,
+    mail: QueuedMail,
+    expired_ms: u64,
+    rng: &mut StdRng,
+) -> Result<Prepared> {
+    let QueuedMail { id, thread, to, refusals, sent_ms, content_id, body, sealed, .. } = mail;
+    if sent_ms < expired_ms {
+        return Ok(Prepared::Drop(MailDropped::Expired));
+    }
+    if refusals >= MAX_REFUSALS {
+        return Ok(Prepared::Drop(MailDropped::Refused));
+    }
+    // The person may have blocked the recipient since it was queued, or switched it off. What is sealed may have been submitted, but is
+    // not submitted again.
+    if !tx.may_mail(thread, to, &body)? {
+        return Ok(Prepared::Drop(MailDropped::NotAllowed));
+    }
+    if let Some(parcel) = sealed {
+        return Ok(Prepared::Submit(parcel));
+    }
+    let sent_ms = sent_ms.min(ctx.server_now_ms());
+    let (timer, header) = (Timer::default(), Header::default());
+    let content = Content { thread, id: content_id, sent_ms, timer, header, body };
+    Ok(match seal(ctx, tx, &content, to, rng)? {
+        Sealable::Yes(parcel) => Prepared::Submit(tx.set_mail_sealed(id, parcel, ctx.server_now_ms())?),
+        Sealable::Meet(to_meet) => Prepared::Meet(to_meet),
+        Sealable::No => Prepared::Drop(MailDropped::Unsealable),
+    })
 }
 
 enum Sealable {

@@ -239,6 +239,10 @@ impl Work<'_, '_> {
         if outgoing.refusals >= MAX_REFUSALS {
             return self.fail(outgoing.id, FailReason::Refused);
         }
+        // What the library sends by itself is not sent to somebody who is blocked. If it has a number, nobody gets that one.
+        if outgoing.body.kind().is_null() && !self.tx.may_answer(self.thread.id)? {
+            return self.fail(outgoing.id, FailReason::GivenUp);
+        }
         if self.ready.is_none() {
             match address_members(self.tx, self.thread.id, &self.ctx.skipped, self.ctx.policy, now)? {
                 Addressed::Ready(recipients) => self.ready = Some(recipients),

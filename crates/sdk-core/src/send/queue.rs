@@ -145,13 +145,13 @@ pub(super) async fn queue(
         if tx.is_discarded(thread, peer)? {
             return Err(Error::WrongState);
         }
-        // Whoever answers has accepted.
+        let ours = Origin { thread, author: us.user, content_id, sent_ms, order: POSITION_PENDING };
+        let Some(body) = body(tx, &ours)? else { return Ok(None) };
+        // Whoever answers has accepted. Somebody who has sent nothing has not.
         if tx.accept_request(thread)? {
             let ctx = ctx_in_tx.clone();
             tx.after_commit(move || ctx.upkeep.to_accept.notify_one());
         }
-        let ours = Origin { thread, author: us.user, content_id, sent_ms, order: POSITION_PENDING };
-        let Some(body) = body(tx, &ours)? else { return Ok(None) };
         if body.kind().is_shown() && !body.kind().may_begin_thread() && !tx.has_begun(thread)? {
             return Err(Error::WrongState);
         }

@@ -29,6 +29,9 @@ pub enum TrustState {
     ChangedSinceVerified,
 }
 
+/// [`TrustState::ChangedSinceVerified`] as it is stored.
+pub(super) const CHANGED_SINCE_VERIFIED: i64 = 2;
+
 impl Rows<'_> {
     /// The live devices of a user.
     pub(crate) fn devices(&self, user: UserId) -> Result<Vec<Device>> {
@@ -93,7 +96,7 @@ pub(super) const fn trust_from_stored(trust: i64) -> Result<TrustState> {
     match trust {
         0 => Ok(TrustState::FirstUse),
         1 => Ok(TrustState::Verified),
-        2 => Ok(TrustState::ChangedSinceVerified),
+        CHANGED_SINCE_VERIFIED => Ok(TrustState::ChangedSinceVerified),
         _ => Err(Error::Storage(Storage::Corrupt)),
     }
 }
@@ -168,7 +171,7 @@ impl Tx<'_> {
         let trust = match trust {
             TrustState::FirstUse => 0,
             TrustState::Verified => 1,
-            TrustState::ChangedSinceVerified => 2,
+            TrustState::ChangedSinceVerified => CHANGED_SINCE_VERIFIED,
         };
         match self
             .change("UPDATE contact SET trust = ?2 WHERE user_id = ?1", params![user.as_bytes(), trust])?

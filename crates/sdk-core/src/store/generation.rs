@@ -165,7 +165,7 @@ impl Tx<'_> {
     }
 
     /// Queues a null content, whose only effect is that a new session is started. Does nothing if the thread already has
-    /// something to send, which has the same effect.
+    /// something to send, which has the same effect, or if nobody may be answered there.
     pub(crate) fn renew_session(
         &mut self,
         thread: ThreadId,
@@ -175,7 +175,7 @@ impl Tx<'_> {
         let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state < 3)";
         let waits: bool =
             self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?;
-        if waits {
+        if waits || !self.may_answer(thread)? {
             return Ok(());
         }
         let (_, us) = self.our_account()?;

@@ -3,12 +3,11 @@
 //! Mail has no order and no lanes. Each piece is sealed, submitted and settled on its own, so it never stops or delays another, nor
 //! a message. As for messages, the same bytes are submitted under the same id until the relay has answered.
 
-use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{Durable, Parcel, Rows, Tx, from_sql, to_sql};
 use crate::content::Body;
-use crate::error::Result;
+use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, ThreadId, UserId};
 
 /// Mail to be queued.
@@ -41,20 +40,37 @@ pub(crate) struct QueuedMail {
     /// How often it was refused, after which it was sealed anew.
     pub(crate) refusals: u32,
     pub(crate) sent_ms: u64,
-    pub(crate) form: MailForm,
+    pub(crate) content_id: ClientMsgId,
+    pub(crate) body: Body,
+    /// What it was sealed into. It may have been submitted.
+    pub(crate) sealed: Option<Durable<Parcel>>,
 }
 
-/// What is left to do for queued mail.
+/// Mail that is due, as it was read.
 #[derive(Debug)]
-pub(crate) enum MailForm {
-    ToSeal {
-        content_id: ClientMsgId,
-        body: Body,
-    },
-    Sealed(Durable<Parcel>),
+pub(crate) enum DueMail {
+    Readable(Box<QueuedMail>),
     /// The row is damaged.
-    Unreadable,
+    Damaged(MailId),
 }
+
+/// Why mail is dropped that was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MailDropped {
+    /// It was queued too long ago.
+    Expired,
+    /// It was refused too often.
+    Refused,
+    /// The recipient was blocked, or is not to be told any more.
+    NotAllowed,
+    /// Nothing can be sealed for the recipient.
+    Unsealable,
+    /// Its row could not be read.
+    Damaged,
+}
+
+/// In this slot, there is our profile. If it is dropped, it is due again.
+pub(crate) const PROFILE_SLOT: u8 = 22;
 
 /// What becomes of mail that was submitted, or could not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +102,7 @@ impl Rows<'_> {
     }
 
     /// Mail that is due, within the limits of number and bytes but at least one.
-    pub(crate) fn due_mail(&self, now_ms: u64, (limit, max_bytes): (u32, usize)) -> Result<Vec<QueuedMail>> {
+    pub(crate) fn due_mail(&self, now_ms: u64, (limit, max_bytes): (u32, usize)) -> Result<Vec<DueMail>> {
         let sql = "SELECT id, thread_id, recipient, attempts, refusals, sent, content_id, body, client_msg_id, bytes
                    FROM mail WHERE due <= ?1 ORDER BY due, id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -95,38 +111,45 @@ impl Rows<'_> {
         while bytes < max_bytes
             && let Some(row) = rows.next()?
         {
-            let sealed: Option<(Vec<u8>, Vec<u8>)> =
-                row.get::<_, Option<Vec<u8>>>(8)?.zip(row.get::<_, Option<Vec<u8>>>(9)?);
-            let form = match sealed {
-                Some((name, sealed)) => {
-                    bytes = bytes.saturating_add(sealed.len());
-                    let client_msg_id = ClientMsgId::from_slice(&name)?;
-                    MailForm::Sealed(Durable(Parcel { client_msg_id, bytes: Bytes::from(sealed) }))
+            let id = MailId(row.get(0)?);
+            due.push(match read(id, row) {
+                Ok((mail, length)) => {
+                    bytes = bytes.saturating_add(length);
+                    DueMail::Readable(Box::new(mail))
                 }
-                None => {
-                    let body = row.get::<_, Vec<u8>>(7)?;
-                    bytes = bytes.saturating_add(body.len());
-                    match Body::from_bytes(&body) {
-                        Ok(body) => {
-                            let content_id = ClientMsgId::from_slice(&row.get::<_, Vec<u8>>(6)?)?;
-                            MailForm::ToSeal { content_id, body }
-                        }
-                        Err(_) => MailForm::Unreadable,
-                    }
+                Err(error) => {
+                    tracing::warn!(%error, "mail could not be read");
+                    DueMail::Damaged(id)
                 }
-            };
-            due.push(QueuedMail {
-                id: MailId(row.get(0)?),
-                thread: ThreadId::from_slice(&row.get::<_, Vec<u8>>(1)?)?,
-                to: UserId::from_slice(&row.get::<_, Vec<u8>>(2)?)?,
-                attempts: row.get(3)?,
-                refusals: row.get(4)?,
-                sent_ms: from_sql(row.get(5)?)?,
-                form,
             });
         }
         Ok(due)
     }
+}
+
+/// Mail from its row, and how many bytes it has.
+fn read(id: MailId, row: &rusqlite::Row<'_>) -> Result<(QueuedMail, usize)> {
+    let body = row.get::<_, Vec<u8>>(7)?;
+    let sealed = row.get::<_, Option<Vec<u8>>>(8)?.zip(row.get::<_, Option<Vec<u8>>>(9)?);
+    let length = sealed.as_ref().map_or(body.len(), |(_, sealed)| sealed.len());
+    let sealed = sealed.map(|(name, bytes)| {
+        Ok::<_, Error>(Durable(Parcel {
+            client_msg_id: ClientMsgId::from_slice(&name)?,
+            bytes: bytes.into(),
+        }))
+    });
+    let mail = QueuedMail {
+        id,
+        thread: ThreadId::from_slice(&row.get::<_, Vec<u8>>(1)?)?,
+        to: UserId::from_slice(&row.get::<_, Vec<u8>>(2)?)?,
+        attempts: row.get(3)?,
+        refusals: row.get(4)?,
+        sent_ms: from_sql(row.get(5)?)?,
+        content_id: ClientMsgId::from_slice(&row.get::<_, Vec<u8>>(6)?)?,
+        body: Body::from_bytes(&body).map_err(|_| Error::Storage(Storage::Corrupt))?,
+        sealed: sealed.transpose()?,
+    };
+    Ok((mail, length))
 }
 
 impl Tx<'_> {
@@ -189,6 +212,27 @@ impl Tx<'_> {
                 params![id.0, to_sql(due_ms)?],
             ),
         }
+    }
+
+    /// Drops mail that was not sent. A profile is due again.
+    pub(crate) fn drop_mail(&mut self, id: MailId, why: MailDropped) -> Result<()> {
+        tracing::debug!(?why, "mail is dropped");
+        self.change(
+            "UPDATE thread SET profile_due = 1
+             WHERE thread_id = (SELECT thread_id FROM mail WHERE id = ?1 AND slot = ?2)",
+            params![id.0, PROFILE_SLOT],
+        )?;
+        self.change("DELETE FROM mail WHERE id = ?1", [id.0]).map(drop)
+    }
+
+    /// Drops all mail to a user. A profile is due again.
+    pub(super) fn drop_mail_to(&mut self, user: UserId) -> Result<()> {
+        self.change(
+            "UPDATE thread SET profile_due = 1
+             WHERE thread_id IN (SELECT thread_id FROM mail WHERE recipient = ?1 AND slot = ?2)",
+            params![user.as_bytes(), PROFILE_SLOT],
+        )?;
+        self.change("DELETE FROM mail WHERE recipient = ?1", [user.as_bytes()]).map(drop)
     }
 
     /// Makes mail that was put off due immediately, for example because there is a connection again.

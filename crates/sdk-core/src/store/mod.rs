@@ -36,6 +36,7 @@ mod reaction;
 mod readers;
 mod reading;
 mod request;
+mod right;
 mod schema;
 mod search;
 mod session;
@@ -74,7 +75,9 @@ pub(crate) use generation::Generation;
 pub(crate) use heard::HeardRun;
 pub(crate) use leaving::{AccountStatus, LeaveRequest, StoredAccount};
 pub(crate) use login::LoginKey;
-pub(crate) use mail::{MailForm, MailId, MailOutcome, NewMail, QueuedMail, SettledMail};
+pub(crate) use mail::{
+    DueMail, MailDropped, MailId, MailOutcome, NewMail, PROFILE_SLOT, QueuedMail, SettledMail,
+};
 pub(crate) use mark::{MarkKind, MarkOf};
 pub(crate) use message::{Arrived, NewIncoming, POSITION_PENDING, position as order_of};
 pub(crate) use notice::DueNotices;

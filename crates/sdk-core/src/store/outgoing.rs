@@ -16,6 +16,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::heard::to_run;
 use super::message::POSITION_PENDING;
+use super::right::may_answer_sql;
 use super::{Durable, Rows, Tx, from_sql, to_sql};
 use crate::content::{Body, Number, Run, Timer};
 use crate::error::{Error, Result, Storage};
@@ -365,13 +366,15 @@ impl Tx<'_> {
     }
 
     /// Queues again what a relay that was restored from a backup may have lost: the same bytes under the same ids,
-    /// unless these are older than the relay accepts. Returns the number of entries.
+    /// unless these are older than the relay accepts, or for somebody who is blocked. Returns the number of entries.
     pub(crate) fn resubmit_unproven(&mut self, not_before_ms: u64) -> Result<usize> {
-        let unproven = self.change(
+        let sql = format!(
             "UPDATE outgoing SET state = 2 WHERE state = 3
-                AND EXISTS (SELECT 1 FROM parcel WHERE outgoing_id = outgoing.id AND made >= ?1)",
-            [to_sql(not_before_ms)?],
-        )?;
+                AND EXISTS (SELECT 1 FROM parcel WHERE outgoing_id = outgoing.id AND made >= ?1)
+                AND lane IN (SELECT t.thread_id FROM thread AS t WHERE {})",
+            may_answer_sql()
+        );
+        let unproven = self.change(&sql, [to_sql(not_before_ms)?])?;
         self.change(
             "INSERT INTO lane (lane, due) SELECT DISTINCT lane, 0 FROM outgoing WHERE state = 2
              ON CONFLICT DO UPDATE SET due = 0",

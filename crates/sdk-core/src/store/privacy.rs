@@ -47,11 +47,6 @@ impl Rows<'_> {
         Ok(set.flatten().unwrap_or(default))
     }
 
-    /// Whether the others in a thread are told this.
-    pub(crate) fn tells(&self, thread: ThreadId, setting: PrivacySetting) -> Result<bool> {
-        Ok(self.privacy(None, setting)? && self.privacy(Some(thread), setting)? && self.may_answer(thread)?)
-    }
-
     /// The threads whose other members are told whether the person is there.
     pub(crate) fn shares_presence(&self) -> Result<Vec<ThreadId>> {
         if !self.privacy(None, PrivacySetting::Presence)? {
@@ -73,7 +68,7 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    pub(crate) fn set_privacy(
+    pub(super) fn store_privacy(
         &mut self,
         thread: Option<ThreadId>,
         setting: PrivacySetting,

@@ -1,8 +1,11 @@
 //! Profiles: what others say about themselves, and what we do. Ours is sent to each thread after it has changed, and after the thread
-//! began; `profile_due` says to which ones it is still to be sent.
+//! began; `profile_due` says to which ones it is still to be sent. It stays due while it may not be sent: to somebody who is blocked, in a
+//! request, or to somebody whose changed identity was not accepted.
 
 use rusqlite::{OptionalExtension as _, params};
 
+use super::contact::CHANGED_SINCE_VERIFIED;
+use super::right::may_answer_sql;
 use super::{Rows, Tx, from_sql, to_sql};
 use crate::content::{Profile, Revised};
 use crate::error::Result;
@@ -28,12 +31,17 @@ impl Rows<'_> {
         Ok(due.optional()?.unwrap_or(false))
     }
 
-    /// Up to `limit` threads to which our profile is still to be sent: those that the person has accepted and that have messages.
+    /// Up to `limit` threads to which our profile is still to be sent, and may be: those that the person has accepted and that have messages.
     pub(crate) fn threads_for_profile(&self, limit: u32) -> Result<Vec<ThreadId>> {
-        let sql = "SELECT thread_id FROM thread WHERE profile_due = 1 AND accepted = 1 AND request = 0
-                       AND EXISTS (SELECT 1 FROM message WHERE message.thread_id = thread.thread_id)
-                   LIMIT ?1";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let sql = format!(
+            "SELECT t.thread_id FROM thread AS t WHERE t.profile_due = 1 AND t.accepted = 1 AND {}
+                AND NOT EXISTS (SELECT 1 FROM member JOIN contact USING (user_id)
+                    WHERE member.thread_id = t.thread_id AND contact.trust = {CHANGED_SINCE_VERIFIED})
+                AND EXISTS (SELECT 1 FROM message WHERE message.thread_id = t.thread_id)
+             LIMIT ?1",
+            may_answer_sql()
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map([limit], |row| row.get::<_, Vec<u8>>(0))?;
         rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
     }

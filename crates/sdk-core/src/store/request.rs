@@ -1,4 +1,4 @@
-//! Message requests and blocked people: who may be answered.
+//! Message requests and blocked people. What may be sent to them is decided in [`right`](super::right).
 //!
 //! A thread that a stranger has begun is a request until the person accepts it or writes in it. Nothing leaves this device in
 //! it before, and the relay is not told that it is accepted. What a blocked person sends in a direct thread is opened, so that the
@@ -6,7 +6,7 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::thread::{DIRECT, Folder, UNLISTED};
+use super::thread::{Folder, UNLISTED};
 use super::{Rows, Tx, to_sql};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -20,17 +20,6 @@ pub(crate) struct DueBlock {
 }
 
 impl Rows<'_> {
-    /// Whether the others in a thread may be answered without the person having written something: with receipts, typing, presence
-    /// or a profile. Not in a request, and not somebody who is blocked.
-    pub(crate) fn may_answer(&self, thread: ThreadId) -> Result<bool> {
-        let sql = format!(
-            "SELECT EXISTS (SELECT 1 FROM thread AS t WHERE t.thread_id = ?1 AND t.request = 0
-                AND (t.kind <> {DIRECT} OR NOT EXISTS (SELECT 1 FROM member JOIN contact USING (user_id)
-                    WHERE thread_id = ?1 AND blocked > 0)))"
-        );
-        Ok(self.connection.prepare_cached(&sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
-    }
-
     /// Whether a user is blocked.
     pub(crate) fn is_blocked(&self, user: UserId) -> Result<bool> {
         let sql = "SELECT blocked > 0 FROM contact WHERE user_id = ?1";
@@ -90,7 +79,8 @@ impl Tx<'_> {
         Ok(accepted > 0)
     }
 
-    /// Blocks a user, or ends that. A request of theirs is in no list while they are blocked. Returns false if nothing has changed;
+    /// Blocks a user, or ends that. A request of theirs is in no list while they are blocked, and what waits to be sent to them by itself is
+    /// dropped. Returns false if nothing has changed;
     /// otherwise the caller wakes the task that tells the relay.
     ///
     /// # Errors
@@ -118,6 +108,9 @@ impl Tx<'_> {
                 AND EXISTS (SELECT 1 FROM message WHERE thread_id = thread.thread_id AND hidden IS NULL)",
             params![user.as_bytes(), from, to],
         )?;
+        if is_blocked {
+            self.drop_waiting_for(user)?;
+        }
         self.emit_threads_of(user)?;
         Ok(true)
     }

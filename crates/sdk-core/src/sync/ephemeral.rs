@@ -10,7 +10,6 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::health::Part;
 use crate::send::ephemeral::{Passing, pass};
-use crate::store::PrivacySetting;
 
 /// How often it is repeated that the person is there.
 const REPEAT: Duration = Duration::from_secs(45);
@@ -71,12 +70,8 @@ async fn tell(ctx: &Context, is_here: bool) -> Result<()> {
     if threads.is_empty() {
         return Ok(());
     }
-    let passing = Passing {
-        body: Body::Presence { is_here },
-        ttl_s: PRESENCE_TTL_S,
-        setting: Some(PrivacySetting::Presence),
-        sent_ms: ctx.server_now_ms(),
-    };
+    let passing =
+        Passing { body: Body::Presence { is_here }, ttl_s: PRESENCE_TTL_S, sent_ms: ctx.server_now_ms() };
     // If the connection has ended, it is told again on the next one.
     ignore_offline(pass(ctx, threads, passing).await)
 }

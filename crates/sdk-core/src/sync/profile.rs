@@ -1,4 +1,4 @@
-//! Sends our profile, as mail, to the threads that have not had its present version.
+//! Sends our profile, as mail, to the threads that have not had its present version and may have it.
 
 use std::time::Duration;
 
@@ -7,12 +7,10 @@ use tokio::time::sleep;
 use crate::content::Body;
 use crate::context::Context;
 use crate::error::Result;
-use crate::store::{NewMail, Rows};
+use crate::store::{NewMail, PROFILE_SLOT, Rows};
 
 /// How many threads are served in one transaction.
 const BATCH: u32 = 32;
-/// In this slot of a thread, newer mail replaces what was not sent.
-const SLOT: u8 = 22;
 /// The pause after a failure.
 const RETRY: Duration = Duration::from_secs(30);
 
@@ -43,7 +41,7 @@ async fn queue_all(ctx: &Context) -> Result<()> {
                     let new = NewMail {
                         thread,
                         to,
-                        slot: Some(SLOT),
+                        slot: Some(PROFILE_SLOT),
                         content_id: ctx_in_tx.new_client_msg_id(),
                         sent_ms: ctx_in_tx.server_now_ms(),
                         body: Body::Profile(profile.clone()),

@@ -2,25 +2,30 @@
 
 use super::*;
 use crate::content::ReceiptKind;
-use crate::store::{MailForm, MailOutcome, NewMail, Parcel, QueuedMail};
+use crate::store::{DueMail, MailDropped, MailOutcome, NewMail, PROFILE_SLOT, Parcel, QueuedMail};
 
 const OTHER: UserId = UserId::from_bytes([4; 16]);
 
-fn mail(to: UserId, slot: Option<u8>, n: u8, due_ms: u64) -> NewMail {
+pub(super) fn mail(to: UserId, slot: Option<u8>, n: u8, due_ms: u64) -> NewMail {
     let body = Body::Receipt { kind: ReceiptKind::Read, messages: vec![ClientMsgId::from_bytes([n; 16])] };
     NewMail { thread: THREAD, to, slot, content_id: fresh_id(), sent_ms: 5, body, due_ms }
 }
 
 impl Fixture {
-    async fn queue_mail(&self, new: NewMail) {
+    pub(super) async fn queue_mail(&self, new: NewMail) {
         self.store.write(move |tx| tx.queue_mail(&new)).await.unwrap();
     }
 
-    async fn due_mail(&self, now_ms: u64) -> Vec<QueuedMail> {
-        self.store.read(move |rows| rows.due_mail(now_ms, (10, 1 << 20))).await.unwrap()
+    pub(super) async fn due_mail(&self, now_ms: u64) -> Vec<QueuedMail> {
+        let due = self.store.read(move |rows| rows.due_mail(now_ms, (10, 1 << 20))).await.unwrap();
+        let readable = due.into_iter().map(|mail| match mail {
+            DueMail::Readable(mail) => *mail,
+            DueMail::Damaged(id) => panic!("{id:?} is damaged"),
+        });
+        readable.collect()
     }
 
-    async fn seal_mail(&self, mail: &QueuedMail) -> ClientMsgId {
+    pub(super) async fn seal_mail(&self, mail: &QueuedMail) -> ClientMsgId {
         let (id, client_msg_id) = (mail.id, fresh_id());
         let parcel = Parcel { client_msg_id, bytes: vec![7; 40].into() };
         self.store.write(move |tx| tx.set_mail_sealed(id, parcel, 9).map(drop)).await.unwrap();
@@ -35,9 +40,9 @@ impl Fixture {
 
 /// The byte of which the id in the mail consists, and whether it is sealed.
 fn shown(due: &[QueuedMail]) -> Vec<Option<u8>> {
-    let body = |mail: &QueuedMail| match &mail.form {
-        MailForm::ToSeal { body: Body::Receipt { messages, .. }, .. } => Some(messages[0].as_bytes()[0]),
-        MailForm::Sealed(_) => None,
+    let body = |mail: &QueuedMail| match (&mail.sealed, &mail.body) {
+        (Some(_), _) => None,
+        (None, Body::Receipt { messages, .. }) => Some(messages[0].as_bytes()[0]),
         other => panic!("{other:?}"),
     };
     due.iter().map(body).collect()
@@ -68,10 +73,7 @@ async fn sealed_mail_keeps_its_bytes_until_it_is_answered() {
     let first = fixture.due_mail(0).await.remove(0);
     let parcel = fixture.seal_mail(&first).await;
     fixture.settle_mail(&first, Some(parcel), MailOutcome::Later { due_ms: 0 }).await;
-    let sealed = |due: &[QueuedMail]| match &due[0].form {
-        MailForm::Sealed(parcel) => parcel.get().client_msg_id,
-        other => panic!("{other:?}"),
-    };
+    let sealed = |due: &[QueuedMail]| due[0].sealed.as_ref().unwrap().get().client_msg_id;
     assert_eq!(sealed(&fixture.due_mail(0).await), parcel);
     // A refusal of another parcel has no effect.
     let anew = MailOutcome::Anew { due_ms: 0, is_refusal: true };
@@ -120,4 +122,35 @@ async fn a_copy_of_a_database_seals_all_mail_anew() {
     fixture.queue_mail(mail(OTHER, Some(1), 4, 0)).await;
     fixture.store.write(|tx| tx.unseal_all()).await.unwrap();
     assert_eq!(shown(&fixture.due_mail(0).await), [Some(2), Some(3), Some(4)]);
+}
+
+#[tokio::test]
+async fn damaged_mail_is_told_from_the_others_and_stops_none() {
+    let fixture = Fixture::new().await;
+    for n in [1, 2, 3] {
+        fixture.queue_mail(mail(PEER, None, n, 0)).await;
+    }
+    let damaged = fixture.due_mail(0).await[1].id;
+    let damage = "UPDATE mail SET body = x'ff' WHERE id = (SELECT id FROM mail ORDER BY id LIMIT 1 OFFSET 1)";
+    fixture.store.write(move |tx| tx.change_one(damage, [])).await.unwrap();
+    let due = fixture.store.read(|rows| rows.due_mail(0, (10, 1 << 20))).await.unwrap();
+    assert!(matches!(due[1], DueMail::Damaged(id) if id == damaged), "{due:?}");
+    fixture.store.write(move |tx| tx.drop_mail(damaged, MailDropped::Damaged)).await.unwrap();
+    assert_eq!(shown(&fixture.due_mail(0).await), [Some(1), Some(3)]);
+}
+
+#[tokio::test]
+async fn a_profile_that_could_not_be_sent_is_due_again() {
+    let fixture = Fixture::new().await;
+    let is_due = async || fixture.store.read(|rows| rows.is_profile_due(THREAD)).await.unwrap();
+    fixture.store.write(|tx| tx.set_profile_queued(THREAD)).await.unwrap();
+    fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 1, 0)).await;
+    fixture.queue_mail(mail(PEER, Some(1), 2, 0)).await;
+    let due = fixture.due_mail(0).await;
+    let (profile, other) = (due[0].id, due[1].id);
+    fixture.store.write(move |tx| tx.drop_mail(other, MailDropped::Unsealable)).await.unwrap();
+    assert!(!is_due().await);
+    fixture.store.write(move |tx| tx.drop_mail(profile, MailDropped::Unsealable)).await.unwrap();
+    assert!(is_due().await);
+    assert!(fixture.due_mail(0).await.is_empty());
 }

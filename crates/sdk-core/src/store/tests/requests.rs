@@ -1,8 +1,12 @@
 //! Tests of message requests and of blocked people.
 
+use super::mail::mail;
 use super::messages::incoming;
 use super::*;
-use crate::store::{DueBlock, Tx};
+use crate::content::{Counts, Number, Run};
+use crate::store::{DueBlock, Entry, MarkKind, MarkOf, PROFILE_SLOT, Settlement, Tx};
+
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
 
 async fn write<T: Send + 'static>(
     fixture: &Fixture,
@@ -76,4 +80,85 @@ async fn a_blocked_request_leaves_the_list_until_it_is_unblocked() {
     write(&fixture, |tx| tx.accept_request(THREAD)).await;
     write(&fixture, |tx| tx.set_blocked(PEER, true, 7)).await;
     assert_eq!(folder(&fixture).await, Some(Folder::Chats));
+}
+
+#[tokio::test]
+async fn a_block_drops_all_mail_to_this_user_and_makes_the_profile_due_again() {
+    let other = UserId::from_bytes([4; 16]);
+    let fixture = Fixture::new().await;
+    write(&fixture, |tx| tx.set_profile_queued(THREAD)).await;
+    fixture.queue_mail(mail(PEER, None, 1, 0)).await;
+    // Sealed mail may have been submitted. Nobody submits it again.
+    fixture.seal_mail(&fixture.due_mail(0).await[0]).await;
+    fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 2, 0)).await;
+    fixture.queue_mail(mail(other, None, 3, 0)).await;
+    write(&fixture, |tx| tx.set_blocked(PEER, true, 5)).await;
+    let left: Vec<_> = fixture.due_mail(0).await.into_iter().map(|mail| mail.to).collect();
+    assert_eq!(left, [other]);
+    assert!(fixture.store.read(|rows| rows.is_profile_due(THREAD)).await.unwrap());
+}
+
+/// The contents of the lane, from the oldest: whether each is null.
+async fn lane(fixture: &Fixture) -> Vec<bool> {
+    let entries = fixture.store.read(|rows| rows.entries(THREAD, None, (10, 1 << 20))).await.unwrap();
+    let nulls = entries.into_iter().map(|entry| match entry {
+        Entry::ToSeal(outgoing) => outgoing.body == Body::Null,
+        Entry::Sealed { .. } => false,
+    });
+    nulls.collect()
+}
+
+#[tokio::test]
+async fn nothing_is_sent_again_to_somebody_who_is_blocked_and_what_was_written_stays_queued() {
+    let fixture = Fixture::new().await;
+    write(&fixture, |tx| tx.set_own_number(THREAD, Number { run: Run([7; 8]), count: 2 })).await;
+    for count in [1, 2] {
+        let message = fixture.enqueue("accepted by the relay").await;
+        let (entry, parcel) = (fixture.entry(message).await, fresh_id());
+        let number = Number { run: Run([7; 8]), count };
+        let accepted = Settlement::Accepted { epoch: 1, server_seq: count, server_ms: DAY_MS };
+        write(&fixture, move |tx| {
+            let parcel = crate::store::Parcel { client_msg_id: parcel, bytes: "sealed".into() };
+            tx.set_sealed(entry, parcel, Some(number), DAY_MS).map(drop)?;
+            tx.settle(entry, Some(fresh_id()), accepted)
+        })
+        .await;
+    }
+    let of = MarkOf {
+        thread: THREAD,
+        user: PEER,
+        device: DeviceId::PRIMARY,
+        kind: MarkKind::Seen,
+        run: Run([7; 8]),
+    };
+    write(&fixture, move |tx| tx.set_mark(of, &Counts::of([2]), 2 * DAY_MS).map(drop)).await;
+    // The relay has lost the first, which is queued again.
+    assert_eq!(write(&fixture, |tx| tx.send_lost_again(3 * DAY_MS, 0)).await, 1);
+    fixture.enqueue("never sent").await;
+    assert_eq!(lane(&fixture).await, [false, false]);
+    write(&fixture, |tx| tx.set_blocked(PEER, true, 5)).await;
+    assert_eq!(lane(&fixture).await, [false], "what was written is still queued");
+    assert!(fixture.store.read(|rows| rows.is_lane_busy(THREAD)).await.unwrap());
+    write(&fixture, |tx| tx.renew_session(THREAD, 1, fresh_id())).await;
+    assert_eq!(write(&fixture, |tx| tx.send_lost_again(9 * DAY_MS, 0)).await, 0);
+    assert_eq!(write(&fixture, |tx| tx.resubmit_unproven(0)).await, 0);
+    assert_eq!(lane(&fixture).await, [false]);
+}
+
+#[tokio::test]
+async fn what_the_library_sends_by_itself_is_sent_only_where_somebody_may_be_answered() {
+    let fixture = Fixture::new().await;
+    let message = fixture.enqueue("kept by the relay").await;
+    fixture.seal(message).await;
+    fixture.accept(message, 1).await;
+    // The message has no number, so it is kept as if it was not proven.
+    write(&fixture, |tx| tx.change("UPDATE outgoing SET state = 3", []).map(drop)).await;
+    write(&fixture, |tx| tx.set_blocked(PEER, true, 5)).await;
+    write(&fixture, |tx| tx.renew_session(THREAD, 1, fresh_id())).await;
+    assert_eq!(write(&fixture, |tx| tx.resubmit_unproven(0)).await, 0);
+    assert!(lane(&fixture).await.is_empty());
+    write(&fixture, |tx| tx.set_blocked(PEER, false, 6)).await;
+    write(&fixture, |tx| tx.renew_session(THREAD, 1, fresh_id())).await;
+    assert_eq!(lane(&fixture).await, [true]);
+    assert_eq!(write(&fixture, |tx| tx.resubmit_unproven(0)).await, 1);
 }
