@@ -66,6 +66,11 @@ impl Clock {
         }
     }
 
+    /// Day and time, to the second.
+    pub(crate) fn full(&self, ms: u64) -> String {
+        self.zoned(ms).strftime("%-d %b %Y, %H:%M:%S").to_string()
+    }
+
     fn today(&self) -> Date {
         self.day(self.now_ms)
     }
@@ -94,6 +99,7 @@ mod tests {
     fn times_are_local() {
         assert_eq!(Clock::at(MONDAY, 0).time(MONDAY), "16:00");
         assert_eq!(Clock::at(MONDAY, 9).time(MONDAY), "01:00");
+        assert_eq!(Clock::at(MONDAY, 9).full(MONDAY), "25 Nov 2025, 01:00:00");
         assert_eq!(Clock::at(MONDAY, 9).day_name(Clock::at(MONDAY, 9).day(MONDAY)), "Today");
     }
 

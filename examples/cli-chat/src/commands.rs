@@ -10,7 +10,7 @@ pub(crate) enum Line {
     Unknown(String),
 }
 
-/// A command with its arguments.
+/// A command with its arguments. What acts on a message acts on the selected one; without one, on the newest that it can act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Opens the chat with a name or a user id.
@@ -19,14 +19,36 @@ pub(crate) enum Command {
     /// Shows the safety number; with digits, compares them.
     Verify(String),
     Accept,
-    /// Replies to their newest message.
     Reply(String),
-    /// Reacts to their newest message; without an emoji, removes the reaction.
+    /// Without an emoji, removes the reaction.
     React(String),
-    /// Replaces the text of our newest message.
     Edit(String),
-    /// Deletes our newest message for everyone.
+    /// For everyone.
     Delete,
+    /// On this device only.
+    Hide,
+    /// Takes that back.
+    Undo,
+    Pin,
+    Unpin,
+    /// Shows the pinned messages.
+    Pins,
+    /// To the chat with a name or a user id.
+    Forward(String),
+    Details,
+    /// Shows the message that it replies to.
+    Jump,
+    /// A question and its options.
+    Poll {
+        form: String,
+        is_multiple: bool,
+    },
+    /// The numbers of options; without any, withdraws the vote.
+    Vote(String),
+    Card(String),
+    Location(String),
+    /// Without anything, shows the profiles of both.
+    Profile(String),
     /// Makes messages disappear this many seconds after they were read.
     Timer(String),
     Retry,
@@ -39,11 +61,12 @@ pub(crate) enum Command {
 pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("/chat NAME", "opens the chat with NAME, or with a user id"),
     ("/search WORDS", "searches all chats"),
-    ("/reply TEXT", "replies to their newest message"),
-    ("/react EMOJI", "reacts to their newest message; without EMOJI, takes it back"),
-    ("/edit TEXT", "replaces the text of your newest message"),
-    ("/delete", "deletes your newest message for both"),
+    ("/poll QUESTION | A | B", "starts a poll; /polls lets people choose several"),
+    ("/card NAME | PHONE | MAIL", "sends a contact card; PHONE and MAIL can be left out"),
+    ("/location LAT LON NAME", "sends a location in degrees; NAME can be left out"),
     ("/timer SECONDS", "lets messages disappear after they were read; 0 ends that"),
+    ("/pins", "shows the pinned messages"),
+    ("/profile NAME | ABOUT", "changes your profile; without NAME, shows both profiles"),
     ("/verify", "shows the safety number to compare"),
     ("/accept", "accepts a changed safety number"),
     ("/retry", "sends again what was not sent"),
@@ -51,6 +74,20 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("/help", "shows this help"),
     ("/quit", "ends the program"),
     ("//text", "sends a text that begins with a slash"),
+];
+
+/// The commands that act on the selected message, or on the newest one.
+pub(crate) const ON_MESSAGES: &[(&str, &str)] = &[
+    ("/reply TEXT", "replies to it, or to their newest message"),
+    ("/react EMOJI", "reacts to it, or to their newest message; without EMOJI, takes that back"),
+    ("/edit TEXT", "replaces the text of your message"),
+    ("/delete", "deletes your message for both"),
+    ("/hide", "deletes it on this device only; /undo takes that back for 30 s"),
+    ("/pin, /unpin", "pins it for both, or ends that"),
+    ("/forward NAME", "sends it to the chat with NAME"),
+    ("/vote NUMBERS", "votes in a poll, such as 1 or 1 3; without NUMBERS, withdraws"),
+    ("/details", "its times, versions, reactions and votes"),
+    ("/jump", "shows the message that it replies to"),
 ];
 
 /// The meaning of what was typed.
@@ -74,6 +111,20 @@ pub(crate) fn read(typed: &str) -> Line {
         "react" => Command::React(rest),
         "edit" => Command::Edit(rest),
         "delete" => Command::Delete,
+        "hide" => Command::Hide,
+        "undo" => Command::Undo,
+        "pin" => Command::Pin,
+        "unpin" => Command::Unpin,
+        "pins" => Command::Pins,
+        "forward" => Command::Forward(rest),
+        "details" => Command::Details,
+        "jump" => Command::Jump,
+        "poll" => Command::Poll { form: rest, is_multiple: false },
+        "polls" => Command::Poll { form: rest, is_multiple: true },
+        "vote" => Command::Vote(rest),
+        "card" => Command::Card(rest),
+        "location" => Command::Location(rest),
+        "profile" => Command::Profile(rest),
         "timer" => Command::Timer(rest),
         "retry" => Command::Retry,
         "discard" => Command::Discard,
@@ -105,8 +156,14 @@ mod tests {
 
     #[test]
     fn every_command_of_the_help_is_known() {
-        for (usage, _) in COMMANDS.iter().filter(|(usage, _)| !usage.starts_with("//")) {
-            assert!(matches!(read(usage), Line::Command(_)), "{usage}");
+        let all = COMMANDS.iter().chain(ON_MESSAGES).filter(|(usage, _)| !usage.starts_with("//"));
+        // Some lines are about two commands, and some mention another one.
+        let named = all.flat_map(|(usage, about)| [usage, about]).flat_map(|text| text.split_whitespace());
+        let commands: Vec<_> = named.filter(|word| word.starts_with('/')).collect();
+        assert!(commands.len() > 24, "{commands:?}");
+        for command in commands {
+            let command = command.trim_end_matches(',');
+            assert!(matches!(read(command), Line::Command(_)), "{command}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a message says, in words, whatever its kind.
 
-use sealpost_core::{Message, MessageBody};
+use sealpost_core::{Message, MessageBody, PollOption};
 
 /// What is shown for a message: its own text, or a description of its content. With the quoted text of a reply before it and the
 /// reactions after it.
@@ -14,6 +14,9 @@ pub(crate) fn with_surroundings(message: &Message) -> String {
         shown.push_str(&format!("> {line}\n"));
     }
     shown.push_str(&body(message));
+    if let Some(preview) = message.markup.as_ref().and_then(|markup| markup.preview.as_ref()) {
+        shown.push_str(&format!("\n[{}] {}", preview.title, preview.url));
+    }
     if message.edited_ms.is_some() {
         shown.push_str(" (edited)");
     }
@@ -29,7 +32,10 @@ pub(crate) fn with_surroundings(message: &Message) -> String {
 pub(crate) fn body(message: &Message) -> String {
     match &message.body {
         MessageBody::Text(text) => text.clone(),
-        MessageBody::Contact(card) => format!("contact: {}", card.name),
+        MessageBody::Contact(card) => {
+            let parts = [&card.name, &card.phone, &card.email].into_iter().filter(|part| !part.is_empty());
+            format!("contact: {}", parts.map(String::as_str).collect::<Vec<_>>().join(" · "))
+        }
         MessageBody::Location(place) => {
             let name = if place.name.is_empty() { "" } else { ": " };
             let degrees = |e7: i32| f64::from(e7) / 1e7;
@@ -41,8 +47,13 @@ pub(crate) fn body(message: &Message) -> String {
             format!("messages disappear {seconds} s after they were read")
         }
         MessageBody::Poll(poll) => {
-            let options = poll.options.iter().map(|option| format!("\n  {} · {}", option.votes, option.text));
-            format!("poll: {}{}", poll.question, options.collect::<String>())
+            let option = |(number, option): (usize, &PollOption)| {
+                let ours = if option.is_ours { " ✓" } else { "" };
+                format!("\n  {number}. {} · {}{ours}", option.text, option.votes)
+            };
+            let options = (1..).zip(&poll.options).map(option).collect::<String>();
+            let several = if poll.is_multiple { " (several)" } else { "" };
+            format!("poll: {}{several}{options}", poll.question)
         }
         MessageBody::Deleted => "deleted".to_owned(),
         MessageBody::Undecryptable(cause) => format!("could not be decrypted: {cause}"),

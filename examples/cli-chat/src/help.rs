@@ -1,6 +1,6 @@
 //! The text of the help.
 
-use crate::commands::COMMANDS;
+use crate::commands::{COMMANDS, ON_MESSAGES};
 use crate::wrap::{columns, cut, wrap};
 
 /// Each key with what it does.
@@ -8,6 +8,8 @@ const KEYS: &[(&str, &str)] = &[
     ("Enter", "sends the message"),
     ("Alt-Enter, Ctrl-J", "begins another line"),
     ("Up, Down", "what was written before"),
+    ("Shift-Up, Shift-Down", "select a message, also with Ctrl; so does a click on it"),
+    ("Enter", "with a selected message and nothing written, its details"),
     ("PageUp, PageDown", "older and newer messages"),
     ("Ctrl-Home, Ctrl-End", "oldest loaded, newest message"),
     ("Tab, Esc", "to the list of chats, and back"),
@@ -15,7 +17,7 @@ const KEYS: &[(&str, &str)] = &[
     ("Ctrl-F", "searches all chats"),
     ("?, F1", "this help; ?? writes a question mark"),
     ("Ctrl-C, Ctrl-D", "end the program"),
-    ("mouse", "opens a chat, scrolls; with Shift, selects text"),
+    ("mouse", "opens a chat, selects a message, scrolls; with Shift, selects text"),
 ];
 
 const TICKS: &[(&str, &str)] = &[
@@ -45,7 +47,12 @@ pub(crate) fn about_width(width: usize) -> usize {
 pub(crate) fn lines(width: usize) -> Vec<Line> {
     let about_width = about_width(width);
     let mut lines: Vec<Line> = Vec::new();
-    for (title, entries) in [("Keys", KEYS), ("Commands", COMMANDS), ("Ticks", TICKS)] {
+    for (title, entries) in [
+        ("Keys", KEYS),
+        ("With a message: the selected one, or the newest", ON_MESSAGES),
+        ("Commands", COMMANDS),
+        ("Ticks", TICKS),
+    ] {
         if !lines.is_empty() {
             lines.push(Line::default());
         }

@@ -28,6 +28,9 @@ pub(crate) enum Input {
     Oldest,
     /// To the newest message.
     Newest,
+    /// Selects the message above.
+    SelectAbove,
+    SelectBelow,
     PreviousChat,
     NextChat,
     /// From the list to the conversation, and back.

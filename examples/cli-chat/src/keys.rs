@@ -4,6 +4,9 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, Mou
 
 use crate::input::Input;
 
+/// With these, the arrows select messages. Some terminals keep one of them for themselves.
+const SELECTING: KeyModifiers = KeyModifiers::SHIFT.union(KeyModifiers::CONTROL);
+
 /// The meaning of an event; none if it has none.
 pub(crate) fn read(event: Event) -> Option<Input> {
     match event {
@@ -49,6 +52,8 @@ fn read_key(KeyEvent { code, modifiers, .. }: KeyEvent) -> Option<Input> {
         KeyCode::Right => Input::Right,
         KeyCode::Up if alt => Input::PreviousChat,
         KeyCode::Down if alt => Input::NextChat,
+        KeyCode::Up if modifiers.intersects(SELECTING) => Input::SelectAbove,
+        KeyCode::Down if modifiers.intersects(SELECTING) => Input::SelectBelow,
         KeyCode::Up => Input::Up,
         KeyCode::Down => Input::Down,
         KeyCode::Home if control => Input::Oldest,
@@ -104,6 +109,8 @@ mod tests {
             Some(Input::Insert("@".to_owned()))
         );
         assert_eq!(key(KeyCode::Enter, KeyModifiers::ALT), Some(Input::NewLine));
+        assert_eq!(key(KeyCode::Up, KeyModifiers::SHIFT), Some(Input::SelectAbove));
+        assert_eq!(key(KeyCode::Down, KeyModifiers::CONTROL), Some(Input::SelectBelow));
     }
 
     #[test]

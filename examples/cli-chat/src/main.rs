@@ -12,6 +12,7 @@ mod clock;
 mod commands;
 mod contents;
 mod editor;
+mod forms;
 mod help;
 mod home;
 mod input;

@@ -38,6 +38,13 @@ pub(crate) enum Request {
     },
     Accept(ThreadId),
     Change(ThreadId, Change),
+    /// Answered by [`News::Sheet`].
+    Show(ThreadId, Asked),
+    /// Changes our profile.
+    Profile {
+        name: String,
+        about: String,
+    },
     Retry {
         thread: ThreadId,
         messages: Vec<MessageId>,
@@ -52,7 +59,7 @@ pub(crate) enum Request {
     },
 }
 
-/// What a person does with a message that is there, or with the whole chat.
+/// What a person does with a message that is there, or sends into the chat besides texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
     Reply {
@@ -70,9 +77,50 @@ pub(crate) enum Change {
     },
     /// For everyone.
     Delete(MessageId),
+    /// On this device.
+    Hide(MessageId),
+    /// Takes that back.
+    Restore(MessageId),
+    Pin {
+        message: MessageId,
+        is_pinned: bool,
+    },
+    /// To the chat with a name or a user id.
+    Forward {
+        message: MessageId,
+        to: String,
+    },
+    /// Places of options, from 0.
+    Vote {
+        poll: MessageId,
+        choices: Vec<u32>,
+    },
+    Poll {
+        question: String,
+        options: Vec<String>,
+        is_multiple: bool,
+    },
+    Card {
+        name: String,
+        phone: String,
+        email: String,
+    },
+    Location {
+        latitude_e7: i32,
+        longitude_e7: i32,
+        name: String,
+    },
     Timer {
         seconds: u32,
     },
+}
+
+/// What can be shown on a sheet of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Details(MessageId),
+    Pins,
+    Profiles,
 }
 
 /// What has happened.
@@ -119,6 +167,11 @@ pub(crate) enum News {
         words: String,
         found: Vec<Found>,
     },
+    /// What was asked to be shown, in lines.
+    Sheet {
+        title: &'static str,
+        lines: Vec<Shown>,
+    },
     /// A text was not queued; it must not be lost.
     NotQueued {
         thread: ThreadId,
@@ -157,6 +210,9 @@ pub(crate) struct Row {
     pub(crate) sent_ms: u64,
     pub(crate) author: Author,
     pub(crate) body: Body,
+    pub(crate) is_pinned: bool,
+    /// The message that it replies to, if that is here.
+    pub(crate) quoted: Option<MessageId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,6 +234,9 @@ pub(crate) enum Tick {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Body {
     Text(Shown),
+    /// A contact card or a location.
+    Content(Shown),
+    Poll(Shown),
     /// There is nothing to read, for this reason.
     Unreadable(Shown),
 }

@@ -102,6 +102,102 @@ async fn messages_are_replied_to_reacted_to_edited_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn commands_act_on_the_message_that_keys_or_the_mouse_have_selected() {
+    let world = World::start().await;
+    let tmux = Tmux::start(world.dir()).await;
+    meet(&world, &tmux).await;
+    for text in ["first", "second", "third"] {
+        tmux.enter("ada", text).await;
+        tmux.shows("ben", &format!("{text}  ")).await;
+    }
+
+    // Keys: the lowest message first, then the one above it.
+    for _ in 0..2 {
+        tmux.key("ben", "S-Up").await;
+    }
+    tmux.shows("ben", "selected").await;
+    tmux.enter("ben", "/reply to the second").await;
+    tmux.shows("ada", "> second").await;
+    tmux.enter("ben", "/jump").await;
+    tmux.enter("ben", "/react 👍").await;
+    tmux.shows("ada", "[👍 1]").await;
+    let screen = tmux.screen("ada").await;
+    let lines: Vec<_> = screen.lines().collect();
+    let second = lines.iter().position(|line| line.trim_end().ends_with("second")).unwrap();
+    assert!(lines[second + 1].contains("[👍 1]"), "{screen}");
+
+    // The mouse: the line of the first message, on the right side of the screen.
+    let first = lines.iter().position(|line| line.contains(" first")).unwrap();
+    tmux.type_in("ada", &format!("\u{1b}[<0;80;{}M", first + 1)).await;
+    tmux.shows("ada", "selected").await;
+    tmux.enter("ada", "/edit the very first").await;
+    tmux.shows("ben", "the very first (edited)").await;
+    tmux.key("ada", "C-Up").await;
+    tmux.key("ada", "Escape").await;
+    tmux.enter("ada", "/pin").await;
+    tmux.shows("ben", "pinned").await;
+    tmux.enter("ben", "/pins").await;
+    tmux.shows("ben", "Pinned messages").await;
+    tmux.shows("ben", "to the second").await;
+    tmux.key("ben", "Escape").await;
+
+    // The details: times, versions and reactions.
+    for _ in 0..4 {
+        tmux.key("ben", "C-Up").await;
+    }
+    tmux.key("ben", "Enter").await;
+    tmux.shows("ben", "From ada").await;
+    tmux.shows("ben", ": first").await;
+    tmux.key("ben", "Escape").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polls_cards_locations_profiles_and_forwards_are_shown() {
+    let world = World::start().await;
+    let tmux = Tmux::start(world.dir()).await;
+    meet(&world, &tmux).await;
+    tmux.enter("ada", "hello").await;
+    tmux.shows("ben", "hello  ").await;
+
+    tmux.enter("ada", "/poll Tea or coffee?").await;
+    tmux.shows("ada", "a poll needs a question and two options").await;
+    tmux.type_in("ada", " | tea | coffee").await;
+    tmux.key("ada", "Enter").await;
+    tmux.shows("ben", "poll: Tea or coffee?").await;
+    tmux.enter("ben", "/vote 2").await;
+    tmux.shows("ben", "2. coffee · 1 ✓").await;
+    tmux.shows("ada", "2. coffee · 1").await;
+
+    tmux.enter("ben", "/card Cleo | +41 44 555 01 23 | cleo@example.org").await;
+    tmux.shows("ada", "contact: Cleo · +41 44 555 01 23 · cleo@example.org").await;
+    tmux.enter("ada", "/location 47.3769, 8.5417 Zürich HB").await;
+    tmux.shows("ben", "location: Zürich HB").await;
+    tmux.shows("ben", "(47.37690,").await;
+    // The newest message that can be read.
+    tmux.enter("ada", "/forward ben").await;
+    tmux.shows("ben", "(forwarded)").await;
+
+    tmux.enter("ben", "/profile Benjamin | on a train").await;
+    tmux.shows("ben", "your profile was changed").await;
+    loop {
+        tmux.enter("ada", "/profile").await;
+        tmux.shows("ada", "ben: ").await;
+        if tmux.screen("ada").await.contains("ben: Benjamin") {
+            break;
+        }
+        tmux.key("ada", "Escape").await;
+    }
+    tmux.shows("ada", "on a train").await;
+    tmux.key("ada", "Escape").await;
+
+    // What is deleted on one side only can be taken back.
+    tmux.enter("ada", "/hide").await;
+    tmux.shows("ada", "/undo takes that back").await;
+    tmux.enter("ada", "/undo").await;
+    tmux.shows("ada", "(forwarded)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_terminals_of_one_name_show_the_same() {
     let world = World::start().await;
     let tmux = Tmux::start(world.dir()).await;

@@ -1,8 +1,10 @@
 //! Carries out what the screen asks of the library, and reports what the library says.
 
+mod changes;
 mod meet;
 mod open;
 mod rows;
+mod showing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::home::Home;
-use crate::news::{self, Chat, Found, News, Request};
+use crate::news::{Chat, Found, News, Request};
 use crate::text::Shown;
 use open::Open;
 
@@ -87,6 +89,10 @@ impl Worker {
         }
     }
 
+    fn note(&self, note: &str) {
+        self.tell(News::Note(note.to_owned()));
+    }
+
     fn tell(&self, news: News) {
         // If the screen is gone, the loop above ends.
         let _ = self.news.send(news);
@@ -128,6 +134,8 @@ impl Worker {
                 self.tell_trust(thread).await?;
             }
             Request::Change(thread, change) => self.change(thread, change).await?,
+            Request::Show(thread, asked) => self.show(thread, asked).await?,
+            Request::Profile { name, about } => self.set_profile(name, about).await?,
             Request::Retry { thread, messages } => {
                 let thread = self.client.thread(thread).await?;
                 for message in messages {
@@ -170,29 +178,6 @@ impl Worker {
                 self.tell(News::NotQueued { thread, text, why });
             }
         }
-    }
-
-    async fn change(&mut self, thread: ThreadId, change: news::Change) -> Result<(), Error> {
-        let handle = self.client.thread(thread).await?;
-        match change {
-            news::Change::Reply { message, text } => {
-                if let Err(error) = handle.reply(message, &text).await {
-                    let why = error.to_string();
-                    self.tell(News::NotQueued { thread, text: format!("/reply {text}"), why });
-                }
-            }
-            news::Change::React { message, emoji } if emoji.is_empty() => {
-                handle.remove_reaction(message).await?;
-            }
-            news::Change::React { message, emoji } => handle.react(message, &emoji).await?,
-            news::Change::Edit { message, text } => handle.edit(message, &text).await?,
-            news::Change::Delete(message) => handle.delete_for_everyone(message).await?,
-            news::Change::Timer { seconds } => {
-                handle.set_timer(seconds).await?;
-            }
-        }
-        self.client.reconnect();
-        Ok(())
     }
 
     async fn page(&mut self, page: Page) -> Result<(), Error> {
@@ -256,6 +241,13 @@ impl Worker {
         match event {
             Event::Connection(state) => self.tell(News::Connection(state)),
             Event::IdentityChanged(_) => self.tell_trust_of_open().await?,
+            Event::PinsChanged(thread) => {
+                if let Some(open) = self.open.as_mut().filter(|open| open.id() == thread) {
+                    open.read_pins().await?;
+                    self.tell_rows();
+                }
+            }
+            Event::ChangeFailed { reason, .. } => self.note(&format!("a change was not sent: {reason}")),
             Event::MessagesMissing { first, last, .. } => {
                 let note = format!("the messages {first} to {last} of a chat are missing");
                 self.tell(News::Note(note));

@@ -18,6 +18,7 @@ pub(super) struct Open {
     pub(super) thread: Thread,
     changes: Timeline,
     list: MessageList,
+    pinned: Vec<MessageId>,
 }
 
 impl Open {
@@ -32,7 +33,9 @@ impl Open {
             None if limit > PAGE => thread.history_of(None, limit).await?,
             None => newest,
         };
-        Ok(Self { thread, changes, list: MessageList::new(page) })
+        let mut open = Self { thread, changes, list: MessageList::new(page), pinned: Vec::new() };
+        open.read_pins().await?;
+        Ok(open)
     }
 
     pub(super) fn id(&self) -> ThreadId {
@@ -40,7 +43,13 @@ impl Open {
     }
 
     pub(super) fn rows(&self) -> Rows {
-        rows(&self.list)
+        rows(&self.list, &self.pinned)
+    }
+
+    /// Other messages are pinned than before.
+    pub(super) async fn read_pins(&mut self) -> Result<(), Error> {
+        self.pinned = self.thread.pinned().await?.into_iter().map(|message| message.id).collect();
+        Ok(())
     }
 
     /// Waits for changes and applies them. Dropping the future before it is ready loses nothing.
@@ -54,7 +63,10 @@ impl Open {
     pub(super) async fn apply(&mut self, changes: Vec<Change>) -> Result<(), Error> {
         for change in changes {
             match change {
-                Change::Snapshot(page) => self.list = self.reload(page).await?,
+                Change::Snapshot(page) => {
+                    self.list = self.reload(page).await?;
+                    self.read_pins().await?;
+                }
                 other => self.list.apply(other),
             }
         }

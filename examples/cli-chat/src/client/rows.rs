@@ -1,20 +1,27 @@
 //! What the library returns, as the screen shows it.
 
-use sealpost_core::{Delivery, Direction, Message, MessageList};
+use sealpost_core::{Delivery, Direction, Message, MessageBody, MessageId, MessageList};
 
 use crate::contents;
 use crate::news::{Author, Body, Row, Rows, Tick};
 use crate::text::Shown;
 
-pub(super) fn rows(list: &MessageList) -> Rows {
+pub(super) fn rows(list: &MessageList, pinned: &[MessageId]) -> Rows {
+    let row = |message: &Message| Row { is_pinned: pinned.contains(&message.id), ..row(message) };
     let rows = list.messages().iter().rev().map(row).collect();
     Rows { rows, has_older: list.older().is_some(), has_newer: list.newer().is_some() }
 }
 
 fn row(message: &Message) -> Row {
     let shown = Shown::lines(&contents::with_surroundings(message));
-    let body = if contents::is_readable(message) { Body::Text(shown) } else { Body::Unreadable(shown) };
-    Row { id: message.id, sent_ms: message.sent_ms, author: author(message), body }
+    let body = match &message.body {
+        MessageBody::Text(_) => Body::Text(shown),
+        MessageBody::Poll(_) => Body::Poll(shown),
+        _ if contents::is_readable(message) => Body::Content(shown),
+        _ => Body::Unreadable(shown),
+    };
+    let quoted = message.quote.as_ref().and_then(|quote| quote.message);
+    Row { id: message.id, sent_ms: message.sent_ms, author: author(message), body, is_pinned: false, quoted }
 }
 
 fn author(message: &Message) -> Author {

@@ -6,7 +6,7 @@ use sealpost_core::{MessageId, ThreadId, TrustState};
 
 use super::lines::{Line, LineKind, lines};
 use crate::clock::Clock;
-use crate::news::{Author, Body, Row, Rows, Tick};
+use crate::news::{Author, Row, Rows, Tick};
 use crate::text::Shown;
 
 /// An open chat.
@@ -21,8 +21,8 @@ pub(crate) struct Conversation {
     below: usize,
     /// The first message that was unread when it came to the person's attention.
     unread: Option<MessageId>,
-    /// The message that a search led to.
-    highlighted: Option<MessageId>,
+    /// The message that commands act on: one that the person has selected, or that a search led to.
+    selected: Option<MessageId>,
     /// Whether a page was asked for and has not come yet.
     is_loading: bool,
     /// The message up to which the client was last asked to mark as read.
@@ -62,7 +62,7 @@ impl Conversation {
             lines: Vec::new(),
             below: 0,
             unread,
-            highlighted: around,
+            selected: around,
             is_loading: false,
             marked: None,
         };
@@ -98,9 +98,32 @@ impl Conversation {
         &self.shown.rows
     }
 
-    pub(crate) fn is_highlighted(&self, line: &Line) -> bool {
+    /// The selected message.
+    pub(crate) fn selected(&self) -> Option<&Row> {
+        self.shown.rows.iter().find(|row| Some(row.id) == self.selected)
+    }
+
+    /// Selects a message, and shows it if it is not on the screen.
+    pub(super) fn select(&mut self, message: Option<MessageId>, area: Area<'_>) {
+        self.selected = message;
+        let Some(last) = message.and_then(|id| self.last_line_of(id)) else { return };
+        let row = self.lines.get(last).and_then(|line| line.row);
+        let first = self.lines.iter().position(|line| line.row == row).unwrap_or(last);
+        let visible = self.visible_range(area.height);
+        if first < visible.start {
+            self.end_at(first.saturating_add(area.height).saturating_sub(1), area);
+        } else if last >= visible.end {
+            self.end_at(last, area);
+        }
+    }
+
+    pub(super) fn lowest_visible(&self, height: usize) -> Option<usize> {
+        self.last_visible_row(height)
+    }
+
+    pub(crate) fn is_selected(&self, line: &Line) -> bool {
         let row = line.row.and_then(|row| self.shown.rows.get(row));
-        self.highlighted.is_some() && row.map(|row| row.id) == self.highlighted
+        self.selected.is_some() && row.map(|row| row.id) == self.selected
     }
 
     /// Whether the newest message is shown.
@@ -120,6 +143,9 @@ impl Conversation {
         let anchor = self.anchor();
         self.is_loading = false;
         self.shown = shown;
+        if self.selected.is_some_and(|selected| !self.has(selected)) {
+            self.selected = None;
+        }
         if !follows && self.unread.is_none_or(|unread| !self.has(unread)) {
             self.unread = first_unread(&self.shown.rows);
         }
@@ -160,7 +186,7 @@ impl Conversation {
     /// Shows the end of what is loaded. Returns false if there are newer messages that are not loaded.
     pub(super) fn go_to_end(&mut self) -> bool {
         self.below = 0;
-        self.highlighted = None;
+        self.selected = None;
         !self.shown.has_newer
     }
 
@@ -185,18 +211,6 @@ impl Conversation {
     pub(super) fn failed(&self) -> Vec<MessageId> {
         let failed = |row: &&Row| matches!(row.author, Author::Us(Tick::Failed(_)));
         self.shown.rows.iter().filter(failed).map(|row| row.id).collect()
-    }
-
-    /// The newest message of the others.
-    pub(super) fn newest_of_theirs(&self) -> Option<MessageId> {
-        let theirs = |row: &&Row| matches!((row.author, &row.body), (Author::Them { .. }, Body::Text(_)));
-        self.shown.rows.iter().rev().find(theirs).map(|row| row.id)
-    }
-
-    /// Our newest message that is not deleted.
-    pub(super) fn newest_of_ours(&self) -> Option<MessageId> {
-        let ours = |row: &&Row| matches!((row.author, &row.body), (Author::Us(_), Body::Text(_)));
-        self.shown.rows.iter().rev().find(ours).map(|row| row.id)
     }
 
     /// Our newest message that was not sent, or not yet.
@@ -252,7 +266,7 @@ impl Conversation {
         self.lines.iter().rposition(|line| line.row == Some(row))
     }
 
-    fn has(&self, id: MessageId) -> bool {
+    pub(super) fn has(&self, id: MessageId) -> bool {
         self.shown.rows.iter().any(|row| row.id == id)
     }
 }

@@ -71,7 +71,9 @@ fn divider(kind: LineKind, text: String) -> Line {
 fn message(index: usize, row: &Row, width: usize, clock: &Clock, lines: &mut Vec<Line>) {
     let widest = width.saturating_sub(width.checked_div(10).unwrap_or_default()).max(1);
     let (kind, shown) = match &row.body {
-        Body::Text(shown) => (LineKind::Text(row.author), shown.as_str()),
+        Body::Text(shown) | Body::Content(shown) | Body::Poll(shown) => {
+            (LineKind::Text(row.author), shown.as_str())
+        }
         Body::Unreadable(shown) => (LineKind::Unreadable(row.author), shown.as_str()),
     };
     let line = |text: &str| Line {
@@ -120,7 +122,8 @@ impl Line {
 }
 
 fn foot(row: &Row, clock: &Clock) -> String {
-    let time = clock.time(row.sent_ms);
+    let pinned = if row.is_pinned { "pinned " } else { "" };
+    let time = format!("{pinned}{}", clock.time(row.sent_ms));
     match row.author {
         Author::Us(tick) => format!("{time} {}", tick_text(tick)),
         Author::Them { .. } => time,

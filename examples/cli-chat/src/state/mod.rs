@@ -1,12 +1,15 @@
 //! The screen as a pure state machine: what the person does and what the client reports change it and give requests to the
 //! client. It knows no terminal, no client, and no clock but the one it is given.
 
+mod acting;
 mod chats;
 mod conversation;
 mod lines;
 mod overlays;
 mod safety;
 mod search;
+mod selection;
+mod sheet;
 #[cfg(test)]
 pub(crate) mod tests;
 mod typing;
@@ -21,6 +24,7 @@ use conversation::{Area, Wanted};
 pub(crate) use lines::{FOOT_GAP, Line, LineKind, tick_mark};
 pub(crate) use safety::{Safety, groups};
 pub(crate) use search::Search;
+pub(crate) use sheet::Sheet;
 
 use crate::clock::Clock;
 use crate::editor::{Editor, History};
@@ -50,18 +54,21 @@ pub(crate) struct State {
     note: Option<Shown>,
     /// The message that may have left already when it was to be discarded.
     may_have_left: Option<MessageId>,
+    /// The message that was deleted on this device last.
+    hidden: Option<MessageId>,
     /// The chat that was asked for because its user has appeared, and not by a key at this moment.
     appeared: Option<ThreadId>,
     is_over: bool,
 }
 
-/// What covers the panes. Forms for further things, such as a contact card or a poll, are further variants.
+/// What covers the panes.
 #[derive(Debug)]
 pub(crate) enum Overlay {
     /// The number of lines above the visible part.
     Help(usize),
     Search(Search),
     Safety(Safety),
+    Sheet(Sheet),
 }
 
 /// The last lines of the screen.
@@ -98,6 +105,7 @@ impl State {
             overlay: None,
             note: None,
             may_have_left: None,
+            hidden: None,
             appeared: None,
             is_over: false,
         }
@@ -146,6 +154,7 @@ impl State {
         };
         match (&self.note, self.connection) {
             (Some(note), _) => Status { kind: StatusKind::Note, text: note.to_string() },
+            (None, ConnectionState::Live) if self.has_selection() => plain("selected: Enter for details"),
             (None, ConnectionState::Live) => plain("online"),
             (None, ConnectionState::Connecting) => plain("connecting"),
             (None, ConnectionState::CatchingUp) => plain("receiving"),
@@ -155,6 +164,10 @@ impl State {
             (None, ConnectionState::SignedOut) => bad("the relay no longer knows this account".to_owned()),
             (None, _) => plain("closed"),
         }
+    }
+
+    fn has_selection(&self) -> bool {
+        self.conversation.as_ref().is_some_and(|open| open.selected().is_some())
     }
 
     /// The unread messages of the chats that are not on the screen, for the end of the status; empty if there are none.
@@ -247,6 +260,7 @@ impl State {
                     search.set(&words, found);
                 }
             }
+            News::Sheet { title, lines } => self.overlay = Some(Overlay::Sheet(Sheet::new(title, lines))),
             News::NotQueued { thread, text, why } => {
                 let how = if self.give_back(thread, &text) { "" } else { "; Up brings it back" };
                 self.say(&format!("not sent: {why}{how}"));

@@ -1,6 +1,6 @@
 //! What keys and mouse do in the help, the search and the comparison of a safety number.
 
-use super::{Overlay, Safety, Search, State};
+use super::{Overlay, Safety, Search, Sheet, State};
 use crate::editor::Editor;
 use crate::help;
 use crate::input::Input;
@@ -19,6 +19,7 @@ impl State {
             (Overlay::Help(above), input) => self.in_help(above, input),
             (Overlay::Search(search), input) => self.in_search(search, input, requests),
             (Overlay::Safety(safety), input) => self.in_safety(safety, input, requests),
+            (Overlay::Sheet(sheet), input) => self.in_sheet(sheet, &input),
         }
     }
 
@@ -39,6 +40,21 @@ impl State {
         let inside = |size: u16| usize::from(size.saturating_sub(2));
         let most = help::lines(inside(self.size.0)).len().saturating_sub(inside(self.size.1));
         self.overlay = Some(Overlay::Help(above.min(most)));
+    }
+
+    /// A key that does not scroll closes it.
+    fn in_sheet(&mut self, mut sheet: Sheet, input: &Input) {
+        let inside = |size: u16| usize::from(size.saturating_sub(2));
+        let (width, height) = (inside(self.size.0), inside(self.size.1));
+        let by = match input {
+            Input::Up | Input::WheelUp(..) => -1,
+            Input::Down | Input::WheelDown(..) => 1,
+            Input::PageUp => isize::try_from(height).unwrap_or(1).saturating_neg(),
+            Input::PageDown => isize::try_from(height).unwrap_or(1),
+            _ => return,
+        };
+        sheet.scroll(by, width, height);
+        self.overlay = Some(Overlay::Sheet(sheet));
     }
 
     fn in_search(&mut self, mut search: Search, input: Input, requests: &mut Vec<Request>) {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use sealpost_core::{FailReason, MessageId, ThreadId};
 
 use super::*;
-use crate::news::{Author, Body, Change, Chat, Found, Row, Rows, Tick};
+use crate::news::{Asked, Author, Body, Change, Chat, Found, Row, Rows, Tick};
 
 /// Monday, 24 November 2025, 16:00 UTC.
 pub(crate) const NOW: u64 = 1_764_000_000_000;
@@ -26,7 +26,8 @@ pub(crate) fn ours(id: i64, text: &str, tick: Tick) -> Row {
 
 fn row(id: i64, author: Author, text: &str) -> Row {
     let sent_ms = NOW - MINUTE * 60 + id.unsigned_abs() * MINUTE;
-    Row { id: MessageId(id), sent_ms, author, body: Body::Text(Shown::lines(text)) }
+    let body = Body::Text(Shown::lines(text));
+    Row { id: MessageId(id), sent_ms, author, body, is_pinned: false, quoted: None }
 }
 
 pub(crate) fn rows(rows: Vec<Row>) -> Rows {
@@ -249,7 +250,7 @@ fn a_search_result_leads_to_its_message() {
     state.news(News::Opened { thread: thread(2), name, rows, around });
     let open = state.conversation().unwrap();
     let lines = open.visible(usize::from(state.layout().messages.height));
-    let found: Vec<_> = lines.iter().filter(|line| open.is_highlighted(line)).collect();
+    let found: Vec<_> = lines.iter().filter(|line| open.is_selected(line)).collect();
     assert_eq!(found.len(), 1);
     // The newest messages are not loaded.
     assert_eq!(state.input(Input::Escape), [Request::Open { thread: thread(2), around: None }]);
@@ -327,13 +328,157 @@ fn a_change_is_about_the_newest_message_that_it_can_be_about() {
     for (typed, change) in cases {
         assert_eq!(enter(&mut state, typed), [Request::Change(thread(1), change)], "{typed}");
     }
-    for typed in ["/reply", "/edit", "/timer", "/timer soon", "/timer -1"] {
-        assert_eq!(enter(&mut state, typed), [], "{typed}");
+    for typed in
+        ["/reply", "/edit", "/timer", "/timer soon", "/timer -1", "/forward", "/poll tea", "/vote 1", "/undo"]
+    {
+        refuses(&mut state, typed);
     }
     let mut state = with_ben(Vec::new());
-    for typed in ["/reply hello", "/react 👍", "/edit uno", "/delete"] {
-        assert_eq!(enter(&mut state, typed), [], "{typed}");
+    for typed in ["/reply hello", "/react 👍", "/edit uno", "/delete", "/pin", "/details", "/jump"] {
+        refuses(&mut state, typed);
     }
+}
+
+/// A command that cannot be carried out stays, and says why.
+fn refuses(state: &mut State, typed: &str) {
+    assert_eq!(enter(state, typed), [], "{typed}");
+    assert_eq!(state.editor().text(), typed);
+    assert_eq!(state.status().kind, StatusKind::Note, "{typed}");
+    state.input(Input::DeleteToStart);
+}
+
+fn selected(state: &State) -> Option<i64> {
+    state.conversation().unwrap().selected().map(|row| row.id.0)
+}
+
+#[test]
+fn commands_act_on_the_selected_message() {
+    let poll = Row { body: Body::Poll(Shown::lines("poll: tea?")), ..theirs(2, "", true) };
+    let messages =
+        vec![ours(1, "one", Tick::Read), poll, theirs(3, "three", true), ours(4, "four", Tick::Read)];
+    let mut state = with_ben(messages);
+    let id = MessageId;
+    let text = |text: &str| text.to_owned();
+    let cases = [
+        (3, "/reply hello", Change::Reply { message: id(2), text: text("hello") }),
+        (4, "/react 👍", Change::React { message: id(1), emoji: text("👍") }),
+        (4, "/edit uno", Change::Edit { message: id(1), text: text("uno") }),
+        (4, "/delete", Change::Delete(id(1))),
+        (2, "/hide", Change::Hide(id(3))),
+        (0, "/undo", Change::Restore(id(3))),
+        (2, "/pin", Change::Pin { message: id(3), is_pinned: true }),
+        (1, "/unpin", Change::Pin { message: id(4), is_pinned: false }),
+        (2, "/forward cleo", Change::Forward { message: id(3), to: text("cleo") }),
+        (3, "/vote 2 1", Change::Vote { poll: id(2), choices: vec![1, 0] }),
+        (0, "/vote", Change::Vote { poll: id(2), choices: vec![] }),
+    ];
+    for (steps, typed, change) in cases {
+        for _ in 0..steps {
+            state.input(Input::SelectAbove);
+        }
+        assert_eq!(enter(&mut state, typed), [Request::Change(thread(1), change)], "{typed}");
+        // The next command is about the newest message again.
+        assert_eq!(selected(&state), None, "{typed}");
+    }
+    // What is selected is meant, even if it cannot be done.
+    state.input(Input::SelectAbove);
+    state.input(Input::SelectAbove);
+    refuses(&mut state, "/edit theirs");
+    refuses(&mut state, "/vote 1");
+    assert_eq!(selected(&state), Some(3));
+}
+
+#[test]
+fn keys_and_mouse_select_a_message() {
+    let mut state = with_ben(many(100));
+    state.input(Input::SelectAbove);
+    assert_eq!(selected(&state), Some(100));
+    for _ in 0..60 {
+        state.input(Input::SelectAbove);
+    }
+    assert_eq!(selected(&state), Some(40));
+    // It is on the screen.
+    assert_eq!(texts(&state).first().unwrap(), "message 40");
+    for _ in 0..30 {
+        state.input(Input::SelectBelow);
+    }
+    assert_eq!(last(&state), "message 70");
+    // What is being written stays, and Enter sends it.
+    type_in(&mut state, "text");
+    assert_eq!(enter(&mut state, ""), [Request::Send { thread: thread(1), text: "text".to_owned() }]);
+    assert_eq!(selected(&state), None);
+
+    // The lowest line of the conversation is above the line that is being written and the status.
+    state.input(Input::Click(50, 21));
+    assert_eq!(selected(&state), Some(100));
+    let details = Request::Show(thread(1), Asked::Details(MessageId(100)));
+    assert_eq!(state.input(Input::Enter), [details]);
+    state.input(Input::Click(50, 21));
+    assert_eq!(selected(&state), None);
+    state.input(Input::Click(50, 20));
+    assert_eq!(selected(&state), Some(99));
+    state.input(Input::Escape);
+    assert_eq!((selected(&state), state.pane()), (None, Pane::Conversation));
+
+    // A click beside the messages of a short conversation selects nothing.
+    let mut state = with_ben(many(2));
+    state.input(Input::Click(50, 5));
+    assert_eq!(selected(&state), None);
+    state.input(Input::Click(50, 21));
+    assert_eq!(selected(&state), Some(2));
+    // A message that is gone cannot be meant any more.
+    state.news(News::Rows { thread: thread(1), rows: rows(many(1)) });
+    assert_eq!(selected(&state), None);
+}
+
+#[test]
+fn selecting_loads_pages() {
+    let mut state = state((80, 24));
+    let rows = Rows { rows: many(3), has_older: true, has_newer: true };
+    let (thread, name) = (thread(1), Shown::line("ben"));
+    state.news(News::Opened { thread, name, rows: rows.clone(), around: Some(MessageId(2)) });
+    assert_eq!(selected(&state), Some(2));
+    assert_eq!(state.input(Input::SelectAbove), [Request::Older]);
+    state.news(News::Rows { thread, rows });
+    assert_eq!(state.input(Input::SelectBelow), []);
+    assert_eq!(state.input(Input::SelectBelow), [Request::Newer]);
+}
+
+#[test]
+fn a_reply_leads_to_its_message() {
+    let reply = Row { quoted: Some(MessageId(2)), ..theirs(100, "yes", true) };
+    let mut state = with_ben(many(99).into_iter().chain([reply.clone()]).collect());
+    assert_eq!(enter(&mut state, "/jump"), []);
+    assert_eq!(selected(&state), Some(2));
+    assert!(texts(&state).contains(&"message 2".to_owned()));
+    refuses(&mut state, "/jump");
+    // It is not loaded.
+    let elsewhere = Row { quoted: Some(MessageId(-7)), ..reply };
+    let mut state = with_ben(vec![elsewhere]);
+    let open = Request::Open { thread: thread(1), around: Some(MessageId(-7)) };
+    assert_eq!(enter(&mut state, "/jump"), [open]);
+}
+
+#[test]
+fn what_is_asked_for_is_shown_on_a_sheet_that_scrolls() {
+    let mut state = with_ben(many(1));
+    assert_eq!(enter(&mut state, "/pins"), [Request::Show(thread(1), Asked::Pins)]);
+    assert_eq!(enter(&mut state, "/profile"), [Request::Show(thread(1), Asked::Profiles)]);
+    let profile = Request::Profile { name: "Ada".to_owned(), about: "on a train".to_owned() };
+    assert_eq!(enter(&mut state, "/profile Ada | on a train"), [profile]);
+    let lines: Vec<_> = (1..=30).map(|line| Shown::line(&format!("line {line}"))).collect();
+    state.news(News::Sheet { title: "Details", lines });
+    let first = |state: &State| {
+        let Some(Overlay::Sheet(sheet)) = state.overlay() else { return String::new() };
+        sheet.visible(78, 22).next().unwrap().to_owned()
+    };
+    assert_eq!(first(&state), "line 1");
+    state.input(Input::PageDown);
+    assert_eq!(first(&state), "line 9");
+    state.input(Input::Up);
+    assert_eq!(first(&state), "line 8");
+    state.input(Input::Escape);
+    assert!(state.overlay().is_none());
 }
 
 #[test]
@@ -405,6 +550,8 @@ fn any_input() -> impl Strategy<Value = Input> {
         2 => Just(Input::PageUp),
         1 => Just(Input::PageDown),
         1 => Just(Input::Oldest),
+        2 => Just(Input::SelectAbove),
+        1 => Just(Input::SelectBelow),
         1 => Just(Input::OtherPane),
         1 => Just(Input::Find),
         2 => Just(Input::Escape),
@@ -449,6 +596,7 @@ fn any_news() -> impl Strategy<Value = News> {
         }),
         Just(News::SafetyNumber { thread: thread(1), number: Some("12345".repeat(12)) }),
         any::<String>().prop_map(News::Note),
+        any::<String>().prop_map(|text| News::Sheet { title: "Details", lines: vec![Shown::lines(&text)] }),
     ]
 }
 

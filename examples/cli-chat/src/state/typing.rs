@@ -1,12 +1,12 @@
 //! What keys and mouse do in the list, the conversation and the line that is being written.
 
-use sealpost_core::{MessageId, ThreadId};
+use sealpost_core::ThreadId;
 
-use super::{Overlay, Search, State, area, page};
-use crate::commands::{self, Command};
+use super::{Conversation, Overlay, Search, State, area, page};
+use crate::commands;
 use crate::input::Input;
 use crate::layout::{CHAT_LINES, Pane, is_in};
-use crate::news::{Change, Request};
+use crate::news::Request;
 
 /// The lines that a turn of the wheel moves.
 const WHEEL: usize = 3;
@@ -34,6 +34,8 @@ impl State {
                     self.history.forth(&mut self.editor);
                 }
             }
+            Input::SelectAbove => self.step_selection(-1, requests),
+            Input::SelectBelow => self.step_selection(1, requests),
             Input::PageUp => self.scroll_up(self.page_lines(), requests),
             Input::PageDown => self.scroll_down(self.page_lines(), requests),
             Input::Oldest => self.scroll_up(usize::MAX, requests),
@@ -68,13 +70,21 @@ impl State {
     fn enter(&mut self, requests: &mut Vec<Request>) {
         let typed = self.editor.text().to_owned();
         match commands::read(&typed) {
-            commands::Line::Nothing => {}
+            commands::Line::Nothing => {
+                if self.conversation.as_ref().is_some_and(|open| open.selected().is_some()) {
+                    let _ = self.show_details(requests);
+                }
+            }
             commands::Line::Unknown(name) => {
                 // What was typed stays, so that it can be corrected.
                 self.say(&format!("/{name} is not a command: /help shows all, // sends a text with a slash"));
                 return;
             }
-            commands::Line::Command(command) => self.carry_out(command, requests),
+            commands::Line::Command(command) => {
+                if !self.carry_out(command, requests) {
+                    return;
+                }
+            }
             commands::Line::Text(text) => {
                 let Some(thread) = self.open_thread() else {
                     self.say("open a chat first: choose one in the list, or /chat NAME");
@@ -91,82 +101,6 @@ impl State {
             self.history.remember(&typed);
         }
         self.editor.take();
-    }
-
-    fn carry_out(&mut self, command: Command, requests: &mut Vec<Request>) {
-        match command {
-            Command::Help => self.overlay = Some(Overlay::Help(0)),
-            Command::Quit => self.is_over = true,
-            Command::Search(words) => {
-                let mut search = Search::new(&words);
-                requests.extend(search.due().map(Request::Search));
-                self.overlay = Some(Overlay::Search(search));
-            }
-            Command::Chat(name) if name.is_empty() => self.say("/chat needs a name or a user id"),
-            Command::Chat(name) => requests.push(Request::Meet(name)),
-            Command::Verify(digits) => self.in_chat(requests, |thread| match digits.as_str() {
-                "" => Request::SafetyNumber(thread),
-                _ => Request::Verify { thread, digits },
-            }),
-            Command::Accept => self.in_chat(requests, Request::Accept),
-            Command::Reply(text) if text.is_empty() => self.say("/reply needs a text"),
-            Command::Edit(text) if text.is_empty() => self.say("/edit needs a text"),
-            Command::Reply(text) => self.change_theirs(requests, |message| Change::Reply { message, text }),
-            Command::React(emoji) => self.change_theirs(requests, |message| Change::React { message, emoji }),
-            Command::Edit(text) => self.change_ours(requests, |message| Change::Edit { message, text }),
-            Command::Delete => self.change_ours(requests, Change::Delete),
-            Command::Timer(seconds) => match seconds.parse() {
-                Ok(seconds) => {
-                    self.in_chat(requests, |thread| Request::Change(thread, Change::Timer { seconds }));
-                }
-                Err(_) => self.say("/timer needs a number of seconds"),
-            },
-            Command::Retry => {
-                let messages = self.conversation.as_ref().map(|open| open.failed()).unwrap_or_default();
-                if messages.is_empty() {
-                    self.say("there is nothing to send again");
-                } else {
-                    self.in_chat(requests, |thread| Request::Retry { thread, messages });
-                }
-            }
-            Command::Discard => {
-                let unsent = self.conversation.as_ref().and_then(|open| open.unsent());
-                let again = self.may_have_left.take();
-                match unsent {
-                    None => self.say("there is nothing to discard: everything was sent"),
-                    Some(message) if again == Some(message) => {
-                        self.in_chat(requests, |thread| Request::GiveUp { thread, message });
-                    }
-                    Some(message) => self.in_chat(requests, |thread| Request::Discard { thread, message }),
-                }
-            }
-        }
-    }
-
-    /// Changes something about the newest message of the others.
-    fn change_theirs(&mut self, requests: &mut Vec<Request>, change: impl FnOnce(MessageId) -> Change) {
-        let newest = self.conversation.as_ref().and_then(|open| open.newest_of_theirs());
-        self.change(requests, newest.map(change), "there is no message of theirs to do that with");
-    }
-
-    /// Changes something about our newest message.
-    fn change_ours(&mut self, requests: &mut Vec<Request>, change: impl FnOnce(MessageId) -> Change) {
-        let newest = self.conversation.as_ref().and_then(|open| open.newest_of_ours());
-        self.change(requests, newest.map(change), "there is no message of yours to do that with");
-    }
-
-    fn change(&mut self, requests: &mut Vec<Request>, change: Option<Change>, otherwise: &str) {
-        match change {
-            Some(change) => self.in_chat(requests, |thread| Request::Change(thread, change)),
-            None => self.say(otherwise),
-        }
-    }
-
-    fn in_chat(&mut self, requests: &mut Vec<Request>, request: impl FnOnce(ThreadId) -> Request) {
-        match self.open_thread() {
-            Some(thread) => requests.push(request(thread)),
-            None => self.say("open a chat first: choose one in the list, or /chat NAME"),
-        }
     }
 
     pub(super) fn open(&mut self, thread: ThreadId, requests: &mut Vec<Request>) {
@@ -216,6 +150,22 @@ impl State {
         requests.extend(wanted.map(page));
     }
 
+    fn step_selection(&mut self, by: isize, requests: &mut Vec<Request>) {
+        let layout = self.layout();
+        let area = area(&layout, &self.clock);
+        if let Some(open) = self.conversation.as_mut().filter(|_| area.height > 0) {
+            requests.extend(open.step_selection(by, area).map(page));
+            self.pane = Pane::Conversation;
+        }
+    }
+
+    /// Commands act on the newest messages again.
+    pub(super) fn done_with_selection(&mut self) {
+        let layout = self.layout();
+        let area = area(&layout, &self.clock);
+        self.conversation.iter_mut().for_each(|open| open.select(None, area));
+    }
+
     /// Shows the newest message; if it is not loaded, the chat is opened again.
     fn show_newest(&mut self, requests: &mut Vec<Request>) {
         if let Some(open) = &mut self.conversation
@@ -232,10 +182,11 @@ impl State {
         };
     }
 
-    /// Goes back by one step: to the newest message, and then to the list.
+    /// Goes back by one step: to the newest message without a selection, and then to the list.
     fn escape(&mut self, requests: &mut Vec<Request>) {
+        let is_away = |open: &Conversation| !open.is_at_end() || open.selected().is_some();
         match &self.conversation {
-            Some(open) if self.pane == Pane::Conversation && !open.is_at_end() => self.show_newest(requests),
+            Some(open) if self.pane == Pane::Conversation && is_away(open) => self.show_newest(requests),
             _ => self.pane = Pane::Chats,
         }
     }
@@ -252,8 +203,16 @@ impl State {
             }
         } else if is_in(layout.title, place) && layout.list.width == 0 {
             self.pane = Pane::Chats;
-        } else if self.conversation.is_some() {
+        } else if let Some(open) = &mut self.conversation {
             self.pane = Pane::Conversation;
+            if is_in(layout.messages, place) {
+                // A short conversation is at the bottom.
+                let height = usize::from(layout.messages.height);
+                let empty = height.saturating_sub(open.visible(height).len());
+                let line = usize::from(place.1.saturating_sub(layout.messages.top()));
+                let area = area(&layout, &self.clock);
+                line.checked_sub(empty).into_iter().for_each(|line| open.click_on(line, area));
+            }
         }
     }
 

@@ -81,7 +81,7 @@ fn draw_text(
     style: Style,
     area: Rect,
 ) {
-    let style = if open.is_highlighted(line) { style.patch(style::CHOSEN) } else { style };
+    let style = if open.is_selected(line) { style.patch(style::CHOSEN) } else { style };
     let area = shifted(area, line.indent);
     put(buffer, area, &line.text, style);
     let gap = if line.text.is_empty() { 0 } else { FOOT_GAP };

@@ -5,6 +5,7 @@ mod conversation;
 mod help;
 mod safety;
 mod search;
+mod sheet;
 mod style;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State) {
         Some(Overlay::Help(above)) => cursor = help::draw(buffer, *above),
         Some(Overlay::Search(search)) => cursor = search::draw(buffer, state, search),
         Some(Overlay::Safety(safety)) => cursor = safety::draw(buffer, safety),
+        Some(Overlay::Sheet(sheet)) => cursor = sheet::draw(buffer, sheet),
         None => {}
     }
     let area = frame.area();

@@ -1,0 +1,70 @@
+//! Changes of messages, and what is sent besides texts.
+
+use sealpost_core::{ContactCard, Error, Location, Profile, ThreadId};
+
+use super::Worker;
+use crate::news::{Change, News};
+
+impl Worker {
+    pub(super) async fn change(&mut self, thread: ThreadId, change: Change) -> Result<(), Error> {
+        let handle = self.client.thread(thread).await?;
+        match change {
+            Change::Reply { message, text } => {
+                if let Err(error) = handle.reply(message, &text).await {
+                    let why = error.to_string();
+                    self.tell(News::NotQueued { thread, text: format!("/reply {text}"), why });
+                }
+            }
+            Change::React { message, emoji } if emoji.is_empty() => {
+                handle.remove_reaction(message).await?;
+            }
+            Change::React { message, emoji } => handle.react(message, &emoji).await?,
+            Change::Edit { message, text } => handle.edit(message, &text).await?,
+            Change::Delete(message) => handle.delete_for_everyone(message).await?,
+            Change::Hide(message) => {
+                handle.delete_for_me(message).await?;
+                self.note("deleted on this device; /undo takes that back for 30 seconds");
+            }
+            Change::Restore(message) => match handle.restore(message).await {
+                Err(Error::NotFound) => self.note("it is too late to take that back"),
+                restored => restored?,
+            },
+            Change::Pin { message, is_pinned: true } => handle.pin(message).await?,
+            Change::Pin { message, is_pinned: false } => handle.unpin(message).await?,
+            Change::Forward { message, to } => self.forward(message, &to).await?,
+            Change::Vote { poll, choices } => handle.vote(poll, choices).await?,
+            Change::Poll { question, options, is_multiple } => {
+                handle.send_poll(&question, options, is_multiple).await?;
+            }
+            Change::Card { name, phone, email } => {
+                // Somebody of this machine can be written to.
+                let user = self.home.user(&name);
+                handle.send_contact(ContactCard { name, user, phone, email }).await?;
+            }
+            Change::Location { latitude_e7, longitude_e7, name } => {
+                handle.send_location(Location { latitude_e7, longitude_e7, accuracy_m: 0, name }).await?;
+            }
+            Change::Timer { seconds } => handle.set_timer(seconds).await?,
+        }
+        self.client.reconnect();
+        Ok(())
+    }
+
+    async fn forward(&mut self, message: sealpost_core::MessageId, to: &str) -> Result<(), Error> {
+        let Some(user) = self.home.user(to) else {
+            self.note(&format!("{to} is neither a name on this machine nor a user id"));
+            return Ok(());
+        };
+        self.client.direct_thread(user).await?.forward(message).await?;
+        self.note(&format!("forwarded to {}", self.home.name(user)));
+        Ok(())
+    }
+
+    /// Changes our profile. The avatar, which has no place on this screen, stays.
+    pub(super) async fn set_profile(&mut self, name: String, about: String) -> Result<(), Error> {
+        let avatar = self.client.profile().await?.avatar;
+        self.client.set_profile(Profile { name, about, avatar }).await?;
+        self.note("your profile was changed; the people you talk to see it");
+        Ok(())
+    }
+}

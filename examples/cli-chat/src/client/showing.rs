@@ -1,0 +1,115 @@
+//! What is shown on a sheet of its own: the details of a message, what is pinned, profiles.
+
+use sealpost_core::{
+    Delivery, Direction, Error, Message, MessageBody, MessageId, Profile, Thread, ThreadId, UserId,
+};
+
+use super::Worker;
+use crate::clock::Clock;
+use crate::contents;
+use crate::news::{Asked, News};
+use crate::text::Shown;
+
+/// The most people whose reactions or votes are shown.
+const PEOPLE: u32 = 100;
+
+impl Worker {
+    pub(super) async fn show(&mut self, thread: ThreadId, asked: Asked) -> Result<(), Error> {
+        let thread = self.client.thread(thread).await?;
+        let (title, lines) = match asked {
+            Asked::Details(message) => ("Details", self.details(&thread, message).await?),
+            Asked::Pins => ("Pinned messages", self.pins(&thread).await?),
+            Asked::Profiles => ("Profiles", self.profiles(&thread).await?),
+        };
+        let lines = lines.iter().map(|line| Shown::lines(line)).collect();
+        self.tell(News::Sheet { title, lines });
+        Ok(())
+    }
+
+    async fn details(&mut self, thread: &Thread, id: MessageId) -> Result<Vec<String>, Error> {
+        let clock = Clock::system();
+        let (message, details) = (self.client.message(id).await?, thread.details(id).await?);
+        let mut lines =
+            vec![format!("From {}", self.who(message.sender)), contents::body(&message), String::new()];
+        let times = [
+            ("Written", Some(details.sent_ms)),
+            ("Stored by the relay", details.stored_ms),
+            ("Delivered", details.delivered_ms),
+            ("Read", details.read_ms),
+            ("Edited", message.edited_ms),
+            ("Disappears", message.expires_ms),
+        ];
+        lines.extend(times.iter().filter_map(|(what, ms)| Some(format!("{what} {}", clock.full((*ms)?)))));
+        if let Direction::Outgoing(Delivery::Failed(reason)) = message.direction {
+            lines.push(format!("Not sent: {reason}"));
+        }
+        if message.timer_s > 0 && message.expires_ms.is_none() {
+            lines.push(format!("Disappears {} s after it was read", message.timer_s));
+        }
+        if let Some(quote) = &message.quote {
+            lines.push(format!("Replies to {}: {}", self.who(quote.author), quote.text));
+        }
+        if message.edited_ms.is_some() {
+            let versions = thread.versions(id).await?;
+            let earlier = versions.iter().rev().skip(1);
+            lines.extend(
+                earlier.map(|version| format!("Before, {}: {}", clock.full(version.sent_ms), version.text)),
+            );
+        }
+        for reaction in thread.reactions(id, None, PEOPLE).await? {
+            lines.push(format!("{} {}", reaction.emoji, self.who(reaction.author)));
+        }
+        let votes = self.votes(thread, &message).await?;
+        lines.extend(votes);
+        Ok(lines)
+    }
+
+    async fn votes(&mut self, thread: &Thread, message: &Message) -> Result<Vec<String>, Error> {
+        let MessageBody::Poll(poll) = &message.body else { return Ok(Vec::new()) };
+        let votes = thread.votes(message.id, None, PEOPLE).await?;
+        let option = |place: &u32| {
+            let place = usize::try_from(*place).ok()?;
+            Some(poll.options.get(place)?.text.clone())
+        };
+        let line = |vote: &sealpost_core::Vote| {
+            let chosen: Vec<_> = vote.choices.iter().filter_map(option).collect();
+            format!("{} has chosen {}", self.who(vote.author), chosen.join(", "))
+        };
+        Ok(votes.iter().map(line).collect())
+    }
+
+    async fn pins(&mut self, thread: &Thread) -> Result<Vec<String>, Error> {
+        let clock = Clock::system();
+        let pinned = thread.pinned().await?;
+        if pinned.is_empty() {
+            return Ok(vec!["No message is pinned: select one, and /pin.".to_owned()]);
+        }
+        let line = |message: &Message| {
+            let (who, when) = (self.who(message.sender), clock.full(message.sent_ms));
+            format!("{who}, {when}\n{}\n", contents::body(message))
+        };
+        Ok(pinned.iter().map(line).collect())
+    }
+
+    async fn profiles(&mut self, thread: &Thread) -> Result<Vec<String>, Error> {
+        let ours = self.client.profile().await?;
+        let mut lines = self.profile(self.client.user_id(), Some(ours));
+        for other in thread.others().await? {
+            let profile = other.profile().await?;
+            lines.push(String::new());
+            lines.extend(self.profile(other.user_id(), profile));
+        }
+        Ok(lines)
+    }
+
+    fn profile(&self, user: UserId, profile: Option<Profile>) -> Vec<String> {
+        let Profile { name, about, .. } = profile.unwrap_or_default();
+        let or = |text: String, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { text };
+        let name = or(sealpost_core::displayable_name(&name), "(no name)");
+        vec![format!("{}: {name}", self.who(user)), or(about, "(nothing)"), format!("user id {user}")]
+    }
+
+    fn who(&self, user: UserId) -> String {
+        if user == self.client.user_id() { "you".to_owned() } else { self.home.name(user) }
+    }
+}

@@ -1,0 +1,118 @@
+//! The arguments of commands that have several parts.
+
+use crate::news::Change;
+
+/// 10,000,000 units are one degree.
+const UNITS: f64 = 1e7;
+
+type Read<T> = Result<T, &'static str>;
+
+/// `question | option | option`.
+pub(crate) fn poll(form: &str, is_multiple: bool) -> Read<Change> {
+    let mut parts = form.split('|').map(|part| part.trim().to_owned());
+    let question = parts.next().unwrap_or_default();
+    let options: Vec<String> = parts.collect();
+    if question.is_empty() || options.len() < 2 || options.iter().any(String::is_empty) {
+        return Err("a poll needs a question and two options: /poll Tea or coffee? | tea | coffee");
+    }
+    Ok(Change::Poll { question, options, is_multiple })
+}
+
+/// Numbers of options, as they are shown, from 1; the result counts from 0.
+pub(crate) fn choices(form: &str) -> Read<Vec<u32>> {
+    let words = form.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
+    let number = |word: &str| word.parse().ok().and_then(|number: u32| number.checked_sub(1));
+    let choices: Option<Vec<u32>> = words.map(number).collect();
+    choices.ok_or("a vote needs the numbers of options: /vote 2")
+}
+
+/// `name | phone | e-mail`, of which the last two can be left out.
+pub(crate) fn card(form: &str) -> Read<Change> {
+    let mut parts = form.split('|').map(|part| part.trim().to_owned());
+    let mut part = || parts.next().unwrap_or_default();
+    let (name, phone, email) = (part(), part(), part());
+    if name.is_empty() || parts.next().is_some() {
+        return Err("a contact card needs a name: /card Ada | +41 44 555 01 23 | ada@example.org");
+    }
+    Ok(Change::Card { name, phone, email })
+}
+
+/// `latitude longitude name`, in degrees.
+pub(crate) fn location(form: &str) -> Read<Change> {
+    const USAGE: &str = "a location needs degrees: /location 47.3769 8.5417 Zürich";
+    let mut words = form.splitn(3, char::is_whitespace).map(str::trim);
+    let mut degrees = |most: f64| {
+        let degrees: f64 = words.next()?.trim_end_matches(',').parse().ok()?;
+        // Comparing refuses what is not a number.
+        (degrees.abs() <= most).then(|| (degrees * UNITS).round() as i32)
+    };
+    let (latitude_e7, longitude_e7) = (degrees(90.0).ok_or(USAGE)?, degrees(180.0).ok_or(USAGE)?);
+    Ok(Change::Location { latitude_e7, longitude_e7, name: words.next().unwrap_or_default().to_owned() })
+}
+
+/// `name | about`; none if nothing is there.
+pub(crate) fn profile(form: &str) -> Option<(String, String)> {
+    let (name, about) = form.split_once('|').unwrap_or((form, ""));
+    (!form.is_empty()).then(|| (name.trim().to_owned(), about.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_has_a_question_and_at_least_two_options() {
+        let options = vec!["tea".to_owned(), "milk | no".split(" | ").next().unwrap().to_owned()];
+        let question = "What?".to_owned();
+        let expected = Change::Poll { question, options, is_multiple: true };
+        assert_eq!(poll("What? | tea|milk", true), Ok(expected));
+        for bad in ["", "What?", "What? | tea", " | tea | milk", "What? | tea | "] {
+            assert!(poll(bad, false).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn votes_count_from_one() {
+        assert_eq!(choices("1 3"), Ok(vec![0, 2]));
+        assert_eq!(choices("2, 1"), Ok(vec![1, 0]));
+        assert_eq!(choices(""), Ok(vec![]));
+        for bad in ["0", "-1", "tea", "1 x", "99999999999"] {
+            assert!(choices(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_card_needs_only_a_name() {
+        let of = |name: &str, phone: &str, email: &str| Change::Card {
+            name: name.to_owned(),
+            phone: phone.to_owned(),
+            email: email.to_owned(),
+        };
+        assert_eq!(card("Ada"), Ok(of("Ada", "", "")));
+        assert_eq!(card("Ada | | a@b"), Ok(of("Ada", "", "a@b")));
+        for bad in ["", " | 1", "a|b|c|d"] {
+            assert!(card(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_location_is_on_the_earth() {
+        let of = |latitude_e7, longitude_e7, name: &str| Change::Location {
+            latitude_e7,
+            longitude_e7,
+            name: name.to_owned(),
+        };
+        assert_eq!(location("47.3769, 8.5417 Zürich HB"), Ok(of(473_769_000, 85_417_000, "Zürich HB")));
+        assert_eq!(location("-90 180"), Ok(of(-900_000_000, 1_800_000_000, "")));
+        for bad in ["", "47", "91 0", "0 181", "NaN 0", "inf 0", "here there"] {
+            assert!(location(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_profile_is_a_name_and_a_few_words() {
+        assert_eq!(profile(""), None);
+        assert_eq!(profile("Ada"), Some(("Ada".to_owned(), String::new())));
+        assert_eq!(profile("Ada | on a train"), Some(("Ada".to_owned(), "on a train".to_owned())));
+    }
+}
