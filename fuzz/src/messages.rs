@@ -1,5 +1,6 @@
 //! Every parser of messages and keys: accepted input is returned unchanged.
 
+use sealpost_protocol::device::{SignedDeviceList, Succession};
 use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::{
     Address, DecryptionErrorMessage, DeviceId, IdentityKey, MessageType, PlaintextContent,
@@ -16,6 +17,7 @@ pub(crate) fn run(input: &[u8]) {
     group_messages(input);
     retry_messages(input);
     names(input);
+    device_lists(input);
 }
 
 fn session_messages(input: &[u8]) {
@@ -57,6 +59,16 @@ fn retry_messages(input: &[u8]) {
         let about = DecryptionErrorMessage::about(input, kind, 7, DeviceId::new(1).unwrap());
         if let Ok(error) = about {
             assert_eq!(DecryptionErrorMessage::parse(&error.serialize()), Ok(error));
+        }
+    }
+}
+
+fn device_lists(input: &[u8]) {
+    if let Some(list) = parse(input, SignedDeviceList::parse) {
+        assert_eq!(list.serialize(), input);
+        if let Ok(verified) = list.verify(&[7; 16]) {
+            assert_eq!(verified.known().succession(&verified), Succession::Same);
+            assert!(verified.primary().is_some());
         }
     }
 }

@@ -7,7 +7,7 @@
 //!      │
 //!   pqxdh  ratchet  message     the handshake; the keys; the bytes
 //!      │
-//!   prekey  identity  session_id  distribution_id  address
+//!   prekey  device  identity  session_id  distribution_id  address
 //!      │
 //!   form  stored  time          what is stored, and since when
 //!      │
@@ -15,6 +15,7 @@
 //! ```
 
 mod address;
+pub mod device;
 mod distribution_id;
 mod error;
 mod form;

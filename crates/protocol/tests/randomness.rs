@@ -15,6 +15,7 @@
 use prost::Message as _;
 use rand::{SeedableRng as _, rngs::StdRng};
 use rand_core::{Infallible, Rng as _, TryCryptoRng, TryRng};
+use sealpost_protocol::device::{AccountKeyPair, DeviceBinding, DeviceEntry, DeviceList};
 use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::sealed::{
     self, ContentHint, Recipient, Remembered, SenderCertificate, SenderClaims, ServerCertificate,
@@ -204,6 +205,20 @@ fn two() -> [Device; 2] {
 #[test]
 fn identity_keys_depend_on_every_byte_drawn() {
     follows([32], |rng| [IdentityKeyPair::generate(rng).public().serialize().to_vec()]);
+}
+
+/// The key of an account, and `Z` of two signatures: a device's, and that over the list.
+#[test]
+fn device_lists_depend_on_every_byte_drawn() {
+    let (me, user, device) = (IdentityKeyPair::generate(&mut rng()), [7; 16], DeviceId::new(1).unwrap());
+    follows([32, 64, 64], |rng| {
+        let account = AccountKeyPair::generate(rng);
+        let binding = DeviceBinding::sign(&user, device, &me, &account.public(), rng);
+        let entry = DeviceEntry { device, identity: *me.public(), added_ms: 0, is_primary: true, binding };
+        let list = DeviceList::new(1, vec![entry]).unwrap().sign(&user, &account, rng).serialize();
+        let signature = list.last_chunk::<64>().unwrap().to_vec();
+        [account.public().serialize().to_vec(), binding.as_bytes().to_vec(), signature]
+    });
 }
 
 /// A key pair, and `Z` of the XEdDSA signature over its public half.

@@ -55,6 +55,7 @@ fn public_types() -> BTreeSet<String> {
 fn debug_output_may_be_logged() {
     let mut seen = Seen::default();
     sessions(&mut seen);
+    devices(&mut seen);
     groups(&mut seen);
     sealed_senders(&mut seen);
     errors(&mut seen);
@@ -203,6 +204,33 @@ fn sessions(seen: &mut Seen) {
     seen.prints(&SkippedChange::ForgetChain { session, ratchet_key }, "ForgetChain(SessionId(v4, 5435..))");
     seen.prints(&SkippedChange::ForgetSession(session), "ForgetSession(SessionId(v4, 5435..))");
     seen.prints(&SkippedKeys::default(), "SkippedKeys(0)");
+}
+
+fn devices(seen: &mut Seen) {
+    use sealpost_protocol::device::*;
+    let rng = &mut StdRng::seed_from_u64(1);
+    let (account, identity) = (AccountKeyPair::generate(rng), IdentityKeyPair::generate(rng));
+    let (user, device) = ([7; 16], DeviceId::new(1).unwrap());
+    let binding = DeviceBinding::sign(&user, device, &identity, &account.public(), rng);
+    let entry = DeviceEntry { device, identity: *identity.public(), added_ms: 9, is_primary: true, binding };
+    let list = DeviceList::new(3, vec![entry]).unwrap();
+    seen.prints(&account, "AccountKeyPair(AccountKey(e496..), ..)");
+    seen.prints(&account.public(), "AccountKey(e496..)");
+    let of_entry = "DeviceEntry { device: DeviceId(1), identity: IdentityKey(86dd..), added_ms: 9, is_primary: true, binding: DeviceBinding(Signature(..)) }";
+    seen.prints(&binding, "DeviceBinding(Signature(..))");
+    seen.prints(&entry, of_entry);
+    let of_list = format!("DeviceList {{ version: 3, devices: [{of_entry}] }}");
+    seen.prints(&list, &of_list);
+    let signed = list.sign(&user, &account, rng);
+    let of_signed = format!(
+        "SignedDeviceList {{ account: AccountKey(e496..), list: {of_list}, signature: Signature(..) }}"
+    );
+    seen.prints(&signed, &of_signed);
+    let verified = signed.verify(&user).unwrap();
+    seen.prints(&verified, &format!("VerifiedDeviceList({of_signed})"));
+    let known = KnownDeviceList { digest: [0xab; 32], ..verified.known() };
+    seen.prints(&known, "KnownDeviceList { account: AccountKey(e496..), version: 3, digest: abab.. }");
+    seen.prints(&(known.succession(&verified), ListError::Binding), "(Contradicts, Binding)");
 }
 
 fn groups(seen: &mut Seen) {

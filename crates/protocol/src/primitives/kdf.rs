@@ -2,7 +2,7 @@
 
 use std::array;
 
-use sha2::{Digest as _, Sha512};
+use sha2::{Digest as _, Sha256, Sha512};
 use zeroize::Zeroizing;
 
 use super::hmac::{Expansion, Key};
@@ -135,6 +135,11 @@ pub(crate) fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = [0; 32];
     Key::new(key).mac(parts, &mut mac);
     mac
+}
+
+/// SHA-256 of public data.
+pub(crate) fn sha256(data: &[u8]) -> [u8; 32] {
+    Sha256::digest(data).into()
 }
 
 /// SHA-512 of the concatenated `parts`.

@@ -18,6 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use memory::{Needle, holds, is_free_of};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use sealpost_protocol::device::AccountKeyPair;
 use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::sealed::{self, Remembered};
 use sealpost_protocol::{
@@ -75,6 +76,17 @@ fn an_identity_is_wiped() {
     let needle = Needle::new(&stored[stored.len() - 32..]);
     let read = many(|| (IdentityKeyPair::from_bytes(&stored).unwrap(), identity.to_bytes()));
     is_wiped_with((identity, read, stored), &[needle]);
+}
+
+#[test]
+fn an_account_key_is_wiped() {
+    let _alone = alone();
+    let rng = &mut StdRng::seed_from_u64(105);
+    let account = AccountKeyPair::generate(rng);
+    let stored = account.to_bytes();
+    let needle = Needle::new(&stored[stored.len() - 32..]);
+    let read = many(|| (AccountKeyPair::from_bytes(&stored).unwrap(), account.to_bytes()));
+    is_wiped_with((account, read, stored), &[needle]);
 }
 
 #[test]
