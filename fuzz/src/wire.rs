@@ -10,7 +10,8 @@ use sealpost_wire::{
     DeliverMail, DeviceCopy, DeviceInfo, DeviceList, DeviceMismatch, Envelope, Error, Frame, Generation,
     Hello, InboxKey, InboxPage, KeyCounts, KeyUpload, KeysLow, LoginRequest, Mail, OneTimeKey, Ping, Pong,
     QueueEmpty, Reconnect, RefreshRequest, RegisterRequest, RegisterResponse, RestoreRequest, Send, SendAck,
-    SignedChallenge, SignedKey, Sync, Synced, Thread, ThreadCursor, TokenPair, Trimmed, Welcome, decode,
+    SignedChallenge, SignedDeviceList, SignedKey, Sync, Synced, Thread, ThreadCursor, TokenPair, Trimmed,
+    Welcome, decode,
     id::{ClientMsgId, UserId},
 };
 
@@ -26,6 +27,7 @@ const BUNDLE: Limit = Limit { factor: 2, constant: 1024 };
 pub(crate) fn run(input: &[u8]) {
     round_trip::<Frame>(input);
     for read in [
+        round_trip::<SignedDeviceList>,
         round_trip::<RegisterRequest>,
         round_trip::<RegisterResponse>,
         round_trip::<TokenPair>,
@@ -203,7 +205,7 @@ fn bodies() -> [Body; 20] {
     ]
 }
 
-fn rest_bodies() -> [Vec<u8>; 14] {
+fn rest_bodies() -> [Vec<u8>; 15] {
     let file = load("vectors/session-v4-spqr");
     let bundle = &file["bob"]["bundle"];
     let key = |name: &str| Bytes::from(bytes(&bundle[name]));
@@ -247,6 +249,7 @@ fn rest_bodies() -> [Vec<u8>; 14] {
         one_time: Some(one_time()),
         kem: Some(kem()),
     };
+    let devices = SignedDeviceList { version: 3, list: text() };
     [
         keys.encode_to_vec(),
         RegisterRequest {
@@ -265,7 +268,8 @@ fn rest_bodies() -> [Vec<u8>; 14] {
         LoginRequest { signed: signed_challenge() }.encode_to_vec(),
         restore.encode_to_vec(),
         DeviceList { devices: vec![device] }.encode_to_vec(),
-        Bundles { bundles: vec![bundle] }.encode_to_vec(),
+        devices.encode_to_vec(),
+        Bundles { bundles: vec![bundle], devices: Some(devices) }.encode_to_vec(),
         KeyCounts { ec: 100, kem: 100, newest_id: 9 }.encode_to_vec(),
         Thread { thread_id: uuid(), roster_version: 1, member_user_ids: vec![uuid(), uuid()], last_seq: 4 }
             .encode_to_vec(),

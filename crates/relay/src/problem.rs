@@ -104,6 +104,9 @@ pub enum Problem {
     /// The user blocks as many users as they may.
     #[error("too many blocks")]
     TooManyBlocks,
+    /// A device list at least as new is stored.
+    #[error("stale device list")]
+    StaleList,
     /// A send of the same thread was refused on this connection, and none since has resumed the lane.
     #[error("lane stopped")]
     LaneStopped,
@@ -171,6 +174,7 @@ impl Problem {
             Self::LaneStopped => (StatusCode::CONFLICT, reason::LANE_STOPPED),
             Self::NotAccepted => (StatusCode::CONFLICT, reason::NOT_ACCEPTED),
             Self::TooManyBlocks => (StatusCode::CONFLICT, reason::TOO_MANY_BLOCKS),
+            Self::StaleList => (StatusCode::CONFLICT, reason::STALE_LIST),
             Self::MsgIdReuse => (StatusCode::CONFLICT, reason::MSG_ID_REUSE),
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, reason::DRAINING),
             Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, reason::STORE_UNAVAILABLE),

@@ -12,7 +12,7 @@ use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 use crate::{
     Ack, AckOk, Bundles, Challenge, ChallengeRequest, CreateThread, DeviceList, Error, Frame, InboxPage,
     KeyCounts, KeyUpload, LoginRequest, Mail, RefreshRequest, RegisterRequest, RegisterResponse,
-    RestoreRequest, Send, SendAck, Thread, TokenPair,
+    RestoreRequest, Send, SendAck, SignedDeviceList, Thread, TokenPair,
 };
 
 /// The bytes are not the expected message. The sender is at fault.
@@ -131,6 +131,7 @@ lists! {
     RestoreRequest: &[within(6, KEY_UPLOAD)],
     Send: SEND,
     SendAck: &[],
+    SignedDeviceList: &[],
     Thread: &[rows(3, 16)],
     TokenPair: &[],
 }

@@ -61,6 +61,8 @@ pub const MAX_REQUEST_BYTES: u64 = 256 << 10;
 pub const MAX_REQUESTS: u64 = 1_024;
 /// Maximum size of the rows of all such threads together, in bytes: an eighth of a mailbox.
 pub const MAX_REQUESTS_BYTES: u64 = 8 << 20;
+/// Largest device list, in bytes.
+pub const MAX_DEVICE_LIST: usize = 1_024;
 /// Maximum number of users that one user blocks.
 pub const MAX_BLOCKS: u64 = 1_024;
 /// The relay closes a socket after this many seconds without a frame.

@@ -34,6 +34,8 @@ pub const TOO_MANY_BLOCKS: &str = "too_many_blocks";
 /// The message was not stored, as a send of the same thread was refused on this connection and none since then has
 /// set `resume`, as the device sends on a newer connection, or as it was only looked up.
 pub const LANE_STOPPED: &str = "lane_stopped";
+/// The relay has a device list of this account that is at least as new.
+pub const STALE_LIST: &str = "stale_list";
 /// The copies do not name exactly the live devices.
 pub const MISMATCHED_DEVICES: &str = "mismatched_devices";
 /// A copy was made for an older registration of a device.

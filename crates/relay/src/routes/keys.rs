@@ -58,7 +58,8 @@ pub(super) async fn take(
     if idempotency.is_some()
         && let Some(bundles) = state.store.repeated_take(take.clone()).await?
     {
-        return Ok(Proto(Bundles { bundles }));
+        let devices = state.store.device_list(target).await?;
+        return Ok(Proto(Bundles { bundles, devices }));
     }
     let one_time = state.limiter.pre_keys(requester, target, state.clock.monotonic())?;
     let taken = state.store.take_bundles(Take { last_resort_only: !one_time, ..take }).await?;
@@ -75,5 +76,6 @@ pub(super) async fn take(
         return Err(Problem::NotFound);
     }
     state.metrics.last_resort.add(taken.last_resort);
-    Ok(Proto(Bundles { bundles: taken.bundles }))
+    let devices = state.store.device_list(target).await?;
+    Ok(Proto(Bundles { bundles: taken.bundles, devices }))
 }

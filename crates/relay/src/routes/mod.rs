@@ -4,6 +4,7 @@
 mod accounts;
 mod auth;
 mod blocks;
+mod device_lists;
 mod devices;
 mod health;
 mod inbox;
@@ -63,6 +64,8 @@ fn handler(route: Route) -> MethodRouter<Arc<State>> {
         Route::Logout => on(method, auth::logout),
         Route::ListDevices => on(method, devices::list),
         Route::RevokeDevice => on(method, devices::revoke),
+        Route::PutDeviceList => on(method, device_lists::put),
+        Route::ShowDeviceList => on(method, device_lists::show),
         Route::CountKeys => on(method, keys::counts),
         Route::PutKeys => on(method, keys::put),
         Route::TakeBundles => on(method, keys::take),

@@ -1,6 +1,7 @@
 //! Accounts and their devices.
 
 use bytes::Bytes;
+use sealpost_wire::SignedDeviceList;
 use sealpost_wire::id::UserId;
 
 use super::answer::Answer;
@@ -29,6 +30,11 @@ pub trait Accounts {
     fn note_generation(&self, address: Address, generation: Generation) -> Answer<Generation>;
     /// Removes a device with its tokens, keys and mailbox. Returns `false` if there was none.
     fn revoke_device(&self, address: Address) -> Answer<bool>;
+    /// Replaces the device list of an account. Returns `false`, and changes nothing, if a list with the same or a higher version is
+    /// stored, unless it is this one.
+    fn put_device_list(&self, user: UserId, list: SignedDeviceList) -> Answer<bool>;
+    /// The newest device list of an account; none for an unknown user.
+    fn device_list(&self, user: UserId) -> Answer<Option<SignedDeviceList>>;
     /// Deletes an account with its devices and their tokens, keys and mailboxes. Only the fact that it existed is
     /// kept. Returns the devices that it had; empty if there is no such account.
     fn delete_account(&self, user: UserId, now_ms: u64) -> Answer<Vec<Address>>;

@@ -85,7 +85,7 @@ async fn a_one_time_key_taken_before_a_crash_is_not_given_out_again() {
         let process = Process::start(folder.path(), None);
         let counts: KeyCounts = process.get("/v1/keys", &bob).await.unwrap().body();
         assert_eq!((counts.ec, counts.kem), (left, left), "{station:?}");
-        let Bundles { bundles } = process.get(&path, &alice).await.unwrap().body();
+        let Bundles { bundles, .. } = process.get(&path, &alice).await.unwrap().body();
         assert_eq!(bundles[0].one_time.as_ref().unwrap().id, 10 - left);
         process.kill();
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
-use sealpost_wire::DeviceInfo;
 use sealpost_wire::id::UserId;
+use sealpost_wire::{DeviceInfo, SignedDeviceList};
 
 use super::columns::{address, expect_one};
 use super::fair::Payer;
 use super::room::Need;
-use super::{SqliteStore, devices, inbox, keys, tokens};
+use super::{SqliteStore, device_lists, devices, inbox, keys, tokens};
 use crate::address::Address;
 use crate::fault::{self, Station};
 use crate::store::{
@@ -89,6 +89,14 @@ impl Accounts for SqliteStore {
                 was_there
             },
         )
+    }
+
+    fn put_device_list(&self, user: UserId, list: SignedDeviceList) -> Answer<bool> {
+        self.writer.write(Payer::User(user), Need::Grows, move |tx| device_lists::put(tx, user, &list))
+    }
+
+    fn device_list(&self, user: UserId) -> Answer<Option<SignedDeviceList>> {
+        self.readers.read(user, move |tx| device_lists::get(tx, user))
     }
 
     fn delete_account(&self, user: UserId, now_ms: u64) -> Answer<Vec<Address>> {
@@ -242,6 +250,7 @@ fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<Address>> {
     )?;
     tx.execute("DELETE FROM taken_bundles WHERE requester_user = ?1", [user.as_bytes()])?;
     tx.execute("DELETE FROM block WHERE user_id = ?1", [user.as_bytes()])?;
+    tx.execute("DELETE FROM device_list WHERE user_id = ?1", [user.as_bytes()])?;
     let owned = tx
         .prepare_cached("SELECT user_id, device_id FROM device WHERE user_id = ?1")?
         .query_map([user.as_bytes()], |row| address(row, 0, 1))?

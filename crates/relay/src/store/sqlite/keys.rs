@@ -336,7 +336,7 @@ pub(super) fn repeated(tx: &Connection, take: &Take) -> Result<Option<Vec<Bundle
 }
 
 fn remember(tx: &Connection, take: &Take, key: IdempotencyKey, bundles: &[Bundle]) -> Result<()> {
-    let bundles = Bundles { bundles: bundles.to_vec() }.encode_to_vec();
+    let bundles = Bundles { bundles: bundles.to_vec(), devices: None }.encode_to_vec();
     expect_one(
         tx.prepare_cached(
             "INSERT OR REPLACE INTO taken_bundles (requester_user, requester_device, user_id, device_id,

@@ -10,6 +10,7 @@ mod committer;
 mod cost;
 mod dedupe;
 mod deferred;
+mod device_lists;
 mod devices;
 mod fair;
 #[cfg(test)]

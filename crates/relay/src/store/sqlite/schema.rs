@@ -367,6 +367,13 @@ const MIGRATIONS: &[&str] = &["
         PRIMARY KEY (user_id, blocked_user)
     ) STRICT, WITHOUT ROWID;
     ALTER TABLE thread_member ADD COLUMN blocks INTEGER NOT NULL DEFAULT 0;
+", "
+    -- The newest list of devices that each account has signed.
+    CREATE TABLE device_list (
+        user_id BLOB    NOT NULL PRIMARY KEY,
+        version INTEGER NOT NULL,
+        list    BLOB    NOT NULL
+    ) STRICT, WITHOUT ROWID;
 "];
 
 /// Migrates the tables to the current schema, with one transaction for each migration.

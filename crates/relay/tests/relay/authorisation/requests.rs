@@ -6,7 +6,7 @@ use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{
     Ack, AckMail, AckOk, ChallengeRequest, CreateThread, Credit, Hello, InboxKey, InboxPage, LoginRequest,
-    Mail, Ping, RefreshRequest, RegisterRequest, RestoreRequest, Send, Sync, ThreadCursor,
+    Mail, Ping, RefreshRequest, RegisterRequest, RestoreRequest, Send, SignedDeviceList, Sync, ThreadCursor,
 };
 
 use super::cast::{Actor, Cast, Outcome};
@@ -104,6 +104,22 @@ pub(super) async fn revoke_own_second_device(cast: &mut Cast) -> Outcome {
 
 pub(super) async fn revoke_an_unknown_device(cast: &mut Cast) -> Outcome {
     cast.delete("/v1/devices/3").await
+}
+
+pub(super) async fn upload_own_device_list(cast: &mut Cast) -> Outcome {
+    let list = SignedDeviceList { version: 2, list: Bytes::from_static(&[7; 99]) };
+    cast.put("/v1/device-list", &list).await
+}
+
+pub(super) async fn get_the_device_list_of_the_member(cast: &mut Cast) -> Outcome {
+    let list = SignedDeviceList { version: 1, list: Bytes::from_static(&[6; 99]) };
+    // It is refused where the member's token has ended, and then nobody gets a list.
+    cast.world.put("/v1/device-list", Some(&cast.member), &list).await;
+    cast.get(&format!("/v1/users/{}/device-list", cast.member.user)).await
+}
+
+pub(super) async fn get_the_device_list_of_an_unknown_user(cast: &mut Cast) -> Outcome {
+    cast.get(&format!("/v1/users/{UNKNOWN_USER}/device-list")).await
 }
 
 pub(super) async fn count_own_keys(cast: &mut Cast) -> Outcome {

@@ -301,7 +301,7 @@ impl Answer {
 
     pub(crate) fn bundle(&self) -> sealpost_wire::Bundle {
         assert_eq!(self.status, 200);
-        let Bundles { bundles } = self.body();
+        let Bundles { bundles, .. } = self.body();
         assert_eq!(bundles.len(), 1);
         bundles.into_iter().next().unwrap()
     }

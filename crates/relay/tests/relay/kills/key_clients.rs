@@ -44,7 +44,7 @@ pub(super) async fn fetch_keys(world: Arc<World>, index: usize, seed: u64) {
             let request = world.http.get(url).header("idempotency-key", &idempotency);
             match Outcome::from(world.ask(request, Some(&me)).await) {
                 Outcome::Done(answer) => {
-                    let Bundles { bundles } = answer.body();
+                    let Bundles { bundles, .. } = answer.body();
                     let ec = bundles[0].one_time.as_ref().map(|key| key.id);
                     let kem = bundles[0].kem.as_ref().map(|key| key.id).filter(|id| *id != u32::MAX);
                     recorder.ok(op, Reply::Take { ec, kem });

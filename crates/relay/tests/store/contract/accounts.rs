@@ -4,8 +4,8 @@ use sealpost_relay::store::{
     Append, Appended, Created, FamilyId, IdempotencyKey, NewAccount, NewThread, Origin, Rotated, Rotation,
     Store, TokenHash,
 };
-use sealpost_wire::KeyCounts;
-use sealpost_wire::id::ThreadId;
+use sealpost_wire::id::{ThreadId, UserId};
+use sealpost_wire::{KeyCounts, SignedDeviceList};
 
 use crate::world::*;
 
@@ -26,6 +26,24 @@ pub(crate) async fn revoking_a_device_removes_its_data(store: &dyn Store) {
     // The remaining member has no recipient.
     let to_nobody = Append { copies: vec![], ..append(&pair, 3) };
     assert_eq!(seq(&store.append(to_nobody).await.unwrap()), 2);
+}
+
+pub(crate) async fn a_device_list_is_replaced_by_newer_ones_only(store: &dyn Store) {
+    let pair = pair(store).await;
+    let (user, unknown) = (pair.a.user, UserId::from_bytes([99; 16]));
+    let list = |version, byte: u8| SignedDeviceList { version, list: vec![byte; 9].into() };
+    assert_eq!(store.device_list(user).await, Ok(None));
+    assert_eq!(store.put_device_list(user, list(2, 1)).await, Ok(true));
+    assert_eq!(store.put_device_list(user, list(2, 1)).await, Ok(true), "the answer may have been lost");
+    assert_eq!(store.put_device_list(user, list(2, 9)).await, Ok(false));
+    assert_eq!(store.put_device_list(user, list(1, 1)).await, Ok(false));
+    assert_eq!(store.device_list(user).await, Ok(Some(list(2, 1))));
+    assert_eq!(store.put_device_list(user, list(3, 3)).await, Ok(true));
+    assert_eq!(store.device_list(user).await, Ok(Some(list(3, 3))));
+    assert_eq!(store.device_list(pair.b.user).await, Ok(None));
+    assert_eq!(store.put_device_list(unknown, list(1, 1)).await, Ok(false));
+    store.delete_account(user, NOW_MS).await.unwrap();
+    assert_eq!(store.device_list(user).await, Ok(None));
 }
 
 pub(crate) async fn deleting_an_account_keeps_only_the_fact_that_it_existed(store: &dyn Store) {
