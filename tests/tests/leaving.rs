@@ -34,8 +34,7 @@ async fn becomes(party: &Party, thread: &Thread, text: &str, delivery: Delivery)
 /// The number of rows with secrets: tokens, identity keys, pre-keys and sessions.
 fn secrets(disk: &PartyDisk) -> i64 {
     let db = open_database(disk.database(), &disk.key());
-    let tables =
-        ["session", "skipped_key", "signed_pre_key", "one_time_pre_key", "kem_pre_key", "outgoing", "parcel"];
+    let tables = ["session", "skipped_key", "signed_pre_key", "one_time_pre_key", "kem_pre_key", "outgoing"];
     let rows = tables.map(|table| count(&db, &format!("SELECT count(*) FROM {table}")));
     let account = "SELECT count(*) FROM account WHERE length(identity) > 0 OR refresh_token IS NOT NULL
         OR access_token IS NOT NULL";

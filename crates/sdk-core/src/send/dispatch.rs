@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::backoff_ms;
 use super::lane::{self, Served};
@@ -31,6 +31,8 @@ pub(crate) async fn run(ctx: Context) {
     let mut lanes = Lanes::default();
     let mut elsewhere = ctx.events.elsewhere();
     let mut failures = 0;
+    // Lanes without a row are looked for, because the process that sends their entries may have ended.
+    let mut scanned = Instant::now();
     loop {
         // Running lanes always continue, because others may wait for their results.
         lanes.beside(ctx.transport.online()).await;
@@ -46,8 +48,14 @@ pub(crate) async fn run(ctx: Context) {
         lanes.must_look = false;
         lanes.start_handed_over(&ctx);
         let now_ms = ctx.env.now_ms();
-        let look =
-            ctx.store.read(move |rows| Ok((rows.due_lanes(now_ms, 2 * MAX_LANES)?, rows.next_due(now_ms)?)));
+        let must_scan = scanned.elapsed() >= LONGEST_PAUSE;
+        let look = ctx.store.read(move |rows| {
+            let mut due = rows.due_lanes(now_ms, 2 * MAX_LANES)?;
+            if must_scan {
+                due.extend(rows.unlisted_lanes(2 * MAX_LANES)?);
+            }
+            Ok((due, rows.next_due(now_ms)?))
+        });
         let (due, next_due) = match lanes.beside(look).await {
             Ok(due) => due,
             Err(error) => {
@@ -57,6 +65,9 @@ pub(crate) async fn run(ctx: Context) {
                 continue;
             }
         };
+        if must_scan {
+            scanned = Instant::now();
+        }
         // Messages that were handed over in the meantime need not be read again.
         lanes.start_handed_over(&ctx);
         for thread in due {
@@ -140,7 +151,13 @@ async fn serve(
     only: Option<HandedOver>,
     busy_lanes: Arc<AtomicUsize>,
 ) -> (ThreadId, Served) {
-    let served = lane::empty(&ctx, thread, only, &busy_lanes).await;
+    let was_handed_over = only.is_some();
+    let mut served = lane::empty(&ctx, thread, only, &busy_lanes).await;
+    if was_handed_over && !matches!(served, Ok(Served::Emptied)) {
+        // From now on, the lane is found by its row.
+        let listed = ctx.store.write(move |tx| tx.list_lane(thread)).await;
+        served = served.and_then(|served| listed.map(|()| served));
+    }
     ctx.health.report(Part::Sending, &served);
     match served {
         Ok(served) => (thread, served),

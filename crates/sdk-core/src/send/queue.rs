@@ -161,8 +161,11 @@ pub(super) async fn queue(
         }
         let is_next = !tx.is_lane_busy(thread)?;
         let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body };
-        let message = tx.enqueue(new)?;
+        let message = tx.enqueue_unlisted(new)?;
         let sealed = if is_next { seal_at_once(&ctx_in_tx, tx, thread, &mut rng)? } else { None };
+        if sealed.is_none() {
+            tx.list_lane(thread)?;
+        }
         let ctx = ctx_in_tx.clone();
         tx.after_commit(move || {
             fault::at(Station::QueueAfterCommit);

@@ -149,7 +149,11 @@ impl Tx<'_> {
         self.unindex(id)?;
         self.fill_number_of_failed(id)?;
         // Our message is still sent.
-        self.change("UPDATE outgoing SET message_id = NULL WHERE message_id = ?1", [id.0])?;
+        self.change(
+            "UPDATE outgoing SET message_id = NULL
+             WHERE id = (SELECT outgoing FROM message WHERE id = ?1) AND message_id = ?1",
+            [id.0],
+        )?;
         self.change_one("DELETE FROM message WHERE id = ?1", [id.0])
     }
 }

@@ -68,7 +68,7 @@ impl Tx<'_> {
         author: UserId,
         content_id: ClientMsgId,
     ) -> Result<()> {
-        let sql = "SELECT id, body FROM outgoing WHERE lane = ?1 AND state = 1 AND message_id IS NULL";
+        let sql = "SELECT id, body FROM outgoing WHERE lane = ?1 AND state < 3 AND state = 1 AND message_id IS NULL";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement
             .query_map([thread.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;

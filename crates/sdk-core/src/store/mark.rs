@@ -71,7 +71,7 @@ impl Rows<'_> {
         // A run from before a restore.
         let sql = "SELECT max(count) FROM (
                 SELECT max(count) AS count FROM message
-                    WHERE run = ?2 AND count IS NOT NULL AND state < 10 AND thread_id = ?1
+                    WHERE run = ?2 AND outgoing IS NOT NULL AND count IS NOT NULL AND thread_id = ?1
                 UNION ALL SELECT max(count) FROM outgoing WHERE state = 3 AND run = ?2 AND lane = ?1)";
         let values = params![thread.as_bytes(), run.0.as_slice()];
         let highest: Option<i64> =
@@ -180,9 +180,10 @@ impl Tx<'_> {
             let (proven, told) = self.proven(thread, run)?;
             for (first, last) in proven.missing_ranges().iter().copied() {
                 let last = to_sql(last.min(MAX_COUNT))?;
-                let lost = "UPDATE outgoing SET state = ?1, attempts = 0 WHERE state = ?2 AND run = ?3
-                    AND count BETWEEN ?4 AND ?5 AND sent >= ?6 AND NOT EXISTS (SELECT 1 FROM parcel
-                        WHERE outgoing_id = outgoing.id AND (made > ?7 OR made >= ?8))";
+                let lost = "UPDATE outgoing
+                    SET state = ?1, attempts = 0, client_msg_id = NULL, bytes = NULL, made = NULL
+                    WHERE state = ?2 AND run = ?3 AND count BETWEEN ?4 AND ?5 AND sent >= ?6
+                        AND coalesce(made <= ?7 AND made < ?8, 1)";
                 let values = params![
                     TO_SEAL,
                     ACCEPTED,
@@ -195,15 +196,7 @@ impl Tx<'_> {
                 ];
                 again = again.saturating_add(self.change(lost, values)?);
             }
-            self.change(
-                "DELETE FROM parcel WHERE outgoing_id IN (SELECT id FROM outgoing WHERE lane = ?1 AND state = ?2)",
-                params![thread.as_bytes(), TO_SEAL],
-            )?;
-            self.change(
-                "INSERT INTO lane (lane, due) SELECT ?1, 0
-                 WHERE EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state < 3) ON CONFLICT DO NOTHING",
-                [thread.as_bytes()],
-            )?;
+            self.list_lane(thread)?;
         }
         Ok(again)
     }

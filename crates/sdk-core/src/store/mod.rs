@@ -16,6 +16,7 @@ mod exit;
 mod flock;
 mod generation;
 mod heard;
+mod lane;
 mod leaving;
 mod lock;
 mod log;

@@ -104,10 +104,6 @@ impl Tx<'_> {
                 to_sql(count)?
             ],
         )?;
-        self.change(
-            "INSERT INTO lane (lane, due) VALUES (?1, 0) ON CONFLICT DO NOTHING",
-            [thread.as_bytes()],
-        )?;
-        Ok(())
+        self.list_lane(thread)
     }
 }

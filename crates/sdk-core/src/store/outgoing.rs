@@ -8,8 +8,7 @@
 //! ```
 //!
 //! A content has an id, which stays the same at every attempt. A parcel has another id, by which the relay recognises
-//! repetitions, and its bytes stay the same until it is answered. The contents of a lane are sent in order. A lane has a row in
-//! `lane` while it is not empty.
+//! repetitions, and its bytes stay the same until it is answered. The contents of a [lane](super::lane) are sent in order.
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, params};
@@ -18,7 +17,7 @@ use super::heard::to_run;
 use super::message::POSITION_PENDING;
 use super::right::may_answer_sql;
 use super::{Durable, Rows, Tx, from_sql, to_sql};
-use crate::content::{Body, Number, Run, Timer};
+use crate::content::{Body, Number, Timer};
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
@@ -96,29 +95,24 @@ pub(crate) enum Entry {
 }
 
 impl Rows<'_> {
-    /// Up to `limit` lanes with something due.
-    pub(crate) fn due_lanes(&self, now_ms: u64, limit: usize) -> Result<Vec<ThreadId>> {
-        let sql = "SELECT lane FROM lane WHERE due <= ?1 ORDER BY due, lane LIMIT ?2";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = statement.query_map([to_sql(now_ms)?, limit], |row| row.get::<_, Vec<u8>>(0))?;
-        rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
-    }
-
-    /// When the next lane that is not due yet becomes due, if there is one.
-    pub(crate) fn next_due(&self, now_ms: u64) -> Result<Option<u64>> {
-        let sql = "SELECT min(due) FROM lane WHERE due > ?1";
-        let due: Option<i64> =
-            self.connection.prepare_cached(sql)?.query_row([to_sql(now_ms)?], |row| row.get(0))?;
-        due.map(from_sql).transpose()
+    /// The entry in the outbox that a message has in one of these states.
+    pub(super) fn entry_of(&self, message: MessageId, states: &[i64]) -> Result<Option<OutgoingId>> {
+        let sql = "SELECT o.id, o.state FROM message AS m JOIN outgoing AS o ON o.id = m.outgoing AND o.message_id = m.id
+             WHERE m.id = ?1";
+        let entry = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([message.0], |row| Ok((OutgoingId(row.get(0)?), row.get::<_, i64>(1)?)))
+            .optional()?;
+        Ok(entry.filter(|(_, state)| states.contains(state)).map(|(entry, _)| entry))
     }
 
     /// The progress of a message of this lane, or `None` if it does not wait there.
     pub(crate) fn waiting(&self, lane: ThreadId, message: MessageId) -> Result<Option<SendProgress>> {
-        let sql = "SELECT o.attempts, l.due,
-                NOT EXISTS (SELECT 1 FROM outgoing WHERE lane = o.lane AND state < 3 AND id < o.id)
-             FROM outgoing AS o JOIN lane AS l ON l.lane = o.lane
-             WHERE o.message_id = ?1 AND o.lane = ?2 AND o.state < 3";
+        let sql = "SELECT o.attempts, coalesce((SELECT due FROM lane WHERE lane = ?2), 0),
+                NOT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?2 AND state < 3 AND state IN (1, 2) AND id < o.id)
+             FROM message AS m JOIN outgoing AS o ON o.id = m.outgoing AND o.message_id = m.id
+             WHERE m.id = ?1 AND o.lane = ?2 AND o.state < 3";
         let row =
             self.connection.prepare_cached(sql)?.query_row(params![message.0, lane.as_bytes()], |row| {
                 Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get(2)?))
@@ -127,15 +121,9 @@ impl Rows<'_> {
         Ok(Some(SendProgress { attempts, due_ms: from_sql(due)?, is_first }))
     }
 
-    /// Whether something waits in the lane.
-    pub(crate) fn is_lane_busy(&self, lane: ThreadId) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM lane WHERE lane = ?1)";
-        Ok(self.connection.prepare_cached(sql)?.query_row([lane.as_bytes()], |row| row.get(0))?)
-    }
-
     /// Whether a message of ours may have a place in the thread that we do not know yet.
     pub(crate) fn has_unanswered(&self, thread: ThreadId) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state = 2)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state < 3 AND state = 2)";
         Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
     }
 
@@ -146,11 +134,11 @@ impl Rows<'_> {
         after: Option<OutgoingId>,
         (limit, max_bytes): (u32, usize),
     ) -> Result<Vec<Entry>> {
-        let sql = "SELECT o.id, o.content_id, o.sent, o.body, o.state, o.attempts, o.refusals, p.client_msg_id, p.bytes,
-                       o.timer, o.run, o.count
-                   FROM outgoing AS o LEFT JOIN parcel AS p ON p.outgoing_id = o.id
-                   WHERE o.lane = ?1 AND o.state < 3 AND o.id > ?2 ORDER BY o.id LIMIT ?3";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        // Two parts, each in the order of the index, which SQLite merges.
+        let part = "SELECT id, content_id, sent, body, state, attempts, refusals, client_msg_id, bytes, timer, run, count
+                   FROM outgoing WHERE lane = ?1 AND state < 3 AND id > ?2 AND state =";
+        let sql = format!("{part} 1 UNION ALL {part} 2 ORDER BY id LIMIT ?3");
+        let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![lane.as_bytes(), after.map_or(0, |after| after.0), limit])?;
         let (mut entries, mut bytes) = (Vec::new(), 0_usize);
         while bytes < max_bytes
@@ -193,9 +181,8 @@ impl Rows<'_> {
         entry: OutgoingId,
         (limit, max_bytes): (u32, usize),
     ) -> Result<Vec<(OutgoingId, u32, Durable<Parcel>)>> {
-        let sql = "SELECT o.id, o.attempts, p.client_msg_id, p.bytes
-                   FROM outgoing AS o JOIN parcel AS p ON p.outgoing_id = o.id
-                   WHERE o.lane = ?1 AND o.state = 2 AND o.id > ?2 ORDER BY o.id LIMIT ?3";
+        let sql = "SELECT id, attempts, client_msg_id, bytes FROM outgoing
+                   WHERE lane = ?1 AND state < 3 AND state = 2 AND id > ?2 ORDER BY id LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params![lane.as_bytes(), entry.0, limit])?;
         let (mut entries, mut bytes) = (Vec::new(), 0_usize);
@@ -215,6 +202,14 @@ impl Rows<'_> {
 impl Tx<'_> {
     /// Queues a content. If people see it, it also becomes a message, which is returned.
     pub(crate) fn enqueue(&mut self, new: NewOutgoing) -> Result<Option<Message>> {
+        let lane = new.thread;
+        let message = self.enqueue_unlisted(new)?;
+        self.list_lane(lane)?;
+        Ok(message)
+    }
+
+    /// Like [`Tx::enqueue`] without the row of the lane. The caller adds it unless this process submits the entry at once.
+    pub(crate) fn enqueue_unlisted(&mut self, new: NewOutgoing) -> Result<Option<Message>> {
         let (message, timer) = if new.body.kind().is_shown() {
             let timer = self.timer_for(new.thread, &new.body)?;
             (Some(self.insert_outgoing_message(&new, timer)?), timer)
@@ -243,11 +238,13 @@ impl Tx<'_> {
                 timer.seconds(),
             ],
         )?;
-        self.change(
-            "INSERT INTO lane (lane, due) VALUES (?1, 0) ON CONFLICT DO NOTHING",
-            [new.thread.as_bytes()],
-        )?;
-        Ok(())
+        message.map_or(Ok(()), |message| self.set_entry_of(message))
+    }
+
+    /// The entry that was inserted last is that of this message.
+    fn set_entry_of(&mut self, message: MessageId) -> Result<()> {
+        let entry = self.connection.last_insert_rowid();
+        self.change_one("UPDATE message SET outgoing = ?2 WHERE id = ?1", [message.0, entry])
     }
 
     /// Corrects the time of writing of a content that was queued while the clock was wrong.
@@ -269,26 +266,27 @@ impl Tx<'_> {
         number: Option<Number>,
         now_ms: u64,
     ) -> Result<Durable<Parcel>> {
-        match number {
-            Some(Number { run: Run(run), count }) => {
-                let number = params![id.0, run.as_slice(), to_sql(count)?];
-                let sealed =
-                    "UPDATE outgoing SET state = 2, run = ?2, count = ?3 WHERE id = ?1 AND state = 1";
-                self.change_one(sealed, number)?;
-                self.change(
-                    "UPDATE message SET run = ?2, count = ?3
-                     WHERE id = (SELECT message_id FROM outgoing WHERE id = ?1) AND (run, count) IS NOT (?2, ?3)",
-                    number,
-                )?;
-            }
-            None => {
-                self.change_one("UPDATE outgoing SET state = 2 WHERE id = ?1 AND state = 1", [id.0])?;
-            }
-        }
+        let run = number.map(|number| number.run.0);
+        let count = number.map(|number| to_sql(number.count)).transpose()?;
         self.change_one(
-            "INSERT INTO parcel (outgoing_id, client_msg_id, bytes, made) VALUES (?1, ?2, ?3, ?4)",
-            params![id.0, parcel.client_msg_id.as_bytes(), parcel.bytes.as_ref(), to_sql(now_ms)?],
+            "UPDATE outgoing SET state = 2, run = coalesce(?2, run), count = coalesce(?3, count), client_msg_id = ?4,
+                bytes = ?5, made = ?6 WHERE id = ?1 AND state = 1",
+            params![
+                id.0,
+                run.as_ref().map(<[u8; 8]>::as_slice),
+                count,
+                parcel.client_msg_id.as_bytes(),
+                parcel.bytes.as_ref(),
+                to_sql(now_ms)?
+            ],
         )?;
+        if let (Some(run), Some(count)) = (run, count) {
+            self.change(
+                "UPDATE message SET run = ?2, count = ?3
+                 WHERE id = (SELECT message_id FROM outgoing WHERE id = ?1) AND (run, count) IS NOT (?2, ?3)",
+                params![id.0, run.as_slice(), count],
+            )?;
+        }
         Ok(Durable(parcel))
     }
 
@@ -312,6 +310,7 @@ impl Tx<'_> {
              WHERE id = ?1",
             [id.0],
         )?;
+        self.set_entry_of(id)?;
         self.change(
             "INSERT INTO lane (lane, due) SELECT thread_id, 0 FROM message WHERE id = ?1 ON CONFLICT DO NOTHING",
             [id.0],
@@ -323,10 +322,7 @@ impl Tx<'_> {
     /// failed. The recipient may have it nevertheless, and a receipt for it is still accepted.
     pub(crate) fn give_up(&mut self, id: MessageId) -> Result<()> {
         let Some(Message { thread, .. }) = self.message(id)? else { return Err(Error::NotFound) };
-        let sql = "SELECT id FROM outgoing WHERE message_id = ?1 AND state < 3";
-        let entry: Option<i64> =
-            self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0)).optional()?;
-        let entry = OutgoingId(entry.ok_or(Error::NotFound)?);
+        let entry = self.entry_of(id, &[TO_SEAL, SEALED])?.ok_or(Error::NotFound)?;
         self.change("UPDATE lane SET due = 0 WHERE lane = ?1 AND due <> 0", [thread.as_bytes()])?;
         self.fail(entry, thread, Some(id), FailReason::GivenUp)
     }
@@ -339,13 +335,9 @@ impl Tx<'_> {
         }
         let content = self.content_of(thread, id)?;
         let number = self.number_of_message(id, thread)?;
-        let waits: Option<i64> = self
-            .connection
-            .prepare_cached("SELECT id FROM outgoing WHERE message_id = ?1 AND state = 1")?
-            .query_row([id.0], |row| row.get(0))
-            .optional()?;
+        let waits = self.entry_of(id, &[TO_SEAL])?;
         if let Some(waits) = waits {
-            self.remove_outgoing(OutgoingId(waits), thread)?;
+            self.remove_outgoing(waits, thread)?;
             if let Some((author, content_id, _)) = content {
                 self.forget_changes_of(thread, author, content_id)?;
             }
@@ -369,14 +361,13 @@ impl Tx<'_> {
     /// unless these are older than the relay accepts, or for somebody who is blocked. Returns the number of entries.
     pub(crate) fn resubmit_unproven(&mut self, not_before_ms: u64) -> Result<usize> {
         let sql = format!(
-            "UPDATE outgoing SET state = 2 WHERE state = 3
-                AND EXISTS (SELECT 1 FROM parcel WHERE outgoing_id = outgoing.id AND made >= ?1)
+            "UPDATE outgoing SET state = 2 WHERE state = 3 AND made >= ?1
                 AND lane IN (SELECT t.thread_id FROM thread AS t WHERE {})",
             may_answer_sql()
         );
         let unproven = self.change(&sql, [to_sql(not_before_ms)?])?;
         self.change(
-            "INSERT INTO lane (lane, due) SELECT DISTINCT lane, 0 FROM outgoing WHERE state = 2
+            "INSERT INTO lane (lane, due) SELECT DISTINCT lane, 0 FROM outgoing WHERE state < 3 AND state = 2
              ON CONFLICT DO UPDATE SET due = 0",
             [],
         )?;
@@ -386,32 +377,24 @@ impl Tx<'_> {
     /// Seals everything in the outbox anew, because this database is an older copy, and the same message keys may have
     /// been used for other contents. Recipients recognise a content that they have by its id.
     pub(super) fn unseal_all(&mut self) -> Result<()> {
-        self.change("DELETE FROM parcel WHERE outgoing_id IN (SELECT id FROM outgoing WHERE state = 2)", [])?;
-        self.change("UPDATE outgoing SET state = 1 WHERE state = 2", [])?;
+        self.change(
+            "UPDATE outgoing SET state = 1, client_msg_id = NULL, bytes = NULL, made = NULL WHERE state < 3 AND state = 2",
+            [],
+        )?;
         self.unseal_mail()
     }
 
     /// Deletes the parcel of a message that the recipient has, or that is too old to be submitted again, unless its
     /// answer is still outstanding.
     pub(super) fn forget_parcel_of(&mut self, message: MessageId) -> Result<()> {
-        self.change("DELETE FROM outgoing WHERE message_id = ?1 AND state = 3", [message.0])?;
-        Ok(())
+        let accepted = self.entry_of(message, &[ACCEPTED])?;
+        accepted.map_or(Ok(()), |entry| self.change_one("DELETE FROM outgoing WHERE id = ?1", [entry.0]))
     }
 
     /// Deletes the accepted parcels that are too old to be submitted again.
     pub(crate) fn forget_proven(&mut self, before_ms: u64) -> Result<()> {
-        self.change(
-            "DELETE FROM outgoing WHERE state = 3
-                AND NOT EXISTS (SELECT 1 FROM parcel WHERE outgoing_id = outgoing.id AND made >= ?1)",
-            [to_sql(before_ms)?],
-        )?;
+        self.change("DELETE FROM outgoing WHERE state = 3 AND coalesce(made, 0) < ?1", [to_sql(before_ms)?])?;
         Ok(())
-    }
-
-    /// Makes all lanes and mail due immediately, for example because there is a connection again.
-    pub(crate) fn hurry_lanes(&mut self) -> Result<()> {
-        self.change("UPDATE lane SET due = 0 WHERE due > 0", [])?;
-        self.hurry_mail()
     }
 
     /// Removes an entry, and its lane if that is empty then.
@@ -425,15 +408,6 @@ impl Tx<'_> {
         let number = self.number_of_outgoing(id, lane)?;
         self.remove_outgoing(id, lane)?;
         number.map_or(Ok(()), |number| self.fill_number(lane, number))
-    }
-
-    pub(super) fn end_lane(&mut self, lane: ThreadId) -> Result<()> {
-        self.change(
-            "DELETE FROM lane WHERE lane = ?1
-                AND NOT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state < 3)",
-            [lane.as_bytes()],
-        )?;
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Storage};
 
 /// Each migrates the schema from version n to n + 1. The version is SQLite's `user_version`. New migrations are appended; one that was
 /// released is never changed.
-const MIGRATIONS: [&str; 25] = [
+const MIGRATIONS: [&str; 26] = [
     include_str!("schema/01.sql"),
     include_str!("schema/02.sql"),
     include_str!("schema/03.sql"),
@@ -32,6 +32,7 @@ const MIGRATIONS: [&str; 25] = [
     include_str!("schema/23.sql"),
     include_str!("schema/24.sql"),
     include_str!("schema/25.sql"),
+    include_str!("schema/26.sql"),
 ];
 
 /// The tables of a new database: the result of all migrations.

@@ -177,7 +177,7 @@ impl Tx<'_> {
     fn is_unchanged(&self, id: OutgoingId, parcel: Option<ClientMsgId>) -> Result<bool> {
         let state = if parcel.is_some() { SEALED } else { TO_SEAL };
         let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE id = ?1 AND state = ?2
-                       AND (SELECT client_msg_id FROM parcel WHERE outgoing_id = ?1) IS ?3)";
+                       AND client_msg_id IS ?3)";
         let values = params![id.0, state, parcel.as_ref().map(ClientMsgId::as_bytes)];
         Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
@@ -189,7 +189,7 @@ impl Tx<'_> {
     ) -> Result<()> {
         self.change_one("UPDATE outgoing SET attempts = attempts + 1 WHERE id = ?1", [id.0])?;
         self.change_one(
-            "UPDATE lane SET due = ?2 WHERE lane = ?1",
+            "INSERT INTO lane (lane, due) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET due = excluded.due",
             params![lane.as_bytes(), to_sql(due_ms)?],
         )?;
         // The reason for which it waits may have changed.
@@ -197,9 +197,9 @@ impl Tx<'_> {
     }
 
     fn unseal(&mut self, id: OutgoingId, refusals: u32) -> Result<()> {
-        self.change("DELETE FROM parcel WHERE outgoing_id = ?1", [id.0])?;
         self.change_one(
-            "UPDATE outgoing SET state = ?2, refusals = refusals + ?3 WHERE id = ?1",
+            "UPDATE outgoing SET state = ?2, refusals = refusals + ?3, client_msg_id = NULL, bytes = NULL, made = NULL
+             WHERE id = ?1",
             params![id.0, TO_SEAL, refusals],
         )
     }

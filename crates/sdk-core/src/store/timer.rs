@@ -6,6 +6,7 @@
 
 use rusqlite::params;
 
+use super::outgoing::{ACCEPTED, SEALED, TO_SEAL};
 use super::waiting::Origin;
 use super::{Rows, Tx, from_sql, to_sql};
 use crate::content::{Body, Timer};
@@ -176,8 +177,9 @@ impl Tx<'_> {
                     now_ms,
                 )?;
             }
-            self.change("DELETE FROM outgoing WHERE message_id = ?1", [id.0])?;
-            self.end_lane(thread)?;
+            if let Some(entry) = self.entry_of(id, &[TO_SEAL, SEALED, ACCEPTED])? {
+                self.remove_outgoing(entry, thread)?;
+            }
             let position = self.position_of(id)?;
             self.delete_row(thread, id)?;
             if !is_hidden {

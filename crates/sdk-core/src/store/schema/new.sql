@@ -209,6 +209,7 @@ CREATE TABLE message (
     stored     INTEGER,                            -- when the relay stored it; NULL when not known
     delivered  INTEGER,                            -- ours: when the first delivery receipt arrived
     read       INTEGER,                            -- ours: when the first read receipt arrived
+    outgoing   INTEGER,                            -- ours: its entry in the outbox, which may be gone; 0 or NULL: it is
     UNIQUE (author, content_id)
 ) STRICT;
 
@@ -222,7 +223,7 @@ CREATE INDEX message_late     ON message (thread_id, position, id, late) WHERE s
 CREATE TABLE outgoing (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     lane       BLOB    NOT NULL CHECK (length(lane) = 16),   -- what it leaves in order with: a thread
-    message_id INTEGER UNIQUE REFERENCES message (id),       -- NULL: nobody sees it
+    message_id INTEGER,                        -- NULL: nobody sees it; otherwise message.outgoing is the id of this row
     content_id BLOB    NOT NULL CHECK (length(content_id) = 16),
     sent       INTEGER NOT NULL,
     class      INTEGER NOT NULL,               -- 1 ordinary, 3 receipt
@@ -232,25 +233,16 @@ CREATE TABLE outgoing (
     refusals   INTEGER NOT NULL DEFAULT 0,     -- sealed, refused, and to be sealed anew
     run        BLOB    CHECK (length(run) = 8),    -- with count: its number among our posts; NULL until it was sealed
     count      INTEGER,
-    timer      INTEGER NOT NULL DEFAULT 0
+    timer      INTEGER NOT NULL DEFAULT 0,
+    client_msg_id BLOB CHECK (length(client_msg_id) = 16),   -- with bytes and made: its parcel, the same until it is answered
+    bytes      BLOB,
+    made       INTEGER
 ) STRICT;
 
-CREATE INDEX outgoing_lane     ON outgoing (lane, id) WHERE state < 3;
-CREATE INDEX outgoing_sealed   ON outgoing (lane, id) WHERE state = 2;
+CREATE INDEX outgoing_lane     ON outgoing (lane, state, id) WHERE state < 3;
 CREATE INDEX outgoing_unproven ON outgoing (run, count) WHERE state = 3;
 
--- A submission to the relay: the same bytes until it is answered.
-CREATE TABLE parcel (
-    id            INTEGER PRIMARY KEY,
-    outgoing_id   INTEGER NOT NULL REFERENCES outgoing (id) ON DELETE CASCADE,
-    client_msg_id BLOB    NOT NULL CHECK (length(client_msg_id) = 16),
-    bytes         BLOB    NOT NULL,
-    made          INTEGER NOT NULL
-) STRICT;
-
-CREATE INDEX parcel_outgoing ON parcel (outgoing_id);
-
--- A lane with something to do.
+-- A lane with something to do, unless its only entry is being submitted (store/outgoing.rs).
 CREATE TABLE lane (
     lane BLOB    PRIMARY KEY CHECK (length(lane) = 16),
     due  INTEGER NOT NULL                      -- local time before which its oldest entry is not tried
@@ -324,7 +316,7 @@ CREATE TABLE member (
 
 CREATE INDEX member_user ON member (user_id, thread_id);
 
-CREATE INDEX message_count   ON message (run, count) WHERE count IS NOT NULL AND state < 10;
+CREATE INDEX message_count   ON message (run, count) WHERE outgoing IS NOT NULL AND count IS NOT NULL;   -- ours
 CREATE INDEX message_expires ON message (expires) WHERE expires IS NOT NULL;
 CREATE INDEX message_timer    ON message (thread_id, position, id) WHERE timer > 0 AND expires IS NULL AND state >= 10;
 CREATE INDEX message_timer_11 ON message (thread_id) WHERE timer > 0 AND expires IS NULL AND state = 11;

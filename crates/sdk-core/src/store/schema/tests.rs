@@ -53,7 +53,7 @@ fn a_newer_database_is_refused_and_left_alone() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     assert_eq!(
         migrate(&mut connection).unwrap_err(),
-        Error::Storage(Storage::Newer { found: 99, known: 25 })
+        Error::Storage(Storage::Newer { found: 99, known: 26 })
     );
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
     assert_eq!(tables, 0);
@@ -151,8 +151,11 @@ fn visible_messages_and_outgoing_contents_are_migrated_to_separate_tables() {
     let states =
         "SELECT group_concat(id || ':' || state || ':' || coalesce(message_id, '-'), ' ') FROM outgoing";
     assert_eq!(text(states), "8:1:8 9:2:9 10:3:10 12:1:- 13:1:- 14:1:-");
-    let parcels = "SELECT group_concat(outgoing_id || ':' || CAST(bytes AS TEXT), ' ') FROM parcel";
+    let parcels =
+        "SELECT group_concat(id || ':' || CAST(bytes AS TEXT), ' ') FROM outgoing WHERE bytes IS NOT NULL";
     assert_eq!(text(parcels), "9:bytes 10:kept");
+    let entries = "SELECT group_concat(id || ':' || outgoing, ' ') FROM message WHERE outgoing IS NOT NULL";
+    assert_eq!(text(entries), "8:8 9:9 10:10");
     assert_eq!(text("SELECT hex(lane) || due FROM lane"), format!("{}0", "00".repeat(16)));
     assert_eq!(
         text("SELECT group_concat(message_id || hex(told_id)) FROM parked"),
@@ -163,6 +166,39 @@ fn visible_messages_and_outgoing_contents_are_migrated_to_separate_tables() {
         text("SELECT group_concat(name || seq) FROM sqlite_sequence WHERE name = 'message'"),
         "message15"
     );
+}
+
+#[test]
+fn contents_in_the_outbox_keep_their_parcels_and_no_id_is_used_again() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(&MIGRATIONS[..25].join(";")).unwrap();
+    let filled = connection.execute_batch(
+        "INSERT INTO thread (thread_id, roster_version, created) VALUES (zeroblob(16), 1, 1);
+         INSERT INTO message (id, thread_id, author, device, kind, body, sent, position, state, run, count) VALUES
+            (1, zeroblob(16), zeroblob(16), 1, 1, x'', 1, 1, 3, zeroblob(8), 1),
+            (2, zeroblob(16), zeroblob(16), 1, 1, x'', 1, 2, 1, zeroblob(8), 2),
+            (3, zeroblob(16), zeroblob(16), 1, 1, x'', 1, 3, 0, zeroblob(8), 3),
+            (4, zeroblob(16), zeroblob(16), 1, 1, x'', 1, 4, 0, NULL, NULL),
+            (5, zeroblob(16), zeroblob(16), 1, 1, x'', 1, 5, 10, zeroblob(8), 1);
+         INSERT INTO outgoing (id, lane, message_id, content_id, sent, class, body, state, run, count) VALUES
+            (11, zeroblob(16), 2, zeroblob(16), 1, 1, x'', 3, zeroblob(8), 2),
+            (12, zeroblob(16), 3, zeroblob(16), 1, 1, x'', 2, zeroblob(8), 3),
+            (13, zeroblob(16), NULL, zeroblob(16), 1, 1, x'', 2, zeroblob(8), 4),
+            (14, zeroblob(16), 4, zeroblob(16), 1, 1, x'', 1, NULL, NULL),
+            (20, zeroblob(16), NULL, zeroblob(16), 1, 1, x'', 1, NULL, NULL);
+         DELETE FROM outgoing WHERE id = 20;
+         INSERT INTO parcel SELECT id, 25 - id, zeroblob(16), CAST(id AS BLOB), id FROM outgoing WHERE state = 2;
+         INSERT INTO lane VALUES (zeroblob(16), 5);
+         PRAGMA user_version = 25;",
+    );
+    filled.unwrap();
+    migrate(&mut connection).unwrap();
+    let text = |sql: &str| -> String { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
+    let outgoing = "SELECT group_concat(concat_ws(':', id, message_id, state, count, CAST(bytes AS TEXT), made), ' ') FROM outgoing";
+    assert_eq!(text(outgoing), "11:2:3:2 12:3:2:3:13:13 13:2:4:12:12 14:4:1");
+    let entries = "SELECT group_concat(id || ':' || coalesce(outgoing, '-'), ' ') FROM message";
+    assert_eq!(text(entries), "1:0 2:11 3:12 4:14 5:-");
+    assert_eq!(text("SELECT seq || '' FROM sqlite_sequence WHERE name = 'outgoing'"), "20");
 }
 
 #[test]

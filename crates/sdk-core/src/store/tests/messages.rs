@@ -91,7 +91,14 @@ async fn lists_use_their_indexes() {
              ORDER BY position DESC, id DESC LIMIT 50",
             "message_page",
         ),
-        ("SELECT id FROM outgoing WHERE lane = x'00' AND state < 3 ORDER BY id LIMIT 16", "outgoing_lane"),
+        (
+            "SELECT id FROM outgoing WHERE lane = x'00' AND state < 3 AND state = 2 AND id > 1 ORDER BY id LIMIT 16",
+            "outgoing_lane (lane=? AND state=? AND id>?)",
+        ),
+        (
+            "SELECT min(lane) FROM outgoing WHERE state < 3 AND lane > x'00'",
+            "SEARCH outgoing USING COVERING INDEX outgoing_lane (lane>?)",
+        ),
         ("SELECT lane FROM lane WHERE due <= 5 ORDER BY due, lane LIMIT 16", "lane_due"),
         ("SELECT min(due) FROM lane WHERE due > 5", "lane_due"),
         ("UPDATE lane SET due = 0 WHERE due > 0", "lane_due"),

@@ -11,6 +11,7 @@ mod mail;
 mod messages;
 mod numbers;
 mod outgoing;
+mod pages;
 mod parked;
 mod pins;
 mod plans;

@@ -306,6 +306,79 @@ async fn a_lane_exists_while_it_has_entries() {
 }
 
 #[tokio::test]
+async fn a_lane_whose_only_entry_is_being_submitted_has_a_row_only_when_that_does_not_succeed() {
+    let fixture = Fixture::new().await;
+    let lanes = async || {
+        fixture.store.read(|rows| Ok((rows.due_lanes(0, 10)?, rows.unlisted_lanes(10)?))).await.unwrap()
+    };
+    let submit = async || {
+        let new = outgoing(Body::text("x".to_owned()));
+        let id = fixture.store.write(move |tx| tx.enqueue_unlisted(new)).await.unwrap().unwrap().id;
+        assert_eq!(lanes().await, (vec![], vec![THREAD]));
+        assert!(fixture.store.read(move |rows| rows.is_lane_busy(THREAD)).await.unwrap());
+        let progress = fixture.store.read(move |rows| rows.waiting(THREAD, id)).await.unwrap().unwrap();
+        assert_eq!((progress.attempts, progress.due_ms, progress.is_first), (0, 0, true));
+        id
+    };
+    let empty = || (vec![], vec![]);
+    let accepted = submit().await;
+    fixture.accept(accepted, 1).await;
+    assert_eq!(lanes().await, empty());
+    // The process that submitted it has ended, and there is another connection.
+    let lost = submit().await;
+    fixture.store.write(|tx| tx.hurry_lanes()).await.unwrap();
+    assert_eq!(lanes().await, (vec![THREAD], vec![]));
+    fixture.accept(lost, 2).await;
+    assert_eq!(lanes().await, empty());
+    // Another entry follows it.
+    let first = submit().await;
+    let second = fixture.enqueue("y").await;
+    assert_eq!(lanes().await, (vec![THREAD], vec![]));
+    fixture.accept(first, 3).await;
+    assert_eq!(lanes().await, (vec![THREAD], vec![]));
+    fixture.accept(second, 4).await;
+    assert_eq!(lanes().await, empty());
+    let put_off = submit().await;
+    fixture.settle(put_off, Settlement::Later { due_ms: 5000 }).await;
+    assert_eq!(lanes().await, empty());
+    assert_eq!(fixture.store.read(|rows| rows.next_due(0)).await.unwrap(), Some(5000));
+    fixture.store.write(|tx| tx.list_lane(THREAD)).await.unwrap();
+    assert_eq!(lanes().await, empty(), "it keeps its time");
+    fixture.accept(put_off, 5).await;
+    fixture.store.write(|tx| tx.list_lane(THREAD)).await.unwrap();
+    assert_eq!(lanes().await, empty());
+}
+
+#[tokio::test]
+async fn every_lane_without_a_row_is_found() {
+    let fixture = Fixture::new().await;
+    let names: Vec<_> = (10..30).map(|n| ThreadId::from_bytes([n; 16])).collect();
+    let of_all = names.clone();
+    let queued = fixture.store.write(move |tx| {
+        for (n, lane) in of_all.into_iter().enumerate() {
+            tx.put_thread(Thread { id: lane, peer: PEER, roster_version: 1 }, 1)?;
+            for _ in 0..n % 3 {
+                tx.enqueue_unlisted(NewOutgoing { thread: lane, ..outgoing(Body::Null) })?;
+            }
+            if n % 2 == 0 {
+                tx.list_lane(lane)?;
+            }
+        }
+        Ok(())
+    });
+    queued.await.unwrap();
+    let expected: Vec<_> = names
+        .iter()
+        .copied()
+        .enumerate()
+        .filter(|(n, _)| n % 2 == 1 && n % 3 > 0)
+        .map(|(_, lane)| lane)
+        .collect();
+    assert_eq!(fixture.store.read(|rows| rows.unlisted_lanes(100)).await.unwrap(), expected);
+    assert_eq!(fixture.store.read(|rows| rows.unlisted_lanes(2)).await.unwrap(), expected[..2]);
+}
+
+#[tokio::test]
 async fn a_content_keeps_its_id_when_it_is_sealed_again_or_retried() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("once").await;
@@ -360,8 +433,10 @@ impl Fixture {
             let outgoing = "SELECT concat_ws(' ', id, state, attempts, refusals) FROM outgoing ORDER BY id";
             let thread = "SELECT concat_ws(' ', epoch, seen_up_to, activity, unread) FROM thread";
             let ahead = "SELECT server_seq || '' FROM seen_ahead ORDER BY server_seq";
-            let (lane, parcel) =
-                ("SELECT due || '' FROM lane", "SELECT outgoing_id || '' FROM parcel ORDER BY id");
+            let (lane, parcel) = (
+                "SELECT due || '' FROM lane",
+                "SELECT id || '' FROM outgoing WHERE bytes IS NOT NULL ORDER BY id",
+            );
             let all = [message, outgoing, thread, ahead, lane, parcel].into_iter().map(dump);
             Ok(all.collect::<Result<Vec<_>>>()?.concat())
         });
