@@ -74,7 +74,7 @@ impl Tx<'_> {
     pub(super) fn drop_waiting_for(&mut self, user: UserId) -> Result<()> {
         self.drop_mail_to(user)?;
         let sql = format!(
-            "DELETE FROM outgoing WHERE state = 1
+            "DELETE FROM outgoing WHERE state < 3 AND state = 1
                 AND message_id IN (SELECT id FROM message WHERE id = outgoing.message_id AND state BETWEEN 1 AND 3)
                 AND lane IN (SELECT thread_id FROM member JOIN thread USING (thread_id) WHERE user_id = ?1 AND kind = {DIRECT})
              RETURNING lane"
