@@ -64,6 +64,15 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether nothing else of the same transaction can be done either: the disk is full, failing or in use. Other errors concern
+    /// what they occurred in.
+    pub(crate) const fn stops_everything(&self) -> bool {
+        matches!(
+            self,
+            Self::Storage(Storage::Full | Storage::Io | Storage::InUse | Storage::ReadOnly) | Self::Misuse(_)
+        )
+    }
 }
 
 /// What is wrong with something that was to be sent.

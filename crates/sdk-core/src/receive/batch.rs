@@ -4,7 +4,6 @@
 //! savepoint for each envelope, so that only the one that fails is deferred. A batch without a failure needs no savepoints.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use prost::Message as _;
 use rand::rngs::StdRng;
@@ -17,10 +16,12 @@ use super::open::Opened;
 use crate::account::registration::address;
 use crate::config::MessageRequests;
 use crate::context::Context;
-use crate::error::{Error, Result, Storage};
+use crate::error::Result;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
 use crate::message::Undecryptable;
-use crate::store::{Account, CiphertextId, Deferred, NewDeferred, PeerSessions, Registered, Thread, Tx};
+use crate::store::{
+    Account, CiphertextId, Deferred, NewDeferred, PeerSessions, Registered, Thread, Tx, contained,
+};
 
 mod decrypt;
 mod mail;
@@ -84,7 +85,7 @@ pub(super) struct Finished {
 /// Runs work on a batch in a transaction, then stores the sessions and queues the receipts.
 ///
 /// # Errors
-/// [`Error::Storage`]: nothing has happened.
+/// [`Error::Storage`](crate::error::Error::Storage): nothing has happened.
 pub(super) fn in_batch(
     ctx: &Context,
     tx: &mut Tx<'_>,
@@ -167,7 +168,7 @@ impl Batch<'_, '_> {
                 self.note(source, handled);
                 Ok(Ok(cause))
             }
-            Err(error) if stops_everything(&error) => Err(error),
+            Err(error) if error.stops_everything() => Err(error),
             Err(error) => {
                 self.tx.undo_part(part)?;
                 Ok(Err(error))
@@ -185,7 +186,7 @@ impl Batch<'_, '_> {
                 self.begun |= begun;
                 return self.tx.keep_part(part);
             }
-            Err(error) if stops_everything(&error) => return Err(error),
+            Err(error) if error.stops_everything() => return Err(error),
             Err(error) => tracing::warn!(%error, "a message for an envelope could not be stored"),
         }
         self.tx.undo_part(part)?;
@@ -372,20 +373,6 @@ impl Batch<'_, '_> {
     }
 }
 
-/// Turns a panic into an error, so that a bug stops one envelope only. The savepoint undoes what it leaves unfinished, and
-/// sessions advance only afterwards.
-fn contained<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Error::Bug("a panic while an envelope was processed")))
-}
-
-/// Whether no other envelope can be processed either: the disk is full, failing or in use.
-const fn stops_everything(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Storage(Storage::Full | Storage::Io | Storage::InUse | Storage::ReadOnly) | Error::Misuse(_)
-    )
-}
-
 /// Whether this starts a thread on this device: a text, or an envelope that may have been one. Messages that belong
 /// elsewhere, are not authentic, were opened before or leave no row would only show an empty conversation.
 fn begins_thread(opened: &Opened) -> bool {
@@ -395,20 +382,5 @@ fn begins_thread(opened: &Opened) -> bool {
             !matches!(cause, Undecryptable::Misrouted | Undecryptable::SenderKeyReplaced)
         }
         Opened::Duplicate => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Storage;
-
-    #[test]
-    fn a_panic_stops_one_envelope_and_a_full_disk_stops_all() {
-        let panicked = contained::<()>(|| panic!("a bug"));
-        assert!(matches!(&panicked, Err(error @ Error::Bug(_)) if !stops_everything(error)));
-        assert_eq!(contained(|| Ok(7)), Ok(7));
-        let full = contained::<()>(|| Err(Storage::Full.into()));
-        assert!(matches!(&full, Err(error) if stops_everything(error)));
     }
 }

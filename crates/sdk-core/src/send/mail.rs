@@ -1,56 +1,52 @@
 //! Sends mail: contents for the devices of one person, which have no place in a thread. Mail is sealed, submitted and settled
-//! without lanes, so it neither waits for messages nor delays them.
+//! without lanes, so it neither waits for messages nor delays them. Sessions that are missing are started beside it ([`meetings`]), so
+//! that nobody waits for the keys of somebody else.
 
+mod meetings;
+mod prepare;
+
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rand::rngs::StdRng;
-use sealpost_protocol::UnixSeconds;
 use sealpost_wire as wire;
-use sealpost_wire::limits::MAILBOX_TTL_S;
 use sealpost_wire::reason;
 use tokio::time::sleep;
 
 use super::answer::{Correction, asked_ms, correct, is_about_time};
-use super::meet::meet_all;
-use super::plan::{Addressed, ToMeet, address_users};
-use super::seal::{Sealing, seal_mail};
 use super::time::{ask_time, set_clock};
 use super::{backoff_ceiling_ms, backoff_ms};
-use crate::account::registration::{address, local_device};
-use crate::content::{Content, Header, Timer};
 use crate::context::Context;
-use crate::error::{Error, Offline, Result};
+use crate::error::{Offline, Result};
 use crate::fault::{self, Station};
 use crate::health::Part;
-use crate::id::{ThreadId, UserId};
-use crate::message::FailReason;
-use crate::store::{DueMail, Durable, MailDropped, MailId, MailOutcome, Parcel, QueuedMail, SettledMail, Tx};
+use crate::id::UserId;
+use crate::store::{MailDropped, MailOutcome, Rows, SettledMail, Tx};
 use crate::transport::{self, Socket};
+use meetings::Meetings;
+use prepare::{LONG_MS, MAX_REFUSALS, Sealed, Unmet, prepare};
 
-/// How much mail is in flight at a time: few enough that messages hardly wait for it.
-const BATCH: u32 = 32;
-const BATCH_BYTES: usize = 16 << 10;
-/// After this many refusals, each followed by sealing it anew, mail is dropped.
-const MAX_REFUSALS: u32 = 12;
 /// The delay after a disk failure.
 const STORAGE_PAUSE: Duration = Duration::from_secs(1);
 /// The maximum interval between checks, because a changed clock could delay what is due.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// The longest wait for a person who does not accept the thread, in milliseconds.
-const NOT_ACCEPTED_MS: u64 = 3_600_000;
 
 /// Sends mail for as long as it is polled. It can be dropped at any time, because its state is on disk.
 pub(crate) async fn run(ctx: Context) {
+    let mut meetings = Meetings::default();
     let mut elsewhere = ctx.events.elsewhere();
     let mut live = ctx.transport.live_changes();
     loop {
-        ctx.transport.online().await;
+        meetings.beside(ctx.transport.online()).await;
         live.borrow_and_update();
-        let outcome = step(&ctx).await;
+        let busy = meetings.users().clone();
+        let outcome = meetings.beside(step(&ctx, busy)).await;
         ctx.health.report(Part::Sending, &outcome);
         let pause = match outcome {
-            Ok(Step::Sent) => continue,
+            Ok(Step::Done(unmet)) => {
+                unmet.into_iter().for_each(|unmet| meetings.start(&ctx, unmet));
+                continue;
+            }
             Ok(Step::Nothing { next_due_ms }) => {
                 let wait_ms = next_due_ms.map(|due| due.saturating_sub(ctx.env.now_ms()));
                 LONGEST_PAUSE.min(Duration::from_millis(wait_ms.unwrap_or(u64::MAX)))
@@ -61,6 +57,8 @@ pub(crate) async fn run(ctx: Context) {
             }
         };
         tokio::select! {
+            // There are sessions for what waited.
+            Some(()) = meetings.ended() => {}
             () = ctx.upkeep.mail.notified() => {}
             // Another process may have queued mail.
             Ok(()) = elsewhere.changed() => {}
@@ -71,165 +69,34 @@ pub(crate) async fn run(ctx: Context) {
 }
 
 enum Step {
-    Sent,
-    Nothing { next_due_ms: Option<u64> },
+    /// What was due is done, or waits for sessions with these users.
+    Done(Vec<Unmet>),
+    Nothing {
+        next_due_ms: Option<u64>,
+    },
 }
 
-/// Mail that is sealed, ready to be submitted.
-struct Sealed {
-    id: MailId,
-    thread: ThreadId,
-    attempts: u32,
-    parcel: Durable<Parcel>,
-}
-
-/// Mail that first needs these sessions.
-struct Unmet {
-    id: MailId,
-    thread: ThreadId,
-    attempts: u32,
-    to_meet: ToMeet,
-}
-
-/// Seals, submits and settles what is due.
-async fn step(ctx: &Context) -> Result<Step> {
+/// Seals, submits and settles what is due, except to users with whom sessions are being started.
+async fn step(ctx: &Context, busy: HashSet<UserId>) -> Result<Step> {
     let Some(socket) = ctx.transport.live() else { return Ok(Step::Nothing { next_due_ms: None }) };
     set_clock(ctx).await?;
     let now_ms = ctx.env.now_ms();
-    let look =
-        move |rows: &crate::store::Rows<'_>| Ok((rows.is_mail_due(now_ms)?, rows.next_mail_due(now_ms)?));
+    let except = busy.clone();
+    let look = move |rows: &Rows<'_>| Ok((rows.is_mail_due(now_ms, &except)?, rows.next_mail_due(now_ms)?));
     let (is_due, next_due_ms) = ctx.store.read(look).await?;
     if !is_due {
         return Ok(Step::Nothing { next_due_ms });
     }
-    let (ctx_in_tx, mut rng) = (ctx.clone(), ctx.env.rng());
+    let ctx_in_tx = ctx.clone();
     let work = move |tx: &mut Tx<'_>| {
-        let prepared = prepare(&ctx_in_tx, tx, now_ms, &mut rng)?;
+        let prepared = prepare(&ctx_in_tx, tx, now_ms, &busy)?;
         fault::at(Station::MailBeforeCommit);
         Ok(prepared)
     };
-    let (sealed, unmet) = ctx.store.write(work).await?;
+    let prepared = ctx.store.write_repeatable(work).await?;
     fault::at(Station::MailAfterCommit);
-    submit(ctx, &socket, sealed).await?;
-    for Unmet { id, thread, attempts, to_meet } in unmet {
-        let outcome = match meet_all(ctx, thread, &[to_meet]).await {
-            Ok(Ok(())) => continue,
-            // A restored relay may know them again soon.
-            Ok(Err(FailReason::UnknownRecipient)) if attempts < MAX_REFUSALS => {
-                later(ctx, attempts, Offline::Unreachable)
-            }
-            // Nothing can be sealed for this person.
-            Ok(Err(_)) => MailOutcome::Done,
-            Err(Error::Offline(offline)) => later(ctx, attempts, offline),
-            Err(error) => return Err(error),
-        };
-        settle(ctx, vec![(id, None, outcome)]).await?;
-    }
-    Ok(Step::Sent)
-}
-
-fn prepare(
-    ctx: &Context,
-    tx: &mut Tx<'_>,
-    now_ms: u64,
-    rng: &mut StdRng,
-) -> Result<(Vec<Sealed>, Vec<Unmet>)> {
-    let (mut sealed, mut unmet) = (Vec::new(), Vec::new());
-    let expired_ms = ctx.expiry_now_ms().saturating_sub(MAILBOX_TTL_S.saturating_mul(1_000));
-    for mail in tx.due_mail(now_ms, (BATCH, BATCH_BYTES))? {
-        let mail = match mail {
-            DueMail::Readable(mail) => *mail,
-            DueMail::Damaged(id) => {
-                tx.drop_mail(id, MailDropped::Damaged)?;
-                continue;
-            }
-        };
-        let (id, thread, attempts) = (mail.id, mail.thread, mail.attempts);
-        match prepare_one(ctx, tx, mail, expired_ms, rng)? {
-            Prepared::Submit(parcel) => sealed.push(Sealed { id, thread, attempts, parcel }),
-            Prepared::Meet(to_meet) => unmet.push(Unmet { id, thread, attempts, to_meet }),
-            Prepared::Drop(why) => tx.drop_mail(id, why)?,
-        }
-    }
-    Ok((sealed, unmet))
-}
-
-/// What to do with mail that is due.
-enum Prepared {
-    Submit(Durable<Parcel>),
-    /// Start these sessions first.
-    Meet(ToMeet),
-    Drop(MailDropped),
-}
-
-fn prepare_one(
-    ctx: &Context,
-    tx: &mut Tx<'_>,
-    mail: QueuedMail,
-    expired_ms: u64,
-    rng: &mut StdRng,
-) -> Result<Prepared> {
-    let QueuedMail { id, thread, to, refusals, sent_ms, content_id, body, sealed, .. } = mail;
-    if sent_ms < expired_ms {
-        return Ok(Prepared::Drop(MailDropped::Expired));
-    }
-    if refusals >= MAX_REFUSALS {
-        return Ok(Prepared::Drop(MailDropped::Refused));
-    }
-    // The person may have blocked the recipient since it was queued, or switched it off. What is sealed may have been submitted, but is
-    // not submitted again.
-    if !tx.may_mail(thread, to, &body)? {
-        return Ok(Prepared::Drop(MailDropped::NotAllowed));
-    }
-    if let Some(parcel) = sealed {
-        return Ok(Prepared::Submit(parcel));
-    }
-    let sent_ms = sent_ms.min(ctx.server_now_ms());
-    let (timer, header) = (Timer::default(), Header::default());
-    let content = Content { thread, id: content_id, sent_ms, timer, header, body };
-    Ok(match seal(ctx, tx, &content, to, rng)? {
-        Sealable::Yes(parcel) => Prepared::Submit(tx.set_mail_sealed(id, parcel, ctx.server_now_ms())?),
-        Sealable::Meet(to_meet) => Prepared::Meet(to_meet),
-        Sealable::No => Prepared::Drop(MailDropped::Unsealable),
-    })
-}
-
-enum Sealable {
-    Yes(Parcel),
-    /// Start these sessions first.
-    Meet(ToMeet),
-    /// Nothing can be sealed for this person.
-    No,
-}
-
-/// Seals a content for all devices of a person, and stores the advanced sessions.
-fn seal(ctx: &Context, tx: &mut Tx<'_>, content: &Content, to: UserId, rng: &mut StdRng) -> Result<Sealable> {
-    let now = UnixSeconds(ctx.server_now_ms() / 1000);
-    let mut recipients = match address_users(tx, &[to], &ctx.skipped, ctx.policy, now)? {
-        Addressed::Ready(recipients) => recipients,
-        Addressed::Meet(mut to_meet) => return Ok(to_meet.pop().map_or(Sealable::No, Sealable::Meet)),
-        Addressed::Blocked(_) => return Ok(Sealable::No),
-    };
-    let (account, us) = tx.our_account()?;
-    let our_address = address(us.user, us.device)?;
-    let local = local_device(&account, &our_address);
-    let client_msg_id = ctx.new_client_msg_id();
-    let form = wire::Envelope { urgent: content.body.kind().is_urgent(), ..wire::Envelope::default() };
-    let sealing = seal_mail(client_msg_id, content, &form, &mut recipients.ready, &local, now, rng)?;
-    let outcome = match sealing {
-        Sealing::Sealed { send, skipped } => {
-            for ((device, _), changes) in recipients.ready.iter().zip(skipped) {
-                tx.store_skipped(device.user, device.device, changes)?;
-            }
-            Sealable::Yes(Parcel { client_msg_id, bytes: send })
-        }
-        Sealing::TooLarge => return Ok(Sealable::No),
-        Sealing::SpentSession(to_meet) => Sealable::Meet(to_meet),
-    };
-    for (_, sessions) in &mut recipients.ready {
-        tx.store_sessions(sessions)?;
-    }
-    Ok(outcome)
+    submit(ctx, &socket, prepared.sealed).await?;
+    Ok(Step::Done(prepared.unmet.into_values().collect()))
 }
 
 /// Submits all of it together, and settles the answers.
@@ -253,7 +120,11 @@ async fn submit(ctx: &Context, socket: &Socket, sealed: Vec<Sealed>) -> Result<(
     settle(ctx, settled).await?;
     for (thread, correction) in corrections {
         // Sessions with new devices are started when the mail is sealed anew.
-        correct(ctx, thread, correction).await?;
+        match correct(ctx, thread, correction).await {
+            Err(error) if error.stops_everything() => return Err(error),
+            Err(error) => tracing::warn!(%error, "the devices of a recipient could not be corrected"),
+            Ok(_) => {}
+        }
     }
     Ok(())
 }
@@ -281,7 +152,7 @@ fn judge(
         _ if is_about_time(&refusal) => (anew(true), None),
         // They may accept the thread later, or unblock us.
         reason::NOT_ACCEPTED => {
-            let ceiling_ms = backoff_ceiling_ms(mail.attempts.saturating_add(1), NOT_ACCEPTED_MS);
+            let ceiling_ms = backoff_ceiling_ms(mail.attempts.saturating_add(1), LONG_MS);
             let due_ms = ctx.env.now_ms().saturating_add(ctx.env.jitter(ceiling_ms));
             (MailOutcome::Later { due_ms }, None)
         }
@@ -305,6 +176,20 @@ fn later(ctx: &Context, attempts: u32, offline: Offline) -> MailOutcome {
 
 /// Stores outcomes in one transaction. It is not flushed: if it is lost, the same bytes are submitted again.
 async fn settle(ctx: &Context, settled: Vec<SettledMail>) -> Result<()> {
-    let work = move |tx: &mut Tx<'_>| settled.iter().try_for_each(|settled| tx.settle_mail(*settled));
+    let work = move |tx: &mut Tx<'_>| settled.iter().try_for_each(|settled| settle_one(tx, *settled));
     ctx.store.write_unflushed(work).await
+}
+
+/// Stores an outcome. If that is not possible, this mail is dropped, and no other.
+fn settle_one(tx: &mut Tx<'_>, settled: SettledMail) -> Result<()> {
+    let part = tx.begin_part()?;
+    match tx.settle_mail(settled) {
+        Ok(()) => tx.keep_part(part),
+        Err(error) if error.stops_everything() => Err(error),
+        Err(error) => {
+            tx.undo_part(part)?;
+            tracing::warn!(%error, "an answer for mail could not be stored");
+            tx.drop_mail(settled.0, MailDropped::Damaged)
+        }
+    }
 }

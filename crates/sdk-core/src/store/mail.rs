@@ -3,6 +3,9 @@
 //! Mail has no order and no lanes. Each piece is sealed, submitted and settled on its own, so it never stops or delays another, nor
 //! a message. As for messages, the same bytes are submitted under the same id until the relay has answered.
 
+use std::collections::HashSet;
+
+use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{Durable, Parcel, Rows, Tx, from_sql, to_sql};
@@ -65,7 +68,7 @@ pub(crate) enum MailDropped {
     NotAllowed,
     /// Nothing can be sealed for the recipient.
     Unsealable,
-    /// Its row could not be read.
+    /// Its row could not be read, or could not be changed.
     Damaged,
 }
 
@@ -87,10 +90,28 @@ pub(crate) enum MailOutcome {
 pub(crate) type SettledMail = (MailId, Option<ClientMsgId>, MailOutcome);
 
 impl Rows<'_> {
-    /// Whether any mail is due.
-    pub(crate) fn is_mail_due(&self, now_ms: u64) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM mail WHERE due <= ?1)";
-        Ok(self.connection.prepare_cached(sql)?.query_row([to_sql(now_ms)?], |row| row.get(0))?)
+    /// Whether any mail is due, except to these users.
+    pub(crate) fn is_mail_due(&self, now_ms: u64, except: &HashSet<UserId>) -> Result<bool> {
+        let sql = "SELECT recipient FROM mail WHERE due <= ?1 ORDER BY due, id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([to_sql(now_ms)?])?;
+        while let Some(row) = rows.next()? {
+            if !is_one_of(except, row.get_ref(0)?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// How often mail to a user that is not sealed was put off, and until when, if that is later than now.
+    pub(crate) fn unsealed_mail_to(&self, user: UserId, now_ms: u64) -> Result<(u32, Option<u64>)> {
+        let sql =
+            "SELECT coalesce(max(attempts), 0), max(iif(attempts > 0 AND due > ?2, due, NULL)) FROM mail
+                   WHERE recipient = ?1 AND bytes IS NULL";
+        let values = params![user.as_bytes(), to_sql(now_ms)?];
+        let (attempts, due): (u32, Option<i64>) =
+            self.connection.prepare_cached(sql)?.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok((attempts, due.map(from_sql).transpose()?))
     }
 
     /// When the next mail becomes due that is not due yet, if there is any.
@@ -101,16 +122,25 @@ impl Rows<'_> {
         due.map(from_sql).transpose()
     }
 
-    /// Mail that is due, within the limits of number and bytes but at least one.
-    pub(crate) fn due_mail(&self, now_ms: u64, (limit, max_bytes): (u32, usize)) -> Result<Vec<DueMail>> {
+    /// Mail that is due, except to these users, within the limits of number and bytes but at least one.
+    pub(crate) fn due_mail(
+        &self,
+        now_ms: u64,
+        except: &HashSet<UserId>,
+        (limit, max_bytes): (usize, usize),
+    ) -> Result<Vec<DueMail>> {
         let sql = "SELECT id, thread_id, recipient, attempts, refusals, sent, content_id, body, client_msg_id, bytes
-                   FROM mail WHERE due <= ?1 ORDER BY due, id LIMIT ?2";
+                   FROM mail WHERE due <= ?1 ORDER BY due, id";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![to_sql(now_ms)?, limit])?;
+        let mut rows = statement.query([to_sql(now_ms)?])?;
         let (mut due, mut bytes) = (Vec::new(), 0_usize);
-        while bytes < max_bytes
+        while due.len() < limit
+            && bytes < max_bytes
             && let Some(row) = rows.next()?
         {
+            if is_one_of(except, row.get_ref(2)?) {
+                continue;
+            }
             let id = MailId(row.get(0)?);
             due.push(match read(id, row) {
                 Ok((mail, length)) => {
@@ -125,6 +155,11 @@ impl Rows<'_> {
         }
         Ok(due)
     }
+}
+
+fn is_one_of(users: &HashSet<UserId>, user: ValueRef<'_>) -> bool {
+    let user = user.as_blob().ok().and_then(|bytes| UserId::from_slice(bytes).ok());
+    user.is_some_and(|user| users.contains(&user))
 }
 
 /// Mail from its row, and how many bytes it has.
@@ -212,6 +247,20 @@ impl Tx<'_> {
                 params![id.0, to_sql(due_ms)?],
             ),
         }
+    }
+
+    /// Puts all mail to a user off that is not sealed.
+    pub(crate) fn put_off_mail_to(&mut self, user: UserId, due_ms: u64) -> Result<()> {
+        self.change(
+            "UPDATE mail SET due = max(due, ?2), attempts = attempts + 1 WHERE recipient = ?1 AND bytes IS NULL",
+            params![user.as_bytes(), to_sql(due_ms)?],
+        )?;
+        Ok(())
+    }
+
+    /// Drops all mail to a user that is not sealed, because nothing can be sealed for them any more.
+    pub(crate) fn drop_unsealed_mail_to(&mut self, user: UserId) -> Result<()> {
+        self.change("DELETE FROM mail WHERE recipient = ?1 AND bytes IS NULL", [user.as_bytes()]).map(drop)
     }
 
     /// Drops mail that was not sent. A profile is due again.

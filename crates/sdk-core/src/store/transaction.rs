@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rusqlite::{Connection, Params};
 
@@ -183,6 +184,12 @@ impl<'c> Deref for Tx<'c> {
     }
 }
 
+/// Runs a part of a transaction, and turns a panic into an error, so that a bug stops this part only. The caller undoes what it leaves
+/// unfinished.
+pub(crate) fn contained<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Error::Bug("a panic in a part of a transaction")))
+}
+
 /// Converts a number for SQLite, which has no unsigned integers. A number that does not fit is a bug, because nothing that
 /// is counted here becomes so large.
 pub(super) fn to_sql(number: u64) -> Result<i64> {
@@ -197,4 +204,18 @@ pub(super) fn from_sql(number: i64) -> Result<u64> {
 /// A number that was written from a narrower type.
 pub(super) fn narrow<T: TryFrom<i64>>(number: i64) -> Result<T> {
     T::try_from(number).map_err(|_| Error::Storage(Storage::Corrupt))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_stops_one_part_and_a_full_disk_stops_all() {
+        let panicked = contained::<()>(|| panic!("a bug"));
+        assert!(matches!(&panicked, Err(error @ Error::Bug(_)) if !error.stops_everything()));
+        assert_eq!(contained(|| Ok(7)), Ok(7));
+        let full = contained::<()>(|| Err(Storage::Full.into()));
+        assert!(matches!(&full, Err(error) if error.stops_everything()));
+    }
 }

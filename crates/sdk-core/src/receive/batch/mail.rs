@@ -3,7 +3,7 @@
 use prost::Message as _;
 use rand::rngs::StdRng;
 
-use super::{Batch, Handled, stops_everything};
+use super::{Batch, Handled};
 use crate::error::Result;
 use crate::message::Undecryptable;
 use crate::receive::apply::{apply_mail, ephemeral};
@@ -28,7 +28,7 @@ impl Batch<'_, '_> {
         let part = self.tx.begin_part()?;
         match self.defer_mail(mail) {
             Ok(()) => self.tx.keep_part(part),
-            Err(error) if stops_everything(&error) => Err(error),
+            Err(error) if error.stops_everything() => Err(error),
             Err(error) => {
                 tracing::warn!(%error, "mail could not be kept either");
                 self.tx.undo_part(part)

@@ -1,5 +1,7 @@
 //! Tests of mail on its way out.
 
+use std::collections::HashSet;
+
 use super::*;
 use crate::content::ReceiptKind;
 use crate::store::{DueMail, MailDropped, MailOutcome, NewMail, PROFILE_SLOT, Parcel, QueuedMail};
@@ -17,7 +19,8 @@ impl Fixture {
     }
 
     pub(super) async fn due_mail(&self, now_ms: u64) -> Vec<QueuedMail> {
-        let due = self.store.read(move |rows| rows.due_mail(now_ms, (10, 1 << 20))).await.unwrap();
+        let due =
+            self.store.read(move |rows| rows.due_mail(now_ms, &HashSet::new(), (10, 1 << 20))).await.unwrap();
         let readable = due.into_iter().map(|mail| match mail {
             DueMail::Readable(mail) => *mail,
             DueMail::Damaged(id) => panic!("{id:?} is damaged"),
@@ -133,7 +136,7 @@ async fn damaged_mail_is_told_from_the_others_and_stops_none() {
     let damaged = fixture.due_mail(0).await[1].id;
     let damage = "UPDATE mail SET body = x'ff' WHERE id = (SELECT id FROM mail ORDER BY id LIMIT 1 OFFSET 1)";
     fixture.store.write(move |tx| tx.change_one(damage, [])).await.unwrap();
-    let due = fixture.store.read(|rows| rows.due_mail(0, (10, 1 << 20))).await.unwrap();
+    let due = fixture.store.read(|rows| rows.due_mail(0, &HashSet::new(), (10, 1 << 20))).await.unwrap();
     assert!(matches!(due[1], DueMail::Damaged(id) if id == damaged), "{due:?}");
     fixture.store.write(move |tx| tx.drop_mail(damaged, MailDropped::Damaged)).await.unwrap();
     assert_eq!(shown(&fixture.due_mail(0).await), [Some(1), Some(3)]);
@@ -153,4 +156,34 @@ async fn a_profile_that_could_not_be_sent_is_due_again() {
     fixture.store.write(move |tx| tx.drop_mail(profile, MailDropped::Unsealable)).await.unwrap();
     assert!(is_due().await);
     assert!(fixture.due_mail(0).await.is_empty());
+}
+
+#[tokio::test]
+async fn mail_to_a_user_without_a_session_waits_together_and_is_passed_over() {
+    let fixture = Fixture::new().await;
+    for n in 1..=3 {
+        fixture.queue_mail(mail(PEER, None, n, 0)).await;
+    }
+    fixture.queue_mail(mail(OTHER, None, 4, 0)).await;
+    fixture.seal_mail(&fixture.due_mail(0).await[0]).await;
+    let peer = HashSet::from([PEER]);
+    let read = fixture.store.read(move |rows| {
+        let both = HashSet::from([PEER, OTHER]);
+        let due = rows.due_mail(0, &peer, (1, 1 << 20))?;
+        Ok((due.len(), rows.is_mail_due(0, &peer)?, rows.is_mail_due(0, &both)?))
+    });
+    assert_eq!(read.await.unwrap(), (1, true, false));
+    let to_peer =
+        async |now_ms| fixture.store.read(move |rows| rows.unsealed_mail_to(PEER, now_ms)).await.unwrap();
+    assert_eq!(to_peer(0).await, (0, None));
+    fixture.store.write(|tx| tx.put_off_mail_to(PEER, 500)).await.unwrap();
+    assert_eq!(shown(&fixture.due_mail(0).await), [None, Some(4)], "what is sealed needs no session");
+    // What is queued later waits as long.
+    fixture.queue_mail(mail(PEER, None, 5, 0)).await;
+    assert_eq!(to_peer(499).await, (1, Some(500)));
+    assert_eq!(to_peer(500).await, (1, None));
+    fixture.store.write(|tx| tx.put_off_mail_to(PEER, 400)).await.unwrap();
+    assert_eq!(to_peer(0).await, (2, Some(500)), "never earlier than before");
+    fixture.store.write(|tx| tx.drop_unsealed_mail_to(PEER)).await.unwrap();
+    assert_eq!(shown(&fixture.due_mail(u64::MAX >> 2).await), [None, Some(4)]);
 }

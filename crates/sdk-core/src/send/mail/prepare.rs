@@ -1,0 +1,194 @@
+//! Stations 3, 4 and 6 to 8 for mail, in one transaction. Each piece is a part of it, so that one that cannot be processed stops no other.
+
+use std::collections::{HashMap, HashSet};
+
+use rand::rngs::StdRng;
+use sealpost_protocol::UnixSeconds;
+use sealpost_wire as wire;
+use sealpost_wire::limits::MAILBOX_TTL_S;
+
+use crate::account::registration::{address, local_device};
+use crate::content::{Content, Header, Timer};
+use crate::context::Context;
+use crate::error::Result;
+use crate::id::{ThreadId, UserId};
+use crate::send::backoff_ceiling_ms;
+use crate::send::plan::{Addressed, ToMeet, address_users};
+use crate::send::seal::{Sealing, seal_mail};
+use crate::store::{DueMail, Durable, MailDropped, MailId, MailOutcome, Parcel, QueuedMail, Tx, contained};
+
+/// How much mail is in flight at a time: few enough that messages hardly wait for it.
+const BATCH: usize = 32;
+const BATCH_BYTES: usize = 16 << 10;
+/// After this many refusals, each followed by sealing it anew, mail is dropped.
+pub(super) const MAX_REFUSALS: u32 = 12;
+/// The longest wait for what does not change soon, in milliseconds.
+pub(super) const LONG_MS: u64 = 3_600_000;
+
+/// Mail that is sealed, ready to be submitted.
+pub(super) struct Sealed {
+    pub(super) id: MailId,
+    pub(super) thread: ThreadId,
+    pub(super) attempts: u32,
+    pub(super) parcel: Durable<Parcel>,
+}
+
+/// A user for whom mail waits that first needs these sessions.
+pub(super) struct Unmet {
+    pub(super) thread: ThreadId,
+    /// How often this was tried in vain.
+    pub(super) attempts: u32,
+    pub(super) to_meet: ToMeet,
+}
+
+/// What is to be done after the transaction.
+#[derive(Default)]
+pub(super) struct Prepared {
+    pub(super) sealed: Vec<Sealed>,
+    /// One entry for each user, however much mail waits for them.
+    pub(super) unmet: HashMap<UserId, Unmet>,
+}
+
+/// Seals the mail that is due, except that to users with whom sessions are being started.
+pub(super) fn prepare(
+    ctx: &Context,
+    tx: &mut Tx<'_>,
+    now_ms: u64,
+    except: &HashSet<UserId>,
+) -> Result<Prepared> {
+    let mut rng = ctx.env.rng();
+    let (mut prepared, mut put_off) = (Prepared::default(), HashMap::new());
+    for mail in tx.due_mail(now_ms, except, (BATCH, BATCH_BYTES))? {
+        let mail = match mail {
+            DueMail::Readable(mail) => *mail,
+            DueMail::Damaged(id) => {
+                tx.drop_mail(id, MailDropped::Damaged)?;
+                continue;
+            }
+        };
+        let (id, to, thread, attempts) = (mail.id, mail.to, mail.thread, mail.attempts);
+        if mail.sealed.is_none() && prepared.unmet.contains_key(&to) {
+            continue;
+        }
+        let part = tx.begin_part()?;
+        let next = match contained(|| next(ctx, tx, mail, &mut rng)) {
+            Ok(next) => {
+                tx.keep_part(part)?;
+                next
+            }
+            Err(error) if error.stops_everything() => return Err(error),
+            Err(error) => {
+                tx.undo_part(part)?;
+                tracing::warn!(%error, attempts, "mail could not be sealed, and is tried again later");
+                Next::Fault
+            }
+        };
+        match next {
+            Next::Submit(parcel) => prepared.sealed.push(Sealed { id, thread, attempts, parcel }),
+            Next::Meet(to_meet) => {
+                let (attempts, until) = match put_off.get(&to) {
+                    Some(known) => *known,
+                    None => tx.unsealed_mail_to(to, now_ms)?,
+                };
+                put_off.insert(to, (attempts, until));
+                match until {
+                    // Starting a session was tried a short while ago.
+                    Some(due_ms) => tx.settle_mail((id, None, MailOutcome::Later { due_ms }))?,
+                    None => drop(prepared.unmet.insert(to, Unmet { thread, attempts, to_meet })),
+                }
+            }
+            Next::Drop(why) => tx.drop_mail(id, why)?,
+            Next::Fault => defer(ctx, tx, (id, attempts))?,
+        }
+    }
+    Ok(prepared)
+}
+
+/// What to do with mail that is due.
+enum Next {
+    Submit(Durable<Parcel>),
+    /// Start these sessions first.
+    Meet(ToMeet),
+    Drop(MailDropped),
+    /// It could not be processed because of a fault on this side.
+    Fault,
+}
+
+fn next(ctx: &Context, tx: &mut Tx<'_>, mail: QueuedMail, rng: &mut StdRng) -> Result<Next> {
+    let QueuedMail { id, thread, to, refusals, sent_ms, content_id, body, sealed, .. } = mail;
+    if sent_ms < ctx.expiry_now_ms().saturating_sub(MAILBOX_TTL_S.saturating_mul(1_000)) {
+        return Ok(Next::Drop(MailDropped::Expired));
+    }
+    if refusals >= MAX_REFUSALS {
+        return Ok(Next::Drop(MailDropped::Refused));
+    }
+    // The person may have blocked the recipient since it was queued, or switched it off. What is sealed may have been submitted, but is
+    // not submitted again.
+    if !tx.may_mail(thread, to, &body)? {
+        return Ok(Next::Drop(MailDropped::NotAllowed));
+    }
+    if let Some(parcel) = sealed {
+        return Ok(Next::Submit(parcel));
+    }
+    let sent_ms = sent_ms.min(ctx.server_now_ms());
+    let (timer, header) = (Timer::default(), Header::default());
+    let content = Content { thread, id: content_id, sent_ms, timer, header, body };
+    Ok(match seal(ctx, tx, &content, to, rng)? {
+        Sealable::Yes(parcel) => Next::Submit(tx.set_mail_sealed(id, parcel, ctx.server_now_ms())?),
+        Sealable::Meet(to_meet) => Next::Meet(to_meet),
+        Sealable::No => Next::Drop(MailDropped::Unsealable),
+    })
+}
+
+/// Puts mail off that could not be processed. If even that is not possible, it is dropped.
+fn defer(ctx: &Context, tx: &mut Tx<'_>, (id, attempts): (MailId, u32)) -> Result<()> {
+    let ceiling_ms = backoff_ceiling_ms(attempts.saturating_add(1), LONG_MS);
+    let due_ms = ctx.env.now_ms().saturating_add(1).saturating_add(ctx.env.jitter(ceiling_ms));
+    let part = tx.begin_part()?;
+    match tx.settle_mail((id, None, MailOutcome::Later { due_ms })) {
+        Ok(()) => tx.keep_part(part),
+        Err(error) if error.stops_everything() => Err(error),
+        Err(_) => {
+            tx.undo_part(part)?;
+            tx.drop_mail(id, MailDropped::Damaged)
+        }
+    }
+}
+
+enum Sealable {
+    Yes(Parcel),
+    /// Start these sessions first.
+    Meet(ToMeet),
+    /// Nothing can be sealed for this person.
+    No,
+}
+
+/// Seals a content for all devices of a person, and stores the advanced sessions.
+fn seal(ctx: &Context, tx: &mut Tx<'_>, content: &Content, to: UserId, rng: &mut StdRng) -> Result<Sealable> {
+    let now = UnixSeconds(ctx.server_now_ms() / 1000);
+    let mut recipients = match address_users(tx, &[to], &ctx.skipped, ctx.policy, now)? {
+        Addressed::Ready(recipients) => recipients,
+        Addressed::Meet(mut to_meet) => return Ok(to_meet.pop().map_or(Sealable::No, Sealable::Meet)),
+        Addressed::Blocked(_) => return Ok(Sealable::No),
+    };
+    let (account, us) = tx.our_account()?;
+    let our_address = address(us.user, us.device)?;
+    let local = local_device(&account, &our_address);
+    let client_msg_id = ctx.new_client_msg_id();
+    let form = wire::Envelope { urgent: content.body.kind().is_urgent(), ..wire::Envelope::default() };
+    let sealing = seal_mail(client_msg_id, content, &form, &mut recipients.ready, &local, now, rng)?;
+    let outcome = match sealing {
+        Sealing::Sealed { send, skipped } => {
+            for ((device, _), changes) in recipients.ready.iter().zip(skipped) {
+                tx.store_skipped(device.user, device.device, changes)?;
+            }
+            Sealable::Yes(Parcel { client_msg_id, bytes: send })
+        }
+        Sealing::TooLarge => return Ok(Sealable::No),
+        Sealing::SpentSession(to_meet) => Sealable::Meet(to_meet),
+    };
+    for (_, sessions) in &mut recipients.ready {
+        tx.store_sessions(sessions)?;
+    }
+    Ok(outcome)
+}
