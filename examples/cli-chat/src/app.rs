@@ -40,11 +40,26 @@ pub(crate) async fn run(
     let mut screen = Screen::open()?;
     let size = screen.terminal.size()?;
     let mut state = State::new(us, user, relay, Clock::system(), (size.width, size.height));
+    let left = talk(&mut state, &mut screen, &mut signals, &requests, &mut news).await;
+    // However it has ended, what was being written is kept.
+    if let Some(draft) = state.keep_draft() {
+        let _ = requests.send(draft);
+    }
+    left
+}
+
+async fn talk(
+    state: &mut State,
+    screen: &mut Screen,
+    signals: &mut Signals,
+    requests: &UnboundedSender<Request>,
+    news: &mut UnboundedReceiver<News>,
+) -> io::Result<Left> {
     let mut events = EventStream::new();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        screen.terminal.draw(|frame| view::draw(frame, &state))?;
+        screen.terminal.draw(|frame| view::draw(frame, state))?;
         let wanted = tokio::select! {
             event = events.next() => match event {
                 Some(event) => keys::read(event?).map(|input| state.input(input)).unwrap_or_default(),

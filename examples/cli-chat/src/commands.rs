@@ -1,5 +1,7 @@
 //! What a typed line means: a text to send, or a command. A line that begins with a slash is never sent by mistake.
 
+use sealpost_core::Folder;
+
 /// The meaning of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Line {
@@ -53,6 +55,25 @@ pub(crate) enum Command {
     Timer(String),
     Retry,
     Discard,
+    /// The person in the chat, or with a name or a user id.
+    Block(String),
+    Unblock(String),
+    Blocked,
+    /// Deletes the whole chat on this device.
+    Clear,
+    /// For some hours, or for ever.
+    Mute(String),
+    Unmute,
+    Archive,
+    Unarchive,
+    /// Pins the chat to the top of the list.
+    Top,
+    Untop,
+    Unread,
+    /// On or off.
+    Presence(String),
+    /// Shows another list.
+    Show(Folder),
     Help,
     Quit,
 }
@@ -68,12 +89,25 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("/pins", "shows the pinned messages"),
     ("/profile NAME | ABOUT", "changes your profile; without NAME, shows both profiles"),
     ("/verify", "shows the safety number to compare"),
-    ("/accept", "accepts a changed safety number"),
+    ("/accept", "accepts a request, or a changed safety number"),
     ("/retry", "sends again what was not sent"),
     ("/discard", "discards the newest message that was not sent"),
+    ("/presence on", "tells the person in this chat when you are here; off ends that"),
     ("/help", "shows this help"),
     ("/quit", "ends the program"),
     ("//text", "sends a text that begins with a slash"),
+];
+
+/// The commands about the open chat and the lists.
+pub(crate) const ON_CHATS: &[(&str, &str)] = &[
+    ("/block, /unblock", "the person in this chat, or with NAME; they are not told"),
+    ("/blocked", "shows who is blocked"),
+    ("/clear", "deletes this chat on this device"),
+    ("/mute HOURS", "mutes it, for ever without HOURS; /unmute ends that"),
+    ("/archive, /unarchive", "puts it away, or back"),
+    ("/top, /untop", "pins it to the top of the list, or ends that"),
+    ("/unread", "marks it as unread"),
+    ("/requests, /archived", "shows another list; /chats shows the chats"),
 ];
 
 /// The commands that act on the selected message, or on the newest one.
@@ -126,6 +160,21 @@ pub(crate) fn read(typed: &str) -> Line {
         "location" => Command::Location(rest),
         "profile" => Command::Profile(rest),
         "timer" => Command::Timer(rest),
+        "block" => Command::Block(rest),
+        "unblock" => Command::Unblock(rest),
+        "blocked" => Command::Blocked,
+        "clear" => Command::Clear,
+        "mute" => Command::Mute(rest),
+        "unmute" => Command::Unmute,
+        "archive" => Command::Archive,
+        "unarchive" => Command::Unarchive,
+        "top" => Command::Top,
+        "untop" => Command::Untop,
+        "unread" => Command::Unread,
+        "presence" => Command::Presence(rest),
+        "chats" => Command::Show(Folder::Chats),
+        "requests" => Command::Show(Folder::Requests),
+        "archived" => Command::Show(Folder::Archive),
         "retry" => Command::Retry,
         "discard" => Command::Discard,
         "help" => Command::Help,
@@ -156,11 +205,12 @@ mod tests {
 
     #[test]
     fn every_command_of_the_help_is_known() {
-        let all = COMMANDS.iter().chain(ON_MESSAGES).filter(|(usage, _)| !usage.starts_with("//"));
+        let all =
+            COMMANDS.iter().chain(ON_MESSAGES).chain(ON_CHATS).filter(|(usage, _)| !usage.starts_with("//"));
         // Some lines are about two commands, and some mention another one.
         let named = all.flat_map(|(usage, about)| [usage, about]).flat_map(|text| text.split_whitespace());
         let commands: Vec<_> = named.filter(|word| word.starts_with('/')).collect();
-        assert!(commands.len() > 24, "{commands:?}");
+        assert!(commands.len() > 36, "{commands:?}");
         for command in commands {
             let command = command.trim_end_matches(',');
             assert!(matches!(read(command), Line::Command(_)), "{command}");

@@ -1,6 +1,6 @@
 //! The text of the help.
 
-use crate::commands::{COMMANDS, ON_MESSAGES};
+use crate::commands::{COMMANDS, ON_CHATS, ON_MESSAGES};
 use crate::wrap::{columns, cut, wrap};
 
 /// Each key with what it does.
@@ -13,11 +13,20 @@ const KEYS: &[(&str, &str)] = &[
     ("PageUp, PageDown", "older and newer messages"),
     ("Ctrl-Home, Ctrl-End", "oldest loaded, newest message"),
     ("Tab, Esc", "to the list of chats, and back"),
+    ("Left, Right", "in the list: chats, requests, archive; so does a click on its title"),
     ("Ctrl-P, Ctrl-N", "the chat above, the chat below"),
     ("Ctrl-F", "searches all chats"),
     ("?, F1", "this help; ?? writes a question mark"),
     ("Ctrl-C, Ctrl-D", "end the program"),
     ("mouse", "opens a chat, selects a message, scrolls; with Shift, selects text"),
+];
+
+/// What the list of chats shows.
+const MARKS: &[(&str, &str)] = &[
+    ("✓", "the safety number was compared"),
+    ("^ - x", "pinned to the top, muted, blocked"),
+    ("3, *", "unread messages; marked as unread"),
+    ("draft:", "something was written and not sent"),
 ];
 
 const TICKS: &[(&str, &str)] = &[
@@ -50,7 +59,9 @@ pub(crate) fn lines(width: usize) -> Vec<Line> {
     for (title, entries) in [
         ("Keys", KEYS),
         ("With a message: the selected one, or the newest", ON_MESSAGES),
+        ("With this chat", ON_CHATS),
         ("Commands", COMMANDS),
+        ("In the list", MARKS),
         ("Ticks", TICKS),
     ] {
         if !lines.is_empty() {

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::Rng as _;
-use sealpost_core::{Client, Config, DatabaseKey, Error, MessageRequests, UserId};
+use sealpost_core::{Client, Config, DatabaseKey, Error, UserId};
 
 /// How long the names of the folder are remembered before a user without a name makes it worthwhile to look again.
 const NAMES_LAST: Duration = Duration::from_secs(1);
@@ -49,9 +49,7 @@ impl Home {
     /// Opens an account, or registers one.
     pub(crate) async fn client(&self, name: &str, relay: &str) -> Result<Client, HomeError> {
         let key = self.key(name)?;
-        let config = Config::new(self.file(name, "db"), DatabaseKey::new(key), relay)
-            // It has no list of requests.
-            .message_requests(MessageRequests::AcceptAll);
+        let config = Config::new(self.file(name, "db"), DatabaseKey::new(key), relay);
         let client = Client::open_or_register(config, &[]).await?;
         fs::write(self.file(name, "id"), client.user_id().to_string())?;
         Ok(client)

@@ -2,7 +2,7 @@
 //!
 //! Further kinds of content are further bodies and marks of a [`Row`]; what a person does with them are further requests.
 
-use sealpost_core::{ConnectionState, MessageId, ThreadId, TrustState};
+use sealpost_core::{ConnectionState, Folder, MessageId, ThreadId, TrustState};
 
 use crate::text::Shown;
 
@@ -36,8 +36,25 @@ pub(crate) enum Request {
         thread: ThreadId,
         digits: String,
     },
+    /// A request, or a changed safety number.
     Accept(ThreadId),
     Change(ThreadId, Change),
+    Set(ThreadId, Setting),
+    Block {
+        who: Who,
+        is_blocked: bool,
+    },
+    /// Shows another list.
+    Folder(Folder),
+    /// Keeps what is being written.
+    Draft {
+        thread: ThreadId,
+        text: String,
+    },
+    Typing {
+        thread: ThreadId,
+        is_typing: bool,
+    },
     /// Answered by [`News::Sheet`].
     Show(ThreadId, Asked),
     /// Changes our profile.
@@ -115,21 +132,50 @@ pub(crate) enum Change {
     },
 }
 
+/// What a person decides about a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    Archived(bool),
+    /// Pinned to the top of the list.
+    OnTop(bool),
+    /// Without hours, for ever.
+    Muted {
+        hours: Option<u64>,
+    },
+    /// No longer muted.
+    Loud,
+    MarkedUnread,
+    /// Whether the other person is told that we are here.
+    Presence(bool),
+    /// The whole chat, on this device.
+    Deleted,
+}
+
+/// Somebody in a chat, or with a name or a user id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Who {
+    Thread(ThreadId),
+    Name(String),
+}
+
 /// What can be shown on a sheet of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
     Details(MessageId),
     Pins,
     Profiles,
+    Blocked,
 }
 
 /// What has happened.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum News {
-    /// The list of chats, as far as it was asked for.
+    /// A list of chats, as far as it was asked for, and the number of requests.
     Chats {
+        folder: Folder,
         chats: Vec<Chat>,
         has_more: bool,
+        requests: usize,
     },
     Connection(ConnectionState),
     /// A chat was opened, with these messages.
@@ -138,6 +184,13 @@ pub(crate) enum News {
         name: Shown,
         rows: Rows,
         around: Option<MessageId>,
+        /// What was being written in it.
+        draft: Option<String>,
+    },
+    /// The other person in the open chat.
+    Peer {
+        thread: ThreadId,
+        peer: Peer,
     },
     /// The user of a `Meet` is there.
     Met {
@@ -192,6 +245,30 @@ pub(crate) struct Chat {
     pub(crate) activity_ms: u64,
     /// The beginning of the newest message, with its tick if it is ours.
     pub(crate) newest: Option<(Shown, Option<Tick>)>,
+    pub(crate) draft: Option<Shown>,
+    pub(crate) marks: Marks,
+}
+
+/// What a list shows of a chat besides its messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    pub(crate) is_verified: bool,
+    pub(crate) is_pinned: bool,
+    pub(crate) is_muted: bool,
+    pub(crate) is_marked_unread: bool,
+    pub(crate) is_blocked: bool,
+}
+
+/// What the title of a chat shows of the other person.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) is_request: bool,
+    pub(crate) is_blocked: bool,
+    pub(crate) is_typing: bool,
+    pub(crate) is_present: bool,
+    pub(crate) last_seen_ms: Option<u64>,
+    /// Whether they are told that we are here.
+    pub(crate) shares_presence: bool,
 }
 
 /// The messages of a chat that are loaded.

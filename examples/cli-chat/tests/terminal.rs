@@ -133,13 +133,14 @@ async fn commands_act_on_the_message_that_keys_or_the_mouse_have_selected() {
     tmux.enter("ada", "/edit the very first").await;
     tmux.shows("ben", "the very first (edited)").await;
     tmux.key("ada", "C-Up").await;
-    tmux.key("ada", "Escape").await;
+    tmux.shows("ada", "selected").await;
+    tmux.escape("ada", "selected").await;
     tmux.enter("ada", "/pin").await;
     tmux.shows("ben", "pinned").await;
     tmux.enter("ben", "/pins").await;
     tmux.shows("ben", "Pinned messages").await;
     tmux.shows("ben", "to the second").await;
-    tmux.key("ben", "Escape").await;
+    tmux.escape("ben", "Pinned messages").await;
 
     // The details: times, versions and reactions.
     for _ in 0..4 {
@@ -148,7 +149,9 @@ async fn commands_act_on_the_message_that_keys_or_the_mouse_have_selected() {
     tmux.key("ben", "Enter").await;
     tmux.shows("ben", "From ada").await;
     tmux.shows("ben", ": first").await;
-    tmux.key("ben", "Escape").await;
+    // What is typed over it is written.
+    tmux.type_in("ben", "closed").await;
+    tmux.shows("ben", "> closed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,16 +188,109 @@ async fn polls_cards_locations_profiles_and_forwards_are_shown() {
         if tmux.screen("ada").await.contains("ben: Benjamin") {
             break;
         }
-        tmux.key("ada", "Escape").await;
+        tmux.escape("ada", "user id").await;
     }
     tmux.shows("ada", "on a train").await;
-    tmux.key("ada", "Escape").await;
+    tmux.escape("ada", "user id").await;
 
     // What is deleted on one side only can be taken back.
     tmux.enter("ada", "/hide").await;
     tmux.shows("ada", "/undo takes that back").await;
     tmux.enter("ada", "/undo").await;
     tmux.shows("ada", "(forwarded)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_is_accepted_put_away_blocked_and_deleted() {
+    let world = World::start().await;
+    let tmux = Tmux::start(world.dir()).await;
+    tmux.open("ada", (90, 24), &command(&world, "ada", None)).await;
+    let stranger = world.party("cleo").await;
+    let thread = stranger.client.direct_thread(ada_of(&world).await).await.unwrap();
+    thread.send_text("hello from a stranger").await.unwrap();
+
+    // It is a request, which the keys of the list lead to.
+    tmux.shows("ada", "Chats · 1 request").await;
+    assert!(!tmux.screen("ada").await.contains("hello from"));
+    tmux.key("ada", "Right").await;
+    tmux.shows("ada", "hello from a str").await;
+    tmux.key("ada", "Enter").await;
+    tmux.shows("ada", "a request: /accept or /block").await;
+    tmux.enter("ada", "/accept").await;
+    tmux.shows("ada", "it is among your chats now").await;
+    tmux.enter("ada", "/chats").await;
+    tmux.shows("ada", "▌").await;
+    tmux.key("ada", "Enter").await;
+
+    // The marks of the list.
+    tmux.enter("ada", "/top").await;
+    tmux.shows("ada", " ^ ").await;
+    tmux.enter("ada", "/mute 8").await;
+    tmux.shows("ada", " ^ - ").await;
+    tmux.enter("ada", "/archive").await;
+    tmux.shows("ada", "none yet: /chat NAME").await;
+    tmux.enter("ada", "/archived").await;
+    tmux.shows("ada", "Archive ").await;
+    tmux.shows("ada", " - ").await;
+    tmux.enter("ada", "/unarchive").await;
+    tmux.enter("ada", "/unread").await;
+    tmux.enter("ada", "/chats").await;
+    tmux.shows("ada", " * │").await;
+
+    tmux.enter("ada", "/block").await;
+    tmux.shows("ada", "blocked: /unblock").await;
+    tmux.enter("ada", "/blocked").await;
+    tmux.shows("ada", "Blocked people").await;
+    tmux.shows("ada", &stranger.client.user_id().to_string()).await;
+    tmux.escape("ada", "Blocked people").await;
+    tmux.enter("ada", "/unblock").await;
+    tmux.shows("ada", "is no longer blocked").await;
+    tmux.enter("ada", "/clear").await;
+    tmux.shows("ada", "No messages yet.").await;
+    thread.send_text("hello again").await.unwrap();
+    tmux.shows("ada", "hello again  ").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writing_and_presence_are_seen_and_drafts_survive_the_program() {
+    let world = World::start().await;
+    let tmux = Tmux::start(world.dir()).await;
+    meet(&world, &tmux).await;
+    tmux.enter("ada", "hello").await;
+    tmux.shows("ben", "hello  ").await;
+    tmux.enter("ben", "hello yourself").await;
+    tmux.shows("ada", "hello yourself  ").await;
+    tmux.shows("ben", "✓✓").await;
+
+    // What is never stored may be lost, so it is done again until it is seen.
+    sealpost_testkit::eventually("typing", async || {
+        tmux.type_in("ada", "x").await;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tmux.screen("ben").await.contains("ada · is typing").then_some(())
+    })
+    .await;
+    tmux.key("ada", "C-u").await;
+    tmux.type_in("ada", "/not a message").await;
+    sealpost_testkit::eventually("the end of typing", async || {
+        (!tmux.screen("ben").await.contains("is typing")).then_some(())
+    })
+    .await;
+    tmux.key("ada", "C-u").await;
+    tmux.enter("ada", "/presence on").await;
+    tmux.shows("ada", "they are told when you are here").await;
+    tmux.shows("ben", "ada · is here").await;
+
+    // A draft of this chat, also after the end of the program.
+    tmux.type_in("ada", "half a line").await;
+    tmux.shows("ada", "> half a line").await;
+    tmux.key("ada", "C-c").await;
+    tmux.shows("ada", "ended 0").await;
+    tmux.open("again", (90, 24), &command(&world, "ada", None)).await;
+    tmux.shows("again", "draft: half a line").await;
+    tmux.key("again", "Enter").await;
+    tmux.shows("again", "> half a line").await;
+    tmux.key("again", "Enter").await;
+    tmux.shows("ben", "half a line  ").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

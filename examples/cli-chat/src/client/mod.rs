@@ -1,23 +1,26 @@
 //! Carries out what the screen asks of the library, and reports what the library says.
 
 mod changes;
+mod listing;
 mod meet;
 mod open;
 mod rows;
+mod searching;
+mod settings;
 mod showing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_core::{
-    Change, Client, Contact, Error, Event, Feed, MessageId, ThreadId, ThreadSummary, Update, UserId,
+    Change, Client, Contact, Error, Event, Feed, Folder, MessageId, ThreadId, Update, UserId,
 };
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::home::Home;
-use crate::news::{Chat, Found, News, Request};
+use crate::news::{News, Request};
 use crate::text::Shown;
 use open::Open;
 
@@ -27,10 +30,6 @@ const BATCH: usize = 256;
 const PAUSE: Duration = Duration::from_millis(200);
 /// The chats that are added to the list at once.
 const CHATS: usize = 50;
-/// Where the number of unread messages of a chat is looked for.
-const NEAR_THE_START: u32 = 500;
-/// The most results of a search.
-const RESULTS: u32 = 200;
 
 /// The side of the client.
 pub(crate) struct Worker {
@@ -39,7 +38,8 @@ pub(crate) struct Worker {
     feed: Feed,
     requests: mpsc::UnboundedReceiver<Request>,
     news: mpsc::UnboundedSender<News>,
-    /// The number of chats that the list is to show.
+    /// The list that is shown, and the number of chats that it is to show.
+    folder: Folder,
     chats: usize,
     open: Option<Open>,
     /// The user who is being waited for.
@@ -55,7 +55,8 @@ impl Worker {
         let (to_worker, requests) = mpsc::unbounded_channel();
         let (news, from_worker) = mpsc::unbounded_channel();
         let feed = client.subscribe();
-        let worker = Self { client, home, feed, requests, news, chats: CHATS, open: None, meeting: None };
+        let (folder, chats) = (Folder::Chats, CHATS);
+        let worker = Self { client, home, feed, requests, news, folder, chats, open: None, meeting: None };
         (worker, to_worker, from_worker)
     }
 
@@ -128,10 +129,13 @@ impl Worker {
                 self.tell(News::Compared { thread, are_equal });
                 self.tell_trust(thread).await?;
             }
-            Request::Accept(thread) => {
-                self.peer(thread).await?.accept().await?;
-                self.tell(News::Note("accepted; /retry sends what was held back".to_owned()));
-                self.tell_trust(thread).await?;
+            Request::Accept(thread) => self.accept(thread).await?,
+            Request::Folder(folder) => self.show_folder(folder).await?,
+            Request::Set(thread, setting) => self.set(thread, setting).await?,
+            Request::Block { who, is_blocked } => self.set_blocked(who, is_blocked).await?,
+            Request::Draft { thread, text } => self.client.thread(thread).await?.set_draft(&text).await?,
+            Request::Typing { thread, is_typing } => {
+                self.client.thread(thread).await?.set_typing(is_typing).await?;
             }
             Request::Change(thread, change) => self.change(thread, change).await?,
             Request::Show(thread, asked) => self.show(thread, asked).await?,
@@ -155,15 +159,14 @@ impl Worker {
 
     async fn open(&mut self, thread: ThreadId, around: Option<MessageId>) -> Result<(), Error> {
         let handle = self.client.thread(thread).await?;
-        // A chat with unread messages is near the start of the list.
-        let page = self.client.thread_page(None, NEAR_THE_START).await?;
-        let unread =
-            page.threads.iter().find(|summary| summary.id == thread).map_or(0, |summary| summary.unread);
+        let unread = handle.summary().await?.unread;
+        let draft = handle.draft().await?;
         let others = handle.others().await?;
         let opened = Open::new(handle, around, unread).await?;
         let name = self.name(others.first().map(Contact::user_id));
-        self.tell(News::Opened { thread, name, rows: opened.rows(), around });
+        self.tell(News::Opened { thread, name, rows: opened.rows(), around, draft });
         self.open = Some(opened);
+        self.tell_peer().await?;
         self.tell_trust(thread).await
     }
 
@@ -191,33 +194,6 @@ impl Worker {
         added
     }
 
-    async fn search(&mut self, words: String) -> Result<(), Error> {
-        let messages = self.client.search(&words, RESULTS).await?;
-        let mut found = Vec::with_capacity(messages.len());
-        let mut names = std::collections::HashMap::new();
-        for message in messages {
-            let chat = match names.get(&message.thread) {
-                Some(name) => Shown::clone(name),
-                None => {
-                    let others = self.client.thread(message.thread).await?.others().await?;
-                    let name = self.name(others.first().map(Contact::user_id));
-                    names.insert(message.thread, name.clone());
-                    name
-                }
-            };
-            found.push(Found {
-                thread: message.thread,
-                message: message.id,
-                chat,
-                is_ours: rows::tick_of(&message).is_some(),
-                sent_ms: message.sent_ms,
-                text: rows::in_a_line(&message),
-            });
-        }
-        self.tell(News::Found { words, found });
-        Ok(())
-    }
-
     async fn updated(&mut self, updates: Vec<Update>) -> Result<(), Error> {
         let mut list_has_changed = false;
         for update in updates {
@@ -227,9 +203,10 @@ impl Worker {
                     list_has_changed = true;
                     // It may have been verified in another terminal.
                     self.tell_trust_of_open().await?;
+                    self.tell_peer().await?;
                 }
                 Update::Event(event) => {
-                    list_has_changed |= changes_list(&event);
+                    list_has_changed |= listing::changes_list(&event);
                     self.happened(event).await?;
                 }
             }
@@ -247,6 +224,12 @@ impl Worker {
                     self.tell_rows();
                 }
             }
+            Event::ThreadChanged(thread) | Event::TypingChanged { thread, .. }
+                if self.open.as_ref().is_some_and(|open| open.id() == thread) =>
+            {
+                self.tell_peer().await?;
+            }
+            Event::PresenceChanged { .. } => self.tell_peer().await?,
             Event::ChangeFailed { reason, .. } => self.note(&format!("a change was not sent: {reason}")),
             Event::MessagesMissing { first, last, .. } => {
                 let note = format!("the messages {first} to {last} of a chat are missing");
@@ -294,33 +277,6 @@ impl Worker {
         }
     }
 
-    async fn list_chats(&mut self) -> Result<(), Error> {
-        let (mut chats, mut after) = (Vec::new(), None);
-        loop {
-            let missing = self.chats.saturating_sub(chats.len());
-            let page = self.client.thread_page(after, u32::try_from(missing).unwrap_or(u32::MAX)).await?;
-            for summary in page.threads {
-                chats.push(self.chat(summary));
-            }
-            after = page.next;
-            if after.is_none() || chats.len() >= self.chats {
-                break;
-            }
-        }
-        self.tell(News::Chats { chats, has_more: after.is_some() });
-        Ok(())
-    }
-
-    fn chat(&self, summary: ThreadSummary) -> Chat {
-        Chat {
-            thread: summary.id,
-            name: self.name(summary.others.first().copied()),
-            unread: summary.unread,
-            activity_ms: summary.activity_ms,
-            newest: summary.newest.map(|newest| (rows::in_a_line(&newest), rows::tick_of(&newest))),
-        }
-    }
-
     async fn peer(&mut self, thread: ThreadId) -> Result<Contact, Error> {
         self.client.thread(thread).await?.others().await?.into_iter().next().ok_or(Error::NotFound)
     }
@@ -337,15 +293,4 @@ impl Worker {
 enum Page {
     Older,
     Newer,
-}
-
-/// Whether the list of chats shows something else after this event.
-fn changes_list(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::ThreadAdded(_)
-            | Event::MessageAdded(_)
-            | Event::MessageChanged { .. }
-            | Event::MessageRemoved { .. }
-    )
 }

@@ -17,6 +17,7 @@ impl Worker {
     pub(super) async fn show(&mut self, thread: ThreadId, asked: Asked) -> Result<(), Error> {
         let thread = self.client.thread(thread).await?;
         let (title, lines) = match asked {
+            Asked::Blocked => ("Blocked people", self.blocked().await?),
             Asked::Details(message) => ("Details", self.details(&thread, message).await?),
             Asked::Pins => ("Pinned messages", self.pins(&thread).await?),
             Asked::Profiles => ("Profiles", self.profiles(&thread).await?),

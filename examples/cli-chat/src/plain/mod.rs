@@ -5,7 +5,7 @@ mod screen;
 use std::io;
 use std::time::Duration;
 
-use sealpost_core::{Arrivals, Client, Direction, Error, Event, Events, Message, Position, Thread};
+use sealpost_core::{Arrivals, Client, Direction, Error, Event, Events, Folder, Message, Position, Thread};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::time::sleep;
 
@@ -58,8 +58,11 @@ async fn meet(
 ) -> Result<(Thread, String), PlainError> {
     let mut events = client.events();
     let Some(with) = with else {
-        if let Some(thread) = client.threads().await?.into_iter().next() {
-            return Ok((thread, "them".to_owned()));
+        // Writing in a request accepts it.
+        for folder in [Folder::Chats, Folder::Requests] {
+            if let Some(newest) = client.folder_page(folder, None, 1).await?.threads.first() {
+                return Ok((client.thread(newest.id).await?, "them".to_owned()));
+            }
         }
         screen.note("waiting for a message")?;
         loop {

@@ -48,6 +48,19 @@ impl State {
             },
             Command::Retry => self.retry(requests)?,
             Command::Discard => self.discard(requests)?,
+            command @ (Command::Block(_)
+            | Command::Unblock(_)
+            | Command::Blocked
+            | Command::Clear
+            | Command::Mute(_)
+            | Command::Unmute
+            | Command::Archive
+            | Command::Unarchive
+            | Command::Top
+            | Command::Untop
+            | Command::Unread
+            | Command::Presence(_)
+            | Command::Show(_)) => requests.push(self.decide(command)?),
             command => {
                 let change = self.change(command)?;
                 self.done_with_selection();
@@ -143,7 +156,7 @@ impl State {
         found.map(|row| row.id).ok_or(target.missing())
     }
 
-    fn chat(&self) -> Result<ThreadId, &'static str> {
+    pub(super) fn chat(&self) -> Result<ThreadId, &'static str> {
         self.open_thread().ok_or("open a chat first: choose one in the list, or /chat NAME")
     }
 }

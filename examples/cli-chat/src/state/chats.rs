@@ -1,12 +1,16 @@
 //! The list of chats, and which part of it is shown.
 
-use sealpost_core::ThreadId;
+use sealpost_core::{Folder, ThreadId};
 
 use crate::news::Chat;
 
 /// The list.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Chats {
+    /// Which list it is.
+    folder: Folder,
+    /// The number of requests that the person has not answered.
+    requests: usize,
     chats: Vec<Chat>,
     has_more: bool,
     /// The chat that the keys act on. The list is ordered anew with every message, but the choice stays.
@@ -15,13 +19,45 @@ pub(crate) struct Chats {
     above: usize,
 }
 
+impl Default for Chats {
+    fn default() -> Self {
+        let (folder, chats) = (Folder::Chats, Vec::new());
+        Self { folder, requests: 0, chats, has_more: false, chosen: None, above: 0 }
+    }
+}
+
 impl Chats {
-    pub(super) fn set(&mut self, chats: Vec<Chat>, has_more: bool, height: usize) {
-        (self.chats, self.has_more) = (chats, has_more);
+    pub(super) fn set(&mut self, list: (Folder, Vec<Chat>), has_more: bool, requests: usize, height: usize) {
+        let (folder, chats) = list;
+        (self.folder, self.chats, self.has_more, self.requests) = (folder, chats, has_more, requests);
         if self.place().is_none() {
             self.chosen = self.chats.first().map(|chat| chat.thread);
         }
         self.above = self.above.min(self.chats.len().saturating_sub(height));
+    }
+
+    pub(crate) fn folder(&self) -> Folder {
+        self.folder
+    }
+
+    /// What the list is called, and that there are requests if it does not show them.
+    pub(crate) fn title(&self) -> String {
+        match (self.folder, self.requests) {
+            (Folder::Requests, _) => "Requests".to_owned(),
+            (Folder::Archive, _) => "Archive".to_owned(),
+            (_, 0) => "Chats".to_owned(),
+            (_, 1) => "Chats · 1 request".to_owned(),
+            (_, count) => format!("Chats · {count} requests"),
+        }
+    }
+
+    /// The list to the right of this one, or to the left.
+    pub(super) fn neighbour(&self, by: isize) -> Folder {
+        const ORDER: [Folder; 3] = [Folder::Chats, Folder::Requests, Folder::Archive];
+        let at = ORDER.iter().position(|folder| *folder == self.folder).unwrap_or_default();
+        let next = at.wrapping_add_signed(by).checked_rem(ORDER.len()).unwrap_or_default();
+        let next = if at == 0 && by < 0 { ORDER.len().saturating_sub(1) } else { next };
+        ORDER.get(next).copied().unwrap_or(Folder::Chats)
     }
 
     pub(crate) fn chosen(&self) -> Option<ThreadId> {

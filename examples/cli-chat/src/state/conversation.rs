@@ -6,7 +6,7 @@ use sealpost_core::{MessageId, ThreadId, TrustState};
 
 use super::lines::{Line, LineKind, lines};
 use crate::clock::Clock;
-use crate::news::{Author, Row, Rows, Tick};
+use crate::news::{Author, Peer, Row, Rows, Tick};
 use crate::text::Shown;
 
 /// An open chat.
@@ -15,6 +15,7 @@ pub(crate) struct Conversation {
     thread: ThreadId,
     name: Shown,
     trust: Option<TrustState>,
+    pub(crate) peer: Peer,
     shown: Rows,
     lines: Vec<Line>,
     /// The number of lines below the visible part.
@@ -58,6 +59,7 @@ impl Conversation {
             thread,
             name,
             trust: None,
+            peer: Peer::default(),
             shown,
             lines: Vec::new(),
             below: 0,

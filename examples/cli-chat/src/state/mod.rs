@@ -9,10 +9,12 @@ mod overlays;
 mod safety;
 mod search;
 mod selection;
+mod settings;
 mod sheet;
 #[cfg(test)]
 pub(crate) mod tests;
 mod typing;
+mod writing;
 
 use std::collections::HashMap;
 
@@ -49,6 +51,7 @@ pub(crate) struct State {
     /// What is being written, and in the chats that are not open.
     editor: Editor,
     drafts: HashMap<ThreadId, Editor>,
+    told: writing::Told,
     history: History,
     overlay: Option<Overlay>,
     note: Option<Shown>,
@@ -101,6 +104,7 @@ impl State {
             conversation: None,
             editor: Editor::default(),
             drafts: HashMap::new(),
+            told: writing::Told::default(),
             history: History::default(),
             overlay: None,
             note: None,
@@ -207,7 +211,9 @@ impl State {
         let before = self.layout();
         let mut requests = Vec::new();
         match news {
-            News::Chats { chats, has_more } => self.chats.set(chats, has_more, before.chats_shown()),
+            News::Chats { folder, chats, has_more, requests } => {
+                self.chats.set((folder, chats), has_more, requests, before.chats_shown());
+            }
             News::Connection(state) => self.connection = state,
             News::Met { thread, name } => {
                 // Another chat must not be opened under the hands of somebody who is writing.
@@ -218,7 +224,7 @@ impl State {
                     self.say(&format!("{name} is there now: /chat {name}"));
                 }
             }
-            News::Opened { thread, name, rows, around } => {
+            News::Opened { thread, name, rows, around, draft } => {
                 let appeared = self.appeared.take() == Some(thread);
                 if let Some(open) = self.open_thread().filter(|_| appeared && !self.editor.is_empty()) {
                     // Somebody has begun to write meanwhile: that chat stays.
@@ -227,7 +233,7 @@ impl State {
                     self.settle(before, &mut requests);
                     return requests;
                 }
-                self.change_draft(thread);
+                self.change_draft(thread, draft, &mut requests);
                 // It was about another chat, or about waiting for this one.
                 self.note = None;
                 let layout = self.layout();
@@ -240,6 +246,9 @@ impl State {
                 if let Some(open) = open_in(&mut self.conversation, thread) {
                     open.set_rows(rows, area);
                 }
+            }
+            News::Peer { thread, peer } => {
+                open_in(&mut self.conversation, thread).into_iter().for_each(|open| open.peer = peer);
             }
             News::Trust { thread, trust } => {
                 let open = open_in(&mut self.conversation, thread);
@@ -280,10 +289,11 @@ impl State {
         if self.clock.advance(now_ms) {
             self.redraw();
         }
-        match &self.overlay {
-            Some(Overlay::Search(search)) => search.again().map(Request::Search).into_iter().collect(),
-            _ => Vec::new(),
-        }
+        let search = match &self.overlay {
+            Some(Overlay::Search(search)) => search.again().map(Request::Search),
+            _ => None,
+        };
+        search.into_iter().chain(self.keep_draft()).collect()
     }
 
     /// After every change: the lines fit the size, and what is on the screen is marked as read.
@@ -320,29 +330,6 @@ impl State {
 
     fn open_thread(&self) -> Option<ThreadId> {
         self.conversation.as_ref().map(Conversation::thread)
-    }
-
-    /// Keeps what is being written in the open chat until it is opened again, and returns to what was being written in this
-    /// one.
-    fn change_draft(&mut self, thread: ThreadId) {
-        if let Some(open) = self.open_thread() {
-            self.drafts.insert(open, std::mem::take(&mut self.editor));
-        }
-        if self.editor.is_empty() {
-            self.editor = self.drafts.remove(&thread).unwrap_or_default();
-        }
-    }
-
-    /// Returns a text that could not be sent, without touching what has been written since. If there is something, the text
-    /// is in the history only, and this returns false.
-    fn give_back(&mut self, thread: ThreadId, text: &str) -> bool {
-        let is_open = self.open_thread() == Some(thread);
-        let editor = if is_open { &mut self.editor } else { self.drafts.entry(thread).or_default() };
-        let is_free = editor.is_empty();
-        if is_free {
-            editor.set(text);
-        }
-        is_free
     }
 
     fn compared(&mut self, thread: ThreadId, are_equal: bool) {

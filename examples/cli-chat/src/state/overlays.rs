@@ -16,6 +16,10 @@ impl State {
     pub(super) fn in_overlay(&mut self, overlay: Overlay, input: Input, requests: &mut Vec<Request>) {
         match (overlay, input) {
             (_, Input::Escape | Input::EndOrDelete) => {}
+            // What is typed over something to read is meant as a text.
+            (Overlay::Help(_) | Overlay::Sheet(_), input @ Input::Insert(_)) => {
+                self.in_panes(input, requests)
+            }
             (Overlay::Help(above), input) => self.in_help(above, input),
             (Overlay::Search(search), input) => self.in_search(search, input, requests),
             (Overlay::Safety(safety), input) => self.in_safety(safety, input, requests),

@@ -3,10 +3,10 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 use proptest::prelude::*;
-use sealpost_core::{FailReason, MessageId, ThreadId};
+use sealpost_core::{FailReason, Folder, MessageId, ThreadId};
 
 use super::*;
-use crate::news::{Asked, Author, Body, Change, Chat, Found, Row, Rows, Tick};
+use crate::news::{Asked, Author, Body, Change, Chat, Found, Marks, Peer, Row, Rows, Setting, Tick, Who};
 
 /// Monday, 24 November 2025, 16:00 UTC.
 pub(crate) const NOW: u64 = 1_764_000_000_000;
@@ -36,7 +36,12 @@ pub(crate) fn rows(rows: Vec<Row>) -> Rows {
 
 pub(crate) fn chat(number: u8, name: &str, unread: u64) -> Chat {
     let newest = Some((Shown::line("the newest message"), None));
-    Chat { thread: thread(number), name: Shown::line(name), unread, activity_ms: NOW, newest }
+    let (name, marks) = (Shown::line(name), Marks::default());
+    Chat { thread: thread(number), name, unread, activity_ms: NOW, newest, draft: None, marks }
+}
+
+fn list(chats: Vec<Chat>) -> News {
+    News::Chats { folder: Folder::Chats, chats, has_more: false, requests: 0 }
 }
 
 pub(crate) fn state(size: (u16, u16)) -> State {
@@ -44,14 +49,20 @@ pub(crate) fn state(size: (u16, u16)) -> State {
         State::new("ada", UserId::from_bytes([7; 16]), "http://127.0.0.1:8470", Clock::at(NOW, 0), size);
     state.news(News::Connection(ConnectionState::Live));
     let chats = vec![chat(1, "ben", 0), chat(2, "cleo", 3)];
-    state.news(News::Chats { chats, has_more: false });
+    state.news(list(chats));
     state
 }
 
 pub(crate) fn open(state: &mut State, number: u8, name: &str, messages: Vec<Row>) -> Vec<Request> {
     let rows = rows(messages);
     state.pane = Pane::Conversation;
-    state.news(News::Opened { thread: thread(number), name: Shown::line(name), rows, around: None })
+    state.news(News::Opened {
+        thread: thread(number),
+        name: Shown::line(name),
+        rows,
+        around: None,
+        draft: None,
+    })
 }
 
 pub(crate) fn type_in(state: &mut State, text: &str) {
@@ -137,7 +148,7 @@ fn a_user_who_appears_does_not_take_over_what_is_being_written() {
     // Somebody begins to write before the chat has opened.
     type_in(&mut state, "for ben");
     let (name, rows) = (Shown::line("cleo"), rows(vec![]));
-    let back = state.news(News::Opened { thread: thread(2), name, rows, around: None });
+    let back = state.news(News::Opened { thread: thread(2), name, rows, around: None, draft: None });
     assert_eq!(back, [Request::Open { thread: thread(1), around: None }]);
     open(&mut state, 1, "ben", vec![]);
     assert_eq!(state.editor().text(), "for ben");
@@ -167,7 +178,7 @@ fn what_is_on_the_screen_is_marked_as_read_once() {
     let read = Request::MarkRead { thread: thread(1), up_to: MessageId(3) };
     assert_eq!(open(&mut state, 1, "ben", messages), [read]);
     assert!(texts(&state).contains(&"Unread".to_owned()));
-    assert_eq!(state.input(Input::Insert("x".to_owned())), []);
+    assert_eq!(state.input(Input::Left), []);
 }
 
 #[test]
@@ -218,7 +229,7 @@ fn the_screen_stands_still_while_older_messages_are_read() {
 fn scrolling_loads_each_page_once() {
     let mut state = state((80, 24));
     let rows = Rows { rows: many(50), has_older: true, has_newer: false };
-    state.news(News::Opened { thread: thread(1), name: Shown::line("ben"), rows, around: None });
+    state.news(News::Opened { thread: thread(1), name: Shown::line("ben"), rows, around: None, draft: None });
     assert_eq!(state.input(Input::Oldest), [Request::Older]);
     assert_eq!(state.input(Input::Oldest), []);
     let rows = Rows { rows: many(50), has_older: true, has_newer: false };
@@ -247,7 +258,7 @@ fn a_search_result_leads_to_its_message() {
 
     let rows = Rows { rows: many(40), has_older: true, has_newer: true };
     let (name, around) = (Shown::line("cleo"), Some(MessageId(20)));
-    state.news(News::Opened { thread: thread(2), name, rows, around });
+    state.news(News::Opened { thread: thread(2), name, rows, around, draft: None });
     let open = state.conversation().unwrap();
     let lines = open.visible(usize::from(state.layout().messages.height));
     let found: Vec<_> = lines.iter().filter(|line| open.is_selected(line)).collect();
@@ -436,7 +447,7 @@ fn selecting_loads_pages() {
     let mut state = state((80, 24));
     let rows = Rows { rows: many(3), has_older: true, has_newer: true };
     let (thread, name) = (thread(1), Shown::line("ben"));
-    state.news(News::Opened { thread, name, rows: rows.clone(), around: Some(MessageId(2)) });
+    state.news(News::Opened { thread, name, rows: rows.clone(), around: Some(MessageId(2)), draft: None });
     assert_eq!(selected(&state), Some(2));
     assert_eq!(state.input(Input::SelectAbove), [Request::Older]);
     state.news(News::Rows { thread, rows });
@@ -482,6 +493,109 @@ fn what_is_asked_for_is_shown_on_a_sheet_that_scrolls() {
 }
 
 #[test]
+fn commands_decide_about_the_chat_and_the_person() {
+    let mut state = with_ben(many(1));
+    let here = thread(1);
+    let block = |who, is_blocked| Request::Block { who, is_blocked };
+    let cleo = || Who::Name("cleo".to_owned());
+    let cases = [
+        ("/accept", Request::Accept(here)),
+        ("/block", block(Who::Thread(here), true)),
+        ("/unblock", block(Who::Thread(here), false)),
+        ("/block cleo", block(cleo(), true)),
+        ("/unblock cleo", block(cleo(), false)),
+        ("/blocked", Request::Show(here, Asked::Blocked)),
+        ("/mute", Request::Set(here, Setting::Muted { hours: None })),
+        ("/mute 8", Request::Set(here, Setting::Muted { hours: Some(8) })),
+        ("/unmute", Request::Set(here, Setting::Loud)),
+        ("/archive", Request::Set(here, Setting::Archived(true))),
+        ("/unarchive", Request::Set(here, Setting::Archived(false))),
+        ("/top", Request::Set(here, Setting::OnTop(true))),
+        ("/untop", Request::Set(here, Setting::OnTop(false))),
+        ("/presence on", Request::Set(here, Setting::Presence(true))),
+        ("/presence off", Request::Set(here, Setting::Presence(false))),
+        ("/clear", Request::Set(here, Setting::Deleted)),
+        ("/unread", Request::Set(here, Setting::MarkedUnread)),
+        ("/requests", Request::Folder(Folder::Requests)),
+        ("/archived", Request::Folder(Folder::Archive)),
+        ("/chats", Request::Folder(Folder::Chats)),
+    ];
+    for (typed, request) in cases {
+        assert_eq!(enter(&mut state, typed), [request], "{typed}");
+    }
+    for typed in ["/mute long", "/presence", "/presence maybe"] {
+        refuses(&mut state, typed);
+    }
+}
+
+#[test]
+fn keys_and_the_mouse_show_the_other_lists() {
+    let mut state = state((80, 24));
+    let folder = |folder| [Request::Folder(folder)];
+    assert_eq!(state.input(Input::Right), folder(Folder::Requests));
+    assert_eq!(state.input(Input::Left), folder(Folder::Archive));
+    assert_eq!(state.input(Input::Click(3, 0)), folder(Folder::Requests));
+    let requests = vec![chat(4, "stranger", 1)];
+    state.news(News::Chats { folder: Folder::Requests, chats: requests, has_more: false, requests: 1 });
+    assert_eq!(state.chats().title(), "Requests");
+    assert_eq!(state.input(Input::Enter), [Request::Open { thread: thread(4), around: None }]);
+    state.input(Input::Escape);
+    assert_eq!(state.input(Input::Right), folder(Folder::Archive));
+    assert_eq!(state.input(Input::Left), folder(Folder::Chats));
+    state.news(News::Chats { folder: Folder::Chats, chats: vec![], has_more: false, requests: 2 });
+    assert_eq!(state.chats().title(), "Chats · 2 requests");
+}
+
+#[test]
+fn what_is_being_written_is_kept_and_comes_back() {
+    let mut state = with_ben(vec![]);
+    assert_eq!(state.tick(NOW), []);
+    type_in(&mut state, "half");
+    let kept = |number, text: &str| Request::Draft { thread: thread(number), text: text.to_owned() };
+    assert_eq!(state.tick(NOW), [kept(1, "half")]);
+    assert_eq!(state.tick(NOW), []);
+    type_in(&mut state, " a line");
+    // The other chat has a draft from before.
+    let (name, rows) = (Shown::line("cleo"), rows(vec![]));
+    let opened = |number, draft: &str| News::Opened {
+        thread: thread(number),
+        name: name.clone(),
+        rows: rows.clone(),
+        around: None,
+        draft: Some(draft.to_owned()),
+    };
+    let stopped = Request::Typing { thread: thread(1), is_typing: false };
+    assert_eq!(state.news(opened(2, "for cleo")), [kept(1, "half a line"), stopped]);
+    assert_eq!(state.editor().text(), "for cleo");
+    assert_eq!(state.keep_draft(), None);
+    state.news(opened(1, "half a line"));
+    assert_eq!(state.editor().text(), "half a line");
+    // What is sent, is no longer a draft; a chat that is opened again does not bring it back.
+    state.input(Input::Enter);
+    state.news(opened(1, "half a line"));
+    assert_eq!(state.editor().text(), "");
+    assert_eq!(state.keep_draft(), Some(kept(1, "")));
+}
+
+#[test]
+fn the_other_person_is_told_of_writing_but_not_of_commands() {
+    let mut state = with_ben(vec![]);
+    let typing = |is_typing| Request::Typing { thread: thread(1), is_typing };
+    let insert = |text: &str| Input::Insert(text.to_owned());
+    assert_eq!(state.input(insert("a")), [typing(true)]);
+    assert_eq!(state.input(Input::Left), []);
+    assert_eq!(state.input(insert("b")), [typing(true)]);
+    assert_eq!(state.input(Input::DeleteToStart), [typing(true)]);
+    assert_eq!(state.input(Input::Delete), [typing(false)]);
+    assert_eq!(state.input(insert("/")), []);
+    assert_eq!(state.input(insert("chat")), []);
+    state.input(Input::DeleteToStart);
+    assert_eq!(state.input(insert("//etc")), [typing(true)]);
+    let sent = Request::Send { thread: thread(1), text: "/etc".to_owned() };
+    assert_eq!(state.input(Input::Enter), [sent]);
+}
+
+#[test]
 fn a_second_question_mark_is_a_text() {
     let mut state = with_ben(vec![]);
     state.input(Input::QuestionMark);
@@ -491,6 +605,11 @@ fn a_second_question_mark_is_a_text() {
     assert_eq!(state.editor().text(), "?");
     state.input(Input::QuestionMark);
     assert_eq!(state.editor().text(), "??");
+    // What is typed over the help is written, too.
+    state.input(Input::Help);
+    state.input(Input::Insert("!".to_owned()));
+    assert!(state.overlay().is_none());
+    assert_eq!(state.editor().text(), "??!");
 }
 
 #[test]
@@ -523,7 +642,7 @@ fn a_person_who_has_gone_back_to_the_list_stays_there() {
     assert_eq!(state.pane(), Pane::Conversation);
     state.input(Input::Escape);
     let (thread, name, rows) = (thread(1), Shown::line("ben"), rows(many(3)));
-    state.news(News::Opened { thread, name, rows, around: None });
+    state.news(News::Opened { thread, name, rows, around: None, draft: None });
     assert_eq!(state.pane(), Pane::Chats);
 }
 
@@ -589,10 +708,24 @@ fn any_news() -> impl Strategy<Value = News> {
             name: Shown::line("somebody"),
             rows,
             around: around.map(MessageId),
+            draft: None,
         }),
         (0_u8..5).prop_map(|count| News::Chats {
+            folder: Folder::Chats,
             chats: (0..count).map(|number| chat(number, "somebody", u64::from(number))).collect(),
             has_more: count > 3,
+            requests: usize::from(count),
+        }),
+        (0_u8..3, any::<[bool; 5]>(), any::<Option<u64>>()).prop_map(|(of, is, last_seen_ms)| News::Peer {
+            thread: thread(of),
+            peer: Peer {
+                is_request: is[0],
+                is_blocked: is[1],
+                is_typing: is[2],
+                is_present: is[3],
+                last_seen_ms,
+                shares_presence: is[4],
+            },
         }),
         Just(News::SafetyNumber { thread: thread(1), number: Some("12345".repeat(12)) }),
         any::<String>().prop_map(News::Note),

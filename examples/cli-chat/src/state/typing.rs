@@ -51,8 +51,14 @@ impl State {
             Input::Click(x, y) => self.click((x, y), requests),
             Input::WheelUp(x, y) => self.wheel((x, y), -1, requests),
             Input::WheelDown(x, y) => self.wheel((x, y), 1, requests),
+            Input::Left if in_list => requests.push(Request::Folder(self.chats.neighbour(-1))),
+            Input::Right if in_list => requests.push(Request::Folder(self.chats.neighbour(1))),
             other => {
+                let before = self.editor.text().len();
                 self.edit(other);
+                if self.editor.text().len() != before {
+                    requests.extend(self.has_typed());
+                }
             }
         }
     }
@@ -91,6 +97,7 @@ impl State {
                     return;
                 };
                 requests.push(Request::Send { thread, text });
+                self.has_sent();
                 self.show_newest(requests);
                 let layout = self.layout();
                 let area = area(&layout, &self.clock);
@@ -101,6 +108,7 @@ impl State {
             self.history.remember(&typed);
         }
         self.editor.take();
+        requests.extend(self.has_stopped_typing());
     }
 
     pub(super) fn open(&mut self, thread: ThreadId, requests: &mut Vec<Request>) {
@@ -201,6 +209,8 @@ impl State {
                 self.chats.choose(thread, layout.chats_shown());
                 self.open(thread, requests);
             }
+        } else if is_in(layout.list_title, place) {
+            requests.push(Request::Folder(self.chats.neighbour(1)));
         } else if is_in(layout.title, place) && layout.list.width == 0 {
             self.pane = Pane::Chats;
         } else if let Some(open) = &mut self.conversation {

@@ -10,7 +10,7 @@ use crate::news::{Author, Tick};
 use crate::state::{Conversation, FOOT_GAP, Line, LineKind, State};
 use crate::wrap::{columns, cut, wrap};
 
-/// The name, and how far its safety number is trusted.
+/// The name, how far its safety number is trusted, and what the other person does.
 pub(super) fn draw_title(buffer: &mut Buffer, state: &State, area: Rect) {
     let Some(open) = state.conversation() else { return };
     let back = if state.layout().list.width == 0 { "‹ " } else { "" };
@@ -22,7 +22,31 @@ pub(super) fn draw_title(buffer: &mut Buffer, state: &State, area: Rect) {
     let room = usize::from(area.width).saturating_sub(columns(trust));
     let name = cut(&format!("{back}{}", open.name()), room);
     put(buffer, area, &name, style::BOLD);
-    put(buffer, shifted(area, columns(&name)), trust, trust_style);
+    let after = shifted(area, columns(&name));
+    put(buffer, after, trust, trust_style);
+    let (peer, peer_style) = peer_text(state, open);
+    let after = shifted(after, columns(trust));
+    put(buffer, after, &cut(&peer, usize::from(after.width)), peer_style);
+}
+
+/// What is most important to know about the other person now.
+fn peer_text(state: &State, open: &Conversation) -> (String, Style) {
+    let peer = open.peer;
+    if peer.is_blocked {
+        (" · blocked: /unblock".to_owned(), style::BAD)
+    } else if peer.is_request {
+        (" · a request: /accept or /block".to_owned(), style::NOTE)
+    } else if peer.is_typing {
+        (" · is typing …".to_owned(), style::GOOD)
+    } else if peer.is_present {
+        (" · is here".to_owned(), style::GOOD)
+    } else if let Some(last_seen_ms) = peer.last_seen_ms {
+        (format!(" · last seen {}", state.clock().short(last_seen_ms)), style::DIM)
+    } else if peer.shares_presence {
+        (" · sees when you are here".to_owned(), style::DIM)
+    } else {
+        (String::new(), style::PLAIN)
+    }
 }
 
 pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {

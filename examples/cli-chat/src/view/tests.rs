@@ -5,13 +5,13 @@
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use sealpost_core::{ConnectionState, FailReason, TrustState};
+use sealpost_core::{ConnectionState, FailReason, Folder, TrustState};
 
 use super::draw;
 use crate::input::Input;
-use crate::news::{News, Tick};
+use crate::news::{Chat, Marks, News, Peer, Tick};
 use crate::state::State;
-use crate::state::tests::{Step, any_steps, open, ours, state, theirs, thread, type_in};
+use crate::state::tests::{Step, any_steps, chat, open, ours, state, theirs, thread, type_in};
 
 /// The lines of the screen, without the space at their ends, and the place of the cursor.
 fn drawn(state: &State, (width, height): (u16, u16)) -> (Vec<String>, (u16, u16)) {
@@ -130,7 +130,7 @@ fn what_others_write_cannot_control_the_terminal() {
     let mut state = state(size);
     let name = crate::text::Shown::line("\u{202e}ben\u{1b}]0;x\u{7}");
     let messages = crate::state::tests::rows(vec![theirs(1, "a\u{1b}[2J\u{202e}b", true)]);
-    state.news(News::Opened { thread: thread(1), name, rows: messages, around: None });
+    state.news(News::Opened { thread: thread(1), name, rows: messages, around: None, draft: None });
     let shown = lines(&state, size).join("\n");
     assert!(shown.contains("a␛[2Jb  15:01"), "{shown}");
     assert!(!shown.chars().any(|c| c != '\n' && (c.is_control() || c == '\u{202e}')), "{shown:?}");
@@ -160,6 +160,41 @@ fn a_safety_number_fits_into_the_narrowest_terminal() {
     state.input(Input::Enter);
     state.news(News::Trust { thread: thread(1), trust: TrustState::Verified });
     assert_eq!(lines(&state, size)[0], "‹ ben ✓ verified");
+}
+
+#[test]
+fn a_list_shows_the_marks_of_chats_and_a_title_the_other_person() {
+    let size = (80, 10);
+    let mut state = a_talk(size);
+    let marks = Marks { is_verified: true, is_muted: true, is_pinned: true, ..Marks::default() };
+    let draft = Some(crate::text::Shown::line("for cleo"));
+    let cleo = Chat { marks, draft, ..chat(2, "cleo", 0) };
+    let doe = Marks { is_marked_unread: true, is_blocked: true, ..Marks::default() };
+    let doe = Chat { marks: doe, ..chat(3, "a name that is too long for the list", 0) };
+    let (folder, chats) = (Folder::Chats, vec![cleo, doe]);
+    state.news(News::Chats { folder, chats, has_more: false, requests: 1 });
+    let shown = lines(&state, size);
+    assert!(shown[0].starts_with("Chats · 1 request"), "{shown:?}");
+    assert!(shown[1].starts_with(" cleo ✓ ^ -         16:00 │"), "{shown:?}");
+    assert!(shown[2].starts_with(" draft: for cleo          │"), "{shown:?}");
+    assert!(shown[3].starts_with(" a name that is … x 16:00 │"), "{shown:?}");
+    assert!(shown[4].starts_with(" the newest message     * │"), "{shown:?}");
+
+    let seen = Some(crate::state::tests::NOW);
+    let nobody = Peer::default();
+    let cases = [
+        (nobody, "│ben"),
+        (Peer { is_request: true, ..nobody }, "│ben · a request: /accept or /block"),
+        (Peer { is_blocked: true, is_typing: true, ..nobody }, "│ben · blocked: /unblock"),
+        (Peer { is_typing: true, is_present: true, ..nobody }, "│ben · is typing …"),
+        (Peer { is_present: true, last_seen_ms: seen, ..nobody }, "│ben · is here"),
+        (Peer { last_seen_ms: seen, ..nobody }, "│ben · last seen 16:00"),
+        (Peer { shares_presence: true, ..nobody }, "│ben · sees when you are here"),
+    ];
+    for (peer, title) in cases {
+        state.news(News::Peer { thread: thread(1), peer });
+        assert!(lines(&state, size)[0].ends_with(title), "{title}: {:?}", lines(&state, size)[0]);
+    }
 }
 
 #[test]

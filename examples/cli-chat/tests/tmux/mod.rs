@@ -80,6 +80,12 @@ impl Tmux {
         self.screen_when(name, wanted, |screen| screen.contains(wanted).then_some(())).await;
     }
 
+    /// Presses Escape, and waits until this is gone: a terminal would take Escape and the next key for one.
+    pub(crate) async fn escape(&self, name: &str, shown: &str) {
+        self.key(name, "Escape").await;
+        self.screen_when(name, "something else", |screen| (!screen.contains(shown)).then_some(())).await;
+    }
+
     /// The twelve groups of the safety number that a terminal shows.
     pub(crate) async fn safety_number(&self, name: &str) -> Vec<String> {
         let is_group = |word: &&str| word.len() == 5 && word.bytes().all(|byte| byte.is_ascii_digit());
