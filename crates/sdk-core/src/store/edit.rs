@@ -111,20 +111,17 @@ impl Tx<'_> {
             // The terms of the old text leave the index before the text does.
             self.unindex(message)?;
         }
+        let new = Body::from_bytes(&body).map_err(|_| Error::Storage(Storage::Corrupt))?;
+        self.set_body(message, &new)?;
         self.change_one(
-            "UPDATE message SET body = ?2, edited = ?3, links = ?4,
-                edits = (SELECT count(*) - 1 FROM edit WHERE message_id = ?1) WHERE id = ?1",
-            params![message.0, body, edited, has_link(&body)],
+            "UPDATE message SET edited = ?2, edits = (SELECT count(*) - 1 FROM edit WHERE message_id = ?1) WHERE id = ?1",
+            params![message.0, edited],
         )?;
         if is_new {
             self.index_late(message)?;
         }
         self.emit_changed(message)
     }
-}
-
-fn has_link(body: &[u8]) -> bool {
-    Body::from_bytes(body).is_ok_and(|body| body.has_link())
 }
 
 fn to_version((body, sent): (Vec<u8>, i64)) -> Result<Version> {

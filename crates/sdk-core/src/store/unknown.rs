@@ -69,9 +69,10 @@ impl Tx<'_> {
     /// A message is understood now, and shows this body.
     pub(crate) fn understand(&mut self, id: MessageId, body: &Body) -> Result<()> {
         self.change_one(
-            "UPDATE message SET kind = ?2, body = ?3, version = NULL WHERE id = ?1 AND kind = 3",
-            params![id.0, KIND_CONTENT, body.to_bytes()],
+            "UPDATE message SET kind = ?2, version = NULL WHERE id = ?1 AND kind = 3",
+            params![id.0, KIND_CONTENT],
         )?;
+        self.set_body(id, body)?;
         self.index_late(id)?;
         self.emit_changed(id)
     }

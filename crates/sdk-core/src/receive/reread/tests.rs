@@ -4,7 +4,7 @@ use sealpost_protocol::IdentityKeyPair;
 
 use super::*;
 use crate::config::DatabaseKey;
-use crate::content::{EmojiSequence, Reaction, Target};
+use crate::content::{EmojiSequence, Markup, Mention, Reaction, Target, Text, TextRange};
 use crate::event::EventBus;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
 use crate::message::{Message, MessageBody, Undecryptable};
@@ -81,13 +81,21 @@ async fn a_content_of_a_later_version_is_shown_as_not_understood_and_read_after_
     for message_id in [first, second, third] {
         assert_eq!(message(&store, message_id).await.unwrap().body, MessageBody::NotUnderstood);
     }
-    let text = later(&Body::text("new and readable"));
+    let markup = Markup {
+        mentions: vec![Mention { range: TextRange { start: 0, length: 3 }, user: US }],
+        ..Markup::default()
+    };
+    let text = "@us: readable at https://example.org".to_owned();
+    let text = later(&Body::Text(Text { text, markup, quote: None, is_forwarded: false }));
     let empty = later(&Body::text(""))[..4].to_vec();
     upgrade(&store, vec![(first, text), (second, empty), (third, vec![0xff])]).await;
-    assert_eq!(message(&store, first).await.unwrap().text(), Some("new and readable"));
+    assert_eq!(message(&store, first).await.unwrap().text(), Some("@us: readable at https://example.org"));
     assert_eq!(message(&store, second).await.unwrap().body, MessageBody::NotUnderstood);
     let malformed = MessageBody::Undecryptable(Undecryptable::Malformed);
     assert_eq!(message(&store, third).await.unwrap().body, malformed);
+    let read = store.read(|rows| Ok((rows.listed_thread(THREAD)?, rows.links(THREAD, None, 5)?)));
+    let (listed, links) = read.await.unwrap();
+    assert_eq!((listed.unwrap().mentions, links.messages.len()), (1, 1));
     // It can be found, although the search index had passed it.
     let work = store.write(|tx| tx.feed_index(100));
     work.await.unwrap();

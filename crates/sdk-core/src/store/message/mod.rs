@@ -203,6 +203,28 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Replaces the body of a message. While the message is unread, it is counted by whether it mentions us now.
+    pub(super) fn set_body(&mut self, id: MessageId, body: &Body) -> Result<()> {
+        let us = self.stored_account()?.0.map(|account| account.registered.user);
+        let mentions_us = us.is_some_and(|us| body.mentions(us));
+        self.change_one(
+            "UPDATE message SET body = ?2, links = ?3 WHERE id = ?1",
+            params![id.0, body.to_bytes(), body.has_link()],
+        )?;
+        let changed = self.change(
+            "UPDATE message SET mentions = ?2 WHERE id = ?1 AND mentions <> ?2 AND state >= ?3",
+            params![id.0, mentions_us, STATE_INCOMING],
+        )?;
+        let Some(message) = self.message(id)?.filter(|_| changed == 1) else { return Ok(()) };
+        if message.direction == (Direction::Incoming { read: false }) {
+            self.change_one(
+                "UPDATE thread SET mentions = max(mentions + ?2, 0) WHERE thread_id = ?1",
+                params![message.thread.as_bytes(), if mentions_us { 1 } else { -1 }],
+            )?;
+        }
+        Ok(())
+    }
+
     /// Whether an incoming message is counted as one that mentions us.
     fn mentions_us(&self, what: &Arrived) -> Result<bool> {
         match what {

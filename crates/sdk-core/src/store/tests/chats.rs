@@ -1,8 +1,10 @@
 //! Tests of the lists of threads: in which list a thread is, in which order, and what is shown of it.
 
 use super::messages::incoming;
+use super::reactions::origin;
 use super::*;
-use crate::content::{Quote, Text};
+use crate::config::ChangeLimits;
+use crate::content::{Markup, Mention, Quote, Text, TextRange};
 use crate::error::Error;
 use crate::id::MessageId;
 use crate::store::{Arrived, Listed, NewIncoming, Settlement};
@@ -160,12 +162,8 @@ async fn a_draft_is_kept_until_it_is_sent() {
 /// A reply to a message of ours.
 fn reply_to_us(server_seq: u64) -> NewIncoming {
     let quote = Some(Box::new(Quote::new(US, fresh_id(), "ours")));
-    let body = Body::Text(Text {
-        text: "yes".to_owned(),
-        markup: crate::Markup::default(),
-        quote,
-        is_forwarded: false,
-    });
+    let body =
+        Body::Text(Text { text: "yes".to_owned(), markup: Markup::default(), quote, is_forwarded: false });
     NewIncoming { what: Arrived::Content(fresh_id(), body), ..incoming("", server_seq) }
 }
 
@@ -199,6 +197,47 @@ async fn unread_mentions_are_counted_and_read() {
     let newest = fixture.store.read(|rows| rows.page(THREAD, None, 1)).await.unwrap().messages[0].id;
     fixture.write(move |tx| tx.mark_read(THREAD, newest, AFTER_ALL, 10)).await.unwrap();
     assert_eq!(counts().await, (0, 0));
+}
+
+/// An edit of the peer at this position, which mentions us or not.
+fn edit_of(mentions_us: bool) -> Markup {
+    let mention = Mention { range: TextRange { start: 0, length: 3 }, user: US };
+    Markup { mentions: Vec::from_iter(mentions_us.then_some(mention)), ..Markup::default() }
+}
+
+#[tokio::test]
+async fn an_edit_changes_whether_a_message_mentions_us() {
+    let fixture = Fixture::new().await;
+    let work = fixture.write(|tx| {
+        let first = tx.insert_incoming(&incoming("one", 10))?;
+        let second = tx.insert_incoming(&incoming("two", 11))?;
+        Ok((first, second, tx.insert_incoming(&reply_to_us(12))?))
+    });
+    let (first, second, reply) = work.await.unwrap();
+    let edit = async |id, order, mentions_us| {
+        let (origin, markup) = (origin(PEER, order), edit_of(mentions_us));
+        let edited = fixture.write(move |tx| tx.edit(id, &origin, ("@us", &markup), ChangeLimits::default()));
+        assert!(edited.await.unwrap());
+        fixture.listed(THREAD).await.mentions
+    };
+    assert_eq!(edit(first, 20, true).await, 2);
+    assert_eq!(edit(first, 19, false).await, 2, "an earlier edit is not shown");
+    assert_eq!(edit(first, 21, false).await, 1);
+    assert_eq!(edit(second, 22, true).await, 2);
+    assert_eq!(edit(reply, 23, false).await, 2, "a reply to us still is one");
+    // What was read is counted neither now nor later.
+    fixture.write(move |tx| tx.mark_read(THREAD, first, AFTER_ALL, 10)).await.unwrap();
+    assert_eq!(edit(first, 24, true).await, 2);
+    fixture.write(move |tx| tx.mark_read(THREAD, second, AFTER_ALL, 10)).await.unwrap();
+    assert_eq!(fixture.listed(THREAD).await.mentions, 1);
+    assert_eq!(edit(second, 25, false).await, 1);
+    // So is a late message.
+    let late = fixture.write(|tx| tx.insert_incoming(&incoming("late", 5))).await.unwrap();
+    assert_eq!(edit(late, 26, true).await, 2);
+    fixture.write(move |tx| tx.mark_read(THREAD, late, AFTER_ALL, 10)).await.unwrap();
+    assert_eq!(fixture.listed(THREAD).await.mentions, 1);
+    fixture.write(move |tx| tx.mark_read(THREAD, reply, AFTER_ALL, 10)).await.unwrap();
+    assert_eq!(fixture.listed(THREAD).await.mentions, 0);
 }
 
 #[tokio::test]
