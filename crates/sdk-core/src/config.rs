@@ -95,6 +95,10 @@ impl Default for ChangeLimits {
 }
 
 impl ChangeLimits {
+    /// Everything can be changed at any time.
+    pub(crate) const NONE: Self =
+        Self { edit_for: Duration::MAX, max_edits: u32::MAX, delete_for: Duration::MAX };
+
     /// Whether a message can still be edited. Both times are its author's.
     pub(crate) fn may_edit(self, written_ms: u64, now_ms: u64) -> bool {
         self.max_edits > 0 && is_within(self.edit_for, written_ms, now_ms)

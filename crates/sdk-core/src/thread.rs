@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message, MessageBody, Page, Position};
-use crate::store::{NewMail, PrivacySetting, Rows, Thread, Tx};
+use crate::store::{self, NewMail, PrivacySetting, Rows, Thread, Tx};
 use crate::transport::CreatedThread;
 
 /// The direct thread with a user: the one in the database, or the one that the relay has or creates.
@@ -31,6 +31,10 @@ pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
     });
     let thread = parse(&created.await?, peer)?;
     let now_ms = ctx.server_now_ms();
+    let us = ctx.store.read(|rows| Ok(rows.our_account()?.1.user)).await?;
+    if thread.id == store::note_to_self(us) {
+        return Err(Offline::NotARelay.into());
+    }
     let work = ctx.store.write(move |tx| {
         tx.put_thread(thread, now_ms)?;
         // Requesting a thread from the relay also accepts it.
@@ -41,6 +45,16 @@ pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
 }
 
 /// A page of history: the newest messages, or those before a position.
+/// The note to self, which is added if there is none.
+pub(crate) async fn note_to_self(ctx: &Context, us: UserId) -> Result<ThreadId> {
+    let id = store::note_to_self(us);
+    if ctx.store.glance(move |rows| rows.kind(id)).await?.is_some() {
+        return Ok(id);
+    }
+    let now_ms = ctx.server_now_ms();
+    ctx.store.write(move |tx| tx.open_note_to_self(us, now_ms)).await
+}
+
 pub(crate) async fn page(
     ctx: &Context,
     thread: ThreadId,

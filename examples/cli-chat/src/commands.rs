@@ -17,6 +17,8 @@ pub(crate) enum Line {
 pub(crate) enum Command {
     /// Opens the chat with a name or a user id.
     Chat(String),
+    /// Opens the note to self.
+    Note,
     Search(String),
     /// Shows the safety number; with digits, compares them.
     Verify(String),
@@ -81,6 +83,7 @@ pub(crate) enum Command {
 /// The commands with what they do, for the help.
 pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("/chat NAME", "opens the chat with NAME, or with a user id"),
+    ("/note", "opens your note to self"),
     ("/search WORDS", "searches all chats"),
     ("/poll QUESTION | A | B", "starts a poll; /polls lets people choose several"),
     ("/card NAME | PHONE | MAIL", "sends a contact card; PHONE and MAIL can be left out"),
@@ -138,6 +141,7 @@ pub(crate) fn read(typed: &str) -> Line {
     let rest = rest.trim().to_owned();
     Line::Command(match name {
         "chat" => Command::Chat(rest),
+        "note" => Command::Note,
         "search" => Command::Search(rest),
         "verify" => Command::Verify(rest),
         "accept" => Command::Accept,

@@ -20,6 +20,8 @@ pub(crate) enum Request {
         thread: ThreadId,
         text: String,
     },
+    /// Opens the note to self.
+    Note,
     MarkRead {
         thread: ThreadId,
         up_to: MessageId,

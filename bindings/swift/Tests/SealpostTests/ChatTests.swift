@@ -49,6 +49,24 @@ extension SealpostTests {
             }
         }
 
+        @Test("a note to self is in the list and is sent at once")
+        func noteToSelf() async throws {
+            try await world { world in
+                try await world.person("ada") { ada in
+                    let note = try await ada.noteToSelf()
+                    let written = try await note.sendText("buy milk")
+                    #expect(written.isSent)
+                    #expect(try await note.others().isEmpty)
+                    try await note.edit(message: written.id, text: "buy oat milk")
+                    let threads = try await ada.folderPage(folder: .chats).threads
+                    #expect(threads.map(\.id) == [try note.id()])
+                    #expect(threads[0].kind == .noteToSelf && threads[0].unread == 0)
+                    #expect(threads[0].newest?.text == "buy oat milk")
+                    #expect(try await ada.noteToSelf().id() == note.id())
+                }
+            }
+        }
+
         @Test("a stranger waits for the person, and can be blocked and reported")
         func requests() async throws {
             try await world { world in

@@ -3,7 +3,7 @@
 use super::Client;
 use crate::contact;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::UserId;
 use crate::message::Report;
@@ -103,9 +103,12 @@ impl Contact {
     /// is usually followed by [`block`](Self::block). The contents are those that this device has; nothing proves them to others.
     ///
     /// # Errors
-    /// [`Error::Storage`](crate::Error::Storage).
+    /// [`Error::Misuse`](crate::Error::Misuse) for oneself, [`Error::Storage`](crate::Error::Storage).
     pub async fn report(&self) -> Result<Report> {
         let (ctx, user) = (&self.client.inner.ctx, self.user);
+        if user == self.client.user_id() {
+            return Err(Error::Misuse("reporting oneself"));
+        }
         let made_ms = ctx.server_now_ms();
         let work = ctx.store.write(move |tx| {
             let thread = tx.thread_with(user)?.map(|thread| thread.id);

@@ -81,10 +81,23 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such user, [`Error::RecipientDeleted`] if the user has deleted their account,
-    /// [`Error::Offline`] if the relay is needed and cannot be used, [`Error::Misuse`] for a thread with oneself.
+    /// [`Error::Offline`] if the relay is needed and cannot be used, [`Error::Misuse`] for a thread
+    /// with oneself; see [`note_to_self`](Self::note_to_self).
     pub async fn direct_thread(&self, user: UserId) -> Result<Thread> {
         let found = self.finish(move |ctx| async move { crate::thread::direct(&ctx, user).await }).await?;
         Ok(Thread::new(self.clone(), found.id))
+    }
+
+    /// The thread in which the person writes for themselves: one for each account, added when it is first asked for. It needs no
+    /// connection. What is written in it is [`Sent`](crate::Delivery::Sent) at once, its timers run from the time of writing, and it can
+    /// be edited and deleted at any time. Nobody gets any of it, and nothing in it is ever unread.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] if there is none yet and the account was left, [`Error::Storage`].
+    pub async fn note_to_self(&self) -> Result<Thread> {
+        let us = self.user_id();
+        let id = self.finish(move |ctx| async move { crate::thread::note_to_self(&ctx, us).await }).await?;
+        Ok(Thread::new(self.clone(), id))
     }
 
     /// A thread that exists on this device.

@@ -45,7 +45,7 @@ impl Thread {
         self.ctx().store.glance(move |rows| rows.kind(id)).await?.ok_or(Error::NotFound)
     }
 
-    /// The members of the thread except ourselves: in a direct thread, the other person.
+    /// The members of the thread except ourselves: in a direct thread, the other person; in the note to self, nobody.
     ///
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage).

@@ -50,9 +50,10 @@ pub struct Message {
     /// How long after it was read the message disappears, in seconds; 0 if it does not ([`Thread::set_timer`](crate::Thread::set_timer)).
     pub timer_s: u32,
     /// When it disappears, in server time, in milliseconds since the Unix epoch; none as long as its timer does not run. The timer runs
-    /// from the time when the message was read on this device or, for one of ours, from the time when the relay accepted it.
+    /// from the time when the message was read on this device or, for one of ours, from the time when the relay accepted it; in the note
+    /// to self, from the time when it was written.
     pub expires_ms: Option<u64>,
-    /// The sequence number that the relay assigned; none if the relay has not answered yet.
+    /// The sequence number that the relay assigned; none if the relay has not answered yet. In the note to self, this device assigns it.
     pub server_seq: Option<u64>,
 }
 
@@ -121,7 +122,7 @@ pub enum Direction {
 pub enum Delivery {
     /// Stored on this device; the relay has not answered yet.
     Queued,
-    /// The relay has stored it on disk.
+    /// The relay has stored it on disk. In the note to self, it is on the disk of this device.
     Sent,
     /// A device of the recipient has decrypted it.
     Delivered,

@@ -246,6 +246,9 @@ impl Batch<'_, '_> {
     fn handle(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<Handled> {
         let mut handled = Handled::default();
         let ciphertext = CiphertextId::of(&envelope.sealed.ciphertext);
+        if envelope.is_for_note_to_self(self.us.user) {
+            return Ok(handled);
+        }
         let thread = self.tx.thread(envelope.thread)?;
         if self.tx.was_opened(ciphertext)? {
             if thread.is_some() {

@@ -8,7 +8,7 @@ use crate::content::{Content, Header, Timer};
 use crate::error::Result;
 use crate::id::{ClientMsgId, DeviceId, InvalidId, ThreadId, UserId};
 use crate::message::Undecryptable;
-use crate::store::{Arrived, EnvelopeName, NewIncoming, Origin, order_of};
+use crate::store::{Arrived, EnvelopeName, NewIncoming, Origin, note_to_self, order_of};
 use crate::transport::EnvelopeId;
 
 /// A delivery whose fields are well-formed.
@@ -129,6 +129,15 @@ impl Envelope {
             roster_version: deliver.roster_version,
             sealed: deliver.envelope.unwrap_or_default(),
         })
+    }
+
+    /// Whether the relay has put it into the note to self, where nobody else can write. Nothing of it is kept.
+    pub(super) fn is_for_note_to_self(&self, us: UserId) -> bool {
+        let is_for_note = self.thread == note_to_self(us);
+        if is_for_note {
+            tracing::warn!("the relay delivered an envelope for the note to self");
+        }
+        is_for_note
     }
 
     pub(super) const fn source(&self) -> Source<'_> {

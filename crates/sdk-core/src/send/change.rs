@@ -1,11 +1,12 @@
 //! Changes of messages: queued like what people write, and applied on this side in the same transaction.
 
 use super::queue::{checked_with, content_in, queue};
+use crate::config::ChangeLimits;
 use crate::content::{Body, Edit, EmojiSequence, Markup, Pin, Reaction, Target};
 use crate::context::Context;
 use crate::error::{Error, InvalidContent, Result};
 use crate::id::{MessageId, ThreadId};
-use crate::store::{Origin, Tx};
+use crate::store::{Origin, Rows, ThreadKind, Tx};
 
 /// Replaces our reaction to a message of the same thread, or removes it if there is none.
 ///
@@ -44,6 +45,7 @@ pub(crate) async fn edit(
     let (text, markup) = checked_with(text, markup)?;
     let limits = ctx.limits;
     let work = move |tx: &mut Tx<'_>, ours: &Origin| {
+        let limits = limits_in(tx, thread, limits)?;
         let (_, id, _) = content_in(tx, thread, message)?;
         // It is not applied either if the author is not us.
         if !tx.edit(message, ours, (&text, &markup), limits)? {
@@ -78,6 +80,7 @@ pub(crate) async fn pin(ctx: &Context, thread: ThreadId, message: MessageId, is_
 pub(crate) async fn delete_for_everyone(ctx: &Context, thread: ThreadId, message: MessageId) -> Result<()> {
     let limits = ctx.limits;
     let work = move |tx: &mut Tx<'_>, ours: &Origin| {
+        let limits = limits_in(tx, thread, limits)?;
         let shown = tx.message(message)?.filter(|shown| shown.thread == thread).ok_or(Error::NotFound)?;
         if shown.sender == ours.author && tx.cancel(message)? {
             return Ok(None);
@@ -89,4 +92,12 @@ pub(crate) async fn delete_for_everyone(ctx: &Context, thread: ThreadId, message
         Ok(Some(Body::Delete(id)))
     };
     queue(ctx, thread, work).await.map(drop)
+}
+
+/// How long messages of a thread can be changed. The limits are for others, who have read them; in the note to self, there are none.
+fn limits_in(rows: &Rows<'_>, thread: ThreadId, limits: ChangeLimits) -> Result<ChangeLimits> {
+    Ok(match rows.kind(thread)? {
+        Some(ThreadKind::NoteToSelf) => ChangeLimits::NONE,
+        _ => limits,
+    })
 }

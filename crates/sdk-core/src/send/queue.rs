@@ -152,7 +152,9 @@ pub(super) async fn queue(
             let ctx = ctx_in_tx.clone();
             tx.after_commit(move || ctx.upkeep.to_accept.notify_one());
         }
-        if body.kind().is_shown() && !body.kind().may_begin_thread() && !tx.has_begun(thread)? {
+        let is_alone = !tx.has_recipients(thread)?;
+        let may_begin = is_alone || body.kind().may_begin_thread();
+        if body.kind().is_shown() && !may_begin && !tx.has_begun(thread)? {
             return Err(Error::WrongState);
         }
         if body.kind().is_shown() && tx.is_profile_due(thread)? {
@@ -162,6 +164,16 @@ pub(super) async fn queue(
         let is_next = !tx.is_lane_busy(thread)?;
         let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body };
         let message = tx.enqueue_unlisted(new)?;
+        if is_alone {
+            let message = tx.settle_alone(thread, message)?;
+            let ctx = ctx_in_tx.clone();
+            tx.after_commit(move || {
+                fault::at(Station::QueueAfterCommit);
+                ctx.upkeep.timers.notify_one();
+            });
+            fault::at(Station::QueueBeforeCommit);
+            return Ok(message);
+        }
         let sealed = if is_next { seal_at_once(&ctx_in_tx, tx, thread, &mut rng)? } else { None };
         if sealed.is_none() {
             tx.list_lane(thread)?;

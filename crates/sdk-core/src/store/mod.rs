@@ -90,7 +90,7 @@ pub(crate) use request::DueBlock;
 pub(crate) use search::{INDEX_BATCH, INDEX_MERGE};
 pub(crate) use session::PeerSessions;
 pub(crate) use settlement::{Settled, Settlement};
-pub(crate) use thread::{Gap, Listed, Other, Thread};
+pub(crate) use thread::{Gap, Listed, Other, Thread, note_to_self};
 pub(crate) use transaction::{Durable, Rows, Tx, contained};
 pub(crate) use unknown::Kept;
 pub(crate) use waiting::{Found, Origin, WaitsFor};

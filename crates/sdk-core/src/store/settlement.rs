@@ -215,7 +215,7 @@ impl Tx<'_> {
 
     /// Records that the relay has stored an entry, whichever parcel it was in. Returns its lane, for which the caller writes
     /// the rest, or `None` if the entry was cancelled or settled before.
-    fn accept(
+    pub(super) fn accept(
         &mut self,
         id: OutgoingId,
         (epoch, server_seq): (u64, u64),

@@ -19,7 +19,7 @@ pub struct ThreadSummary {
     pub place: ThreadCursor,
     /// The kind of the thread.
     pub kind: ThreadKind,
-    /// Its members, except ourselves.
+    /// Its members, except ourselves; none in the note to self.
     pub others: Vec<UserId>,
     /// How far the person trusts the other member of a direct thread; the least of all members in a group.
     pub trust: TrustState,

@@ -53,6 +53,16 @@ impl Client {
         runtime::run_until(cancel, thread).await
     }
 
+    /// The thread in which the person writes for themselves: one for each account, added when it is first asked for. It needs no
+    /// connection. What is written in it is sent at once, its timers run from the time of writing, and it can be edited and deleted at
+    /// any time. Nobody gets any of it, and nothing in it is ever unread.
+    ///
+    /// Throws `Unauthorized` if there is none yet and the account was left, and `Storage`.
+    pub async fn note_to_self(&self) -> Result<Arc<Thread>> {
+        let (core, ended) = (self.core.clone(), Arc::clone(&self.ended));
+        runtime::run(async move { Ok(Thread::new(core.note_to_self().await?, ended)) }).await
+    }
+
     /// A thread that exists on this device.
     ///
     /// Throws `NotFound`, `Storage`.

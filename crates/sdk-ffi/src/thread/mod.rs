@@ -33,6 +33,8 @@ impl Thread {
 pub enum ThreadKind {
     /// Between two people. Each pair of people has one direct thread.
     Direct,
+    /// What a person writes for themselves. It has no other members.
+    NoteToSelf,
     /// A kind that this version of the binding does not know.
     Other,
 }
@@ -41,6 +43,7 @@ impl From<core::ThreadKind> for ThreadKind {
     fn from(kind: core::ThreadKind) -> Self {
         match kind {
             core::ThreadKind::Direct => Self::Direct,
+            core::ThreadKind::NoteToSelf => Self::NoteToSelf,
             _ => Self::Other,
         }
     }
@@ -61,7 +64,7 @@ impl Thread {
         runtime::run(async move { Ok(core.kind().await?.into()) }).await
     }
 
-    /// The members of the thread except ourselves: in a direct thread, the other person.
+    /// The members of the thread except ourselves: in a direct thread, the other person; in the note to self, nobody.
     ///
     /// Throws `Storage`.
     pub async fn others(&self) -> Result<Vec<UserId>> {

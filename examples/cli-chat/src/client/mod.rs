@@ -108,6 +108,10 @@ impl Worker {
                 let waiting = self.meeting.replace(tokio::spawn(meeting).abort_handle());
                 waiting.iter().for_each(AbortHandle::abort);
             }
+            Request::Note => {
+                let thread = self.client.note_to_self().await?.id();
+                self.tell(News::Met { thread, name: self.name(None) });
+            }
             Request::Send { thread, text } => self.send(thread, text).await,
             Request::MarkRead { thread, up_to } => self.client.thread(thread).await?.mark_read(up_to).await?,
             Request::Older => self.page(Page::Older).await?,
@@ -262,7 +266,12 @@ impl Worker {
 
     /// How far the safety number is trusted; nothing before the first message.
     async fn tell_trust(&mut self, thread: ThreadId) -> Result<(), Error> {
-        match self.peer(thread).await?.trust().await {
+        let peer = match self.peer(thread).await {
+            // Nobody else is in the note to self.
+            Err(Error::NotFound) => return Ok(()),
+            peer => peer?,
+        };
+        match peer.trust().await {
             Ok(trust) => self.tell(News::Trust { thread, trust }),
             Err(Error::NotFound) => {}
             Err(error) => return Err(error),
@@ -284,7 +293,7 @@ impl Worker {
     fn name(&self, user: Option<UserId>) -> Shown {
         match user {
             Some(user) => Shown::line(&self.home.name(user)),
-            None => Shown::line("nobody"),
+            None => Shown::line("Note to self"),
         }
     }
 }

@@ -60,7 +60,9 @@ async fn meet(
     let Some(with) = with else {
         // Writing in a request accepts it.
         for folder in [Folder::Chats, Folder::Requests] {
-            if let Some(newest) = client.folder_page(folder, None, 1).await?.threads.first() {
+            let chats = client.folder_page(folder, None, 2).await?.threads;
+            // Not the note to self, of which there is one.
+            if let Some(newest) = chats.iter().find(|chat| !chat.others.is_empty()) {
                 return Ok((client.thread(newest.id).await?, "them".to_owned()));
             }
         }

@@ -31,6 +31,7 @@ impl State {
             }
             Command::Chat(name) if name.is_empty() => return Err("/chat needs a name or a user id"),
             Command::Chat(name) => requests.push(Request::Meet(name)),
+            Command::Note => requests.push(Request::Note),
             Command::Verify(digits) => {
                 let thread = self.chat()?;
                 requests.push(match digits.as_str() {

@@ -268,6 +268,14 @@ fn a_search_result_leads_to_its_message() {
 }
 
 #[test]
+fn the_note_to_self_is_opened_by_a_command() {
+    let mut state = with_ben(vec![]);
+    assert_eq!(enter(&mut state, "/note"), [Request::Note]);
+    let opened = state.news(News::Met { thread: thread(9), name: Shown::line("Note to self") });
+    assert_eq!(opened, [Request::Open { thread: thread(9), around: None }]);
+}
+
+#[test]
 fn an_open_search_is_repeated_and_the_choice_stays() {
     let mut state = with_ben(vec![]);
     assert_eq!(state.tick(NOW), []);

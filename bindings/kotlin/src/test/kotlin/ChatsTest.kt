@@ -75,6 +75,21 @@ class ChatsTest {
     }
 
     @Test
+    fun `a note to self is in the list and is sent at once`() = world { world ->
+        world.person("ada") { ada ->
+            ada.noteToSelf().use { note ->
+                val written = note.sendText("buy milk")
+                assertTrue(written.isSent && note.others().isEmpty())
+                note.edit(written.id, "buy oat milk")
+                val listed = ada.folderPage(Folder.CHATS).threads.single()
+                assertEquals(note.id() to ThreadKind.NOTE_TO_SELF, listed.id to listed.kind)
+                assertEquals("buy oat milk" to 0uL, listed.newest?.text to listed.unread.toULong())
+                assertEquals(note.id(), ada.noteToSelf().use { it.id() })
+            }
+        }
+    }
+
+    @Test
     fun `messages are found by words, sender and link, and the unread ones begin at the divider`() = talk { people, hers, his ->
         hers.sendText("the café 🎈 is open")
         his.shows { it.text != null }

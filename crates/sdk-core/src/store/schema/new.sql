@@ -118,7 +118,7 @@ CREATE TABLE thread (
     created        INTEGER NOT NULL,
     seen_up_to     INTEGER NOT NULL DEFAULT 0,     -- every server_seq up to here is accounted for
     accepted       INTEGER NOT NULL DEFAULT 0,     -- whether the relay knows that we accept it
-    kind           INTEGER NOT NULL DEFAULT 1,     -- 1 direct
+    kind           INTEGER NOT NULL DEFAULT 1,     -- 1 direct, 2 note to self
     activity       INTEGER NOT NULL DEFAULT 0,     -- when its newest message came to be, by the relay
     unread         INTEGER NOT NULL DEFAULT 0,
     folder         INTEGER NOT NULL DEFAULT 0,     -- 0 chats, 1 archive, 2 requests, 3 in no list

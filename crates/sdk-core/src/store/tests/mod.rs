@@ -9,6 +9,7 @@ mod generation;
 mod log;
 mod mail;
 mod messages;
+mod note;
 mod numbers;
 mod outgoing;
 mod pages;

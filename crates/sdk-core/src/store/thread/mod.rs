@@ -1,6 +1,7 @@
 //! Threads and their members.
 
 mod list;
+mod note;
 mod places;
 mod state;
 
@@ -15,6 +16,7 @@ pub use list::{Folder, ThreadCursor};
 
 pub(super) use list::UNLISTED;
 pub(crate) use list::{Listed, Other};
+pub(crate) use note::note_to_self;
 pub(crate) use places::Gap;
 
 /// What a thread is.
@@ -23,14 +25,18 @@ pub(crate) use places::Gap;
 pub enum ThreadKind {
     /// A conversation of two people. There is one for each pair.
     Direct,
+    /// What a person writes for themselves. There is one for each account, and it has no other members.
+    NoteToSelf,
 }
 
 pub(super) const DIRECT: i64 = 1;
+const NOTE_TO_SELF: i64 = 2;
 
 impl ThreadKind {
     fn from_stored(kind: i64) -> Result<Self> {
         match kind {
             DIRECT => Ok(Self::Direct),
+            NOTE_TO_SELF => Ok(Self::NoteToSelf),
             _ => Err(Error::Storage(Storage::Corrupt)),
         }
     }
@@ -40,17 +46,26 @@ impl ThreadKind {
 const THREAD: &str = "SELECT t.thread_id, m.user_id, t.roster_version
     FROM member AS m JOIN thread AS t ON t.thread_id = m.thread_id AND m.user_id IS NOT (SELECT user_id FROM account)";
 
-/// A direct thread.
+/// A thread of two people, or the note to self.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Thread {
     pub(crate) id: ThreadId,
+    /// The other member; in the note to self, ourselves.
     pub(crate) peer: UserId,
     pub(crate) roster_version: u64,
 }
 
 impl Rows<'_> {
     pub(crate) fn thread(&self, id: ThreadId) -> Result<Option<Thread>> {
-        self.one_thread(&format!("{THREAD} WHERE t.thread_id = ?1"), id.as_bytes())
+        let found = self.one_thread(&format!("{THREAD} WHERE t.thread_id = ?1"), id.as_bytes())?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        let sql = format!(
+            "SELECT t.thread_id, a.user_id, t.roster_version FROM thread AS t, account AS a
+             WHERE t.thread_id = ?1 AND t.kind = {NOTE_TO_SELF}"
+        );
+        self.one_thread(&sql, id.as_bytes())
     }
 
     /// The direct thread with a user. A relay that lost its store may have created a second one; the newest counts.
@@ -60,7 +75,7 @@ impl Rows<'_> {
         self.one_thread(&sql, peer.as_bytes())
     }
 
-    /// Every thread, in any order.
+    /// Every thread with other members, in any order.
     pub(crate) fn threads(&self) -> Result<Vec<Thread>> {
         let mut statement = self.connection.prepare_cached(THREAD)?;
         let rows = statement.query_map([], thread_columns)?;
@@ -174,7 +189,8 @@ impl Tx<'_> {
 
     /// Makes every thread be accepted again: the relay was restored from a backup and may have lost what we have accepted.
     pub(crate) fn accept_again(&mut self) -> Result<()> {
-        self.change("UPDATE thread SET accepted = 0 WHERE accepted <> 0", [])?;
+        let sql = "UPDATE thread SET accepted = 0 WHERE accepted <> 0 AND kind <> ?1";
+        self.change(sql, [NOTE_TO_SELF])?;
         Ok(())
     }
 

@@ -174,7 +174,7 @@ impl Tx<'_> {
         first.map(from_sql).transpose()
     }
 
-    fn seen(&self, thread: ThreadId) -> Result<(u64, u64)> {
+    pub(super) fn seen(&self, thread: ThreadId) -> Result<(u64, u64)> {
         let sql = "SELECT epoch, seen_up_to FROM thread WHERE thread_id = ?1";
         let (epoch, seen): (i64, i64) = self
             .connection
