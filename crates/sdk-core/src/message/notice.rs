@@ -21,8 +21,12 @@ pub struct Notice {
 pub enum NoticeAction {
     /// Show it: the message is new and unread, and its thread is not muted, or it mentions us.
     Show(Box<Message>),
+    /// Show that a stranger has written: the thread is a message request. This is told once for each request, for its first message, and
+    /// without what they wrote. It is taken back when the person accepts the request, deletes it, blocks the stranger, or has read the
+    /// message.
+    Request,
     /// Show its new form: it was edited, or can be read now.
     Update(Box<Message>),
-    /// Take it back: it was read, deleted, or is too old to be shown beside many others.
+    /// Take it back: it was read or deleted, its sender was blocked, or it is too old to be shown beside many others.
     Withdraw,
 }

@@ -6,6 +6,7 @@
 use rusqlite::params;
 
 use super::reading::STATE_INCOMING;
+use super::thread::UNLISTED;
 use super::{Rows, Tx, to_sql};
 use crate::error::Result;
 use crate::id::{MessageId, ThreadId};
@@ -29,20 +30,25 @@ pub(crate) struct DueNotices {
 /// The form of a message: its kind, and how often it was edited.
 type Form = (i64, i64);
 
+/// The form of a message of which only the request is shown.
+const REQUEST: Form = (-1, 0);
+
 impl Rows<'_> {
     /// Up to `limit` notices that are due.
     pub(crate) fn due_notices(&self, limit: usize, now_ms: u64) -> Result<DueNotices> {
         let mut due = DueNotices { up_to: self.notified_up_to()?, ..DueNotices::default() };
         let mut kept = Vec::new();
         for (id, thread, told) in self.notified()? {
-            let shown = self.message(id)?.filter(is_to_be_shown);
-            let action = match shown {
-                None => NoticeAction::Withdraw,
-                Some(_) if self.form(id)? == told => {
+            let action = match self.shown(id)? {
+                Some((_, form)) if form == told => {
                     kept.push((id, thread));
                     continue;
                 }
-                Some(message) => NoticeAction::Update(Box::new(message)),
+                Some((message, form)) if form != REQUEST && told != REQUEST => {
+                    NoticeAction::Update(Box::new(message))
+                }
+                // A request that was accepted is no longer one.
+                _ => NoticeAction::Withdraw,
             };
             if due.notices.len() == limit {
                 return Ok(due);
@@ -54,8 +60,15 @@ impl Rows<'_> {
             if due.notices.len() == limit {
                 return Ok(due);
             }
-            let message = self.message(id)?.filter(|message| is_shown && is_to_be_shown(message));
-            if let Some(message) = message {
+            let shown_now = if is_shown { self.shown(id)? } else { None };
+            let action = match shown_now {
+                Some((message, REQUEST)) => {
+                    self.is_first(&message)?.then_some((message.thread, NoticeAction::Request))
+                }
+                Some((message, _)) => Some((message.thread, NoticeAction::Show(Box::new(message)))),
+                None => None,
+            };
+            if let Some((thread, action)) = action {
                 if shown >= MAX_SHOWN && !kept.is_empty() {
                     // One more is due with the next call.
                     let (oldest, thread) = kept.remove(0);
@@ -63,12 +76,7 @@ impl Rows<'_> {
                     return Ok(due);
                 }
                 shown = shown.saturating_add(1);
-                let thread = message.thread;
-                due.notices.push(Notice {
-                    thread,
-                    message: id,
-                    action: NoticeAction::Show(Box::new(message)),
-                });
+                due.notices.push(Notice { thread, message: id, action });
             }
             due.up_to = id.0;
             due.examined = due.examined.saturating_add(1);
@@ -93,10 +101,24 @@ impl Rows<'_> {
         .collect()
     }
 
-    fn form(&self, id: MessageId) -> Result<Form> {
-        let sql = "SELECT kind, edits FROM message WHERE id = ?1";
+    /// A message, if it is to be shown as a notification, and in which form.
+    fn shown(&self, id: MessageId) -> Result<Option<(Message, Form)>> {
+        let Some(message) = self.message(id)?.filter(is_to_be_shown) else { return Ok(None) };
+        let sql = "SELECT m.kind, m.edits, t.request, t.folder FROM message AS m JOIN thread AS t USING (thread_id) WHERE m.id = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?)
+        let (form, is_request, folder): (Form, bool, i64) =
+            statement.query_row([id.0], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?, row.get(3)?)))?;
+        if folder == UNLISTED || self.is_discarded(message.thread, message.sender)? {
+            return Ok(None);
+        }
+        Ok(Some((message, if is_request { REQUEST } else { form })))
+    }
+
+    /// Whether nothing was added to a thread before this message.
+    fn is_first(&self, message: &Message) -> Result<bool> {
+        let sql = "SELECT NOT EXISTS (SELECT 1 FROM message WHERE thread_id = ?1 AND id < ?2)";
+        let values = params![message.thread.as_bytes(), message.id.0];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
 
     /// The messages that were added after another one, and whether they are incoming in a thread that is not muted, or mention us.
@@ -120,20 +142,27 @@ impl Tx<'_> {
                 }
                 NoticeAction::Show(told) | NoticeAction::Update(told) => {
                     // What has changed since then is told next.
-                    let (kind, edits) = match self.message(*message)? {
-                        Some(now) if now == **told => self.form(*message)?,
+                    let form = match self.shown(*message)? {
+                        Some((now, form)) if now == **told => form,
                         _ => (0, 0),
                     };
-                    self.change(
-                        "INSERT INTO notified (message_id, thread_id, kind, edits) VALUES (?1, ?2, ?3, ?4)
-                         ON CONFLICT (message_id) DO UPDATE SET kind = excluded.kind, edits = excluded.edits",
-                        params![message.0, thread.as_bytes(), kind, edits],
-                    )?;
+                    self.set_notified(*thread, *message, form)?;
                 }
+                NoticeAction::Request => self.set_notified(*thread, *message, REQUEST)?,
             }
         }
         self.change("UPDATE account SET notified_up_to = max(notified_up_to, ?1)", [done.up_to])?;
         Ok(())
+    }
+}
+
+impl Tx<'_> {
+    fn set_notified(&mut self, thread: ThreadId, message: MessageId, (kind, edits): Form) -> Result<()> {
+        self.change_one(
+            "INSERT INTO notified (message_id, thread_id, kind, edits) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (message_id) DO UPDATE SET kind = excluded.kind, edits = excluded.edits",
+            params![message.0, thread.as_bytes(), kind, edits],
+        )
     }
 }
 

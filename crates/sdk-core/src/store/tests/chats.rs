@@ -435,6 +435,7 @@ async fn the_oldest_notifications_are_taken_back_when_there_are_too_many() {
         let done = fixture.store.read(|rows| rows.due_notices(50, 1_000)).await.unwrap();
         if done.notices.is_empty() {
             break;
+            NoticeAction::Request => (notice.message, "request"),
         }
         for notice in &done.notices {
             match notice.action {

@@ -10,6 +10,7 @@ mod log;
 mod mail;
 mod messages;
 mod note;
+mod notices;
 mod numbers;
 mod outgoing;
 mod pages;
