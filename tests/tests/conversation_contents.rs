@@ -151,7 +151,7 @@ async fn a_thread_has_at_most_32_pinned_messages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reaction_that_is_refused_for_good_is_reported() {
+async fn a_reaction_that_is_refused_for_good_is_taken_back_and_reported() {
     let pair = Pair::new().await;
     let (hers, _) = pair.say("hello").await;
     let mut events = pair.ada.client.events();
@@ -164,6 +164,7 @@ async fn a_reaction_that_is_refused_for_good_is_reported() {
         reason: FailReason::RecipientDeleted,
     };
     within("the event", async { while events.next().await.unwrap().unwrap() != failed {} }).await;
+    assert_eq!(history(&pair.hers).await[0].reactions, [], "it is taken back");
 }
 
 #[tokio::test(flavor = "multi_thread")]

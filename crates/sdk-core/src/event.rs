@@ -56,7 +56,8 @@ pub enum Event {
     ProfileChanged(UserId),
     /// Messages of this thread were pinned or unpinned. [`Thread::pinned`](crate::Thread::pinned) returns those that are pinned.
     PinsChanged(ThreadId),
-    /// A change of a message was refused for good, and nobody else will see it. It is still shown on this device, except a pin.
+    /// A change of a message was refused for good, and nobody else will see it. It was taken back on this device: the reaction, text,
+    /// vote or pin from before is shown again, and a message that was to be deleted for everyone has returned.
     ChangeFailed {
         /// The thread.
         thread: ThreadId,

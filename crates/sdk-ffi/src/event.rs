@@ -76,7 +76,7 @@ pub enum Event {
         /// The thread.
         thread: ThreadId,
     },
-    /// A change of a message was refused for good, and nobody else will see it. It is still shown on this device, except a pin.
+    /// A change of a message was refused for good, and nobody else will see it. It was taken back on this device.
     ChangeFailed {
         /// The thread.
         thread: ThreadId,

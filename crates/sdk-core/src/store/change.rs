@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::waiting::Origin;
 use super::{Found, OutgoingId, Tx, from_sql};
-use crate::content::{Body, Class};
+use crate::content::{Body, Class, EmojiSequence};
 use crate::error::Result;
 use crate::event::{ChangeKind, Event};
 use crate::id::{ClientMsgId, MessageId, ThreadId};
@@ -15,14 +15,19 @@ impl Tx<'_> {
     pub(super) fn accept_change(&mut self, id: OutgoingId, lane: ThreadId, order: i64) -> Result<()> {
         let Some((origin, body, Some(message))) = self.queued_change(id, lane, order)? else { return Ok(()) };
         match body {
+            Body::Reaction(reaction) => {
+                let emoji = reaction.emoji.as_ref().map_or("", EmojiSequence::as_str);
+                self.settle_reaction(message, &origin, Some(emoji))
+            }
+            Body::Edit(_) => self.settle_edit(message, &origin, true),
+            Body::Delete(_) => self.erase(lane, message),
+            Body::Vote(vote) => self.settle_vote(message, &origin, Some(&vote.choices)),
             Body::Pin(pin) => self.settle_pin(message, &origin, Some(pin.is_pinned)),
-            // The others count by their author, who has only one place for them.
             _ => Ok(()),
         }
     }
 
-    /// A content that nobody sees will not be sent. What it has changed on this device stays, except a pin, which is of all
-    /// members, and the person is told.
+    /// A content that nobody sees will not be sent. What it has changed on this device is taken back, and the person is told.
     pub(super) fn fail_change(&mut self, id: OutgoingId, lane: ThreadId, reason: FailReason) -> Result<()> {
         let Some((origin, body, message)) = self.queued_change(id, lane, 0)? else { return Ok(()) };
         let change = match body {
@@ -33,8 +38,14 @@ impl Tx<'_> {
             Body::Pin(_) => ChangeKind::Pin,
             _ => return Ok(()),
         };
-        if let (ChangeKind::Pin, Some(message)) = (change, message) {
-            self.settle_pin(message, &origin, None)?;
+        if let Some(message) = message {
+            match change {
+                ChangeKind::Reaction => self.settle_reaction(message, &origin, None)?,
+                ChangeKind::Edit => self.settle_edit(message, &origin, false)?,
+                ChangeKind::Deletion => self.take_back_deletion(lane, message)?,
+                ChangeKind::Vote => self.settle_vote(message, &origin, None)?,
+                ChangeKind::Pin => self.settle_pin(message, &origin, None)?,
+            }
         }
         self.emit(Event::ChangeFailed { thread: lane, message, change, reason });
         Ok(())
@@ -56,9 +67,11 @@ impl Tx<'_> {
         let Ok(body) = Body::from_bytes(&body) else { return Ok(None) };
         let author = self.our_account()?.1.user;
         let Some(target) = body.target(author) else { return Ok(None) };
-        let message = match self.find(thread, target)? {
-            Found::Here(message) => Some(message),
-            Found::Gone | Found::Missing => None,
+        let message = match (&body, self.find(thread, target)?) {
+            // It is shown as deleted.
+            (Body::Delete(_), Found::Gone) => self.message_of_thread(thread, target.author, target.id)?,
+            (_, Found::Here(message)) => Some(message),
+            _ => None,
         };
         let content_id = ClientMsgId::from_slice(&content_id)?;
         Ok(Some((Origin { thread, author, content_id, sent_ms: from_sql(sent)?, order }, body, message)))

@@ -5,7 +5,7 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::message::{KIND_CONTENT, KIND_DELETED, KIND_UNKNOWN};
+use super::message::{KIND_CONTENT, KIND_DELETED, KIND_UNKNOWN, POSITION_PENDING};
 use super::reading::{STATE_INCOMING, STATE_READ_LATE};
 use super::waiting::Origin;
 use super::{OutgoingId, Rows, Tx, to_sql};
@@ -27,7 +27,8 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Deletes what a message contains, and what belongs to it. Its row stays. Returns false if that has no effect, because it has
+    /// Deletes what a message contains, and what belongs to it. Its row stays. A deletion of ours hides all of this until the relay has
+    /// accepted it, because it returns if the relay refuses it for good. Returns false if that has no effect, because it has
     /// another author, or was written too long ago.
     pub(crate) fn delete_for_everyone(
         &mut self,
@@ -48,17 +49,70 @@ impl Tx<'_> {
         self.read_for_ever(message)?;
         // It is not submitted again if the relay loses it.
         self.forget_parcel_of(message)?;
+        self.change_one(
+            "UPDATE message SET kind = ?2, reactions = 0, edits = 0, edited = NULL, links = 0 WHERE id = ?1",
+            params![message.0, KIND_DELETED],
+        )?;
+        if origin.order == POSITION_PENDING {
+            if self.is_pinned(message)? {
+                self.emit(Event::PinsChanged(origin.thread));
+            }
+        } else {
+            self.erase(origin.thread, message)?;
+        }
+        self.emit_changed(message)?;
+        Ok(true)
+    }
+
+    /// Deletes what a message contained that was deleted for everyone, and what belonged to it. Nothing of it can return.
+    pub(super) fn erase(&mut self, thread: ThreadId, message: MessageId) -> Result<()> {
         self.change("DELETE FROM reaction WHERE message_id = ?1", [message.0])?;
         self.change("DELETE FROM edit WHERE message_id = ?1", [message.0])?;
         self.change("DELETE FROM vote WHERE message_id = ?1", [message.0])?;
-        self.forget_pin(origin.thread, message)?;
-        self.change_one(
-            "UPDATE message SET kind = ?2, body = x'', version = NULL, reactions = 0, edits = 0, edited = NULL, links = 0
-             WHERE id = ?1",
+        self.forget_pin(thread, message)?;
+        self.change(
+            "UPDATE message SET body = x'', version = NULL WHERE id = ?1 AND kind = ?2",
             params![message.0, KIND_DELETED],
         )?;
-        self.emit_changed(message)?;
-        Ok(true)
+        Ok(())
+    }
+
+    /// Erases all messages whose deletion was not accepted by the relay: it will not be asked any more.
+    pub(super) fn erase_all_deleted(&mut self) -> Result<()> {
+        let sql = "SELECT thread_id, id FROM message WHERE kind = ?1 AND body <> x''";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement
+            .query_map([KIND_DELETED], |row| Ok((row.get::<_, Vec<u8>>(0)?, MessageId(row.get(1)?))))?;
+        let deleted = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        drop(statement);
+        for (thread, message) in deleted {
+            self.erase(ThreadId::from_slice(&thread)?, message)?;
+        }
+        Ok(())
+    }
+
+    /// A deletion of ours was refused for good: the message is shown again, with what belongs to it. Does nothing if it was erased.
+    pub(super) fn take_back_deletion(&mut self, thread: ThreadId, message: MessageId) -> Result<()> {
+        let restored = self.change(
+            "UPDATE message SET kind = iif(version IS NULL, ?3, ?4),
+                reactions = (SELECT count(*) FROM reaction WHERE message_id = ?1 AND coalesce(pending, emoji) > ''),
+                edits = (SELECT max(count(*) - 1, 0) FROM edit WHERE message_id = ?1),
+                edited = (SELECT iif(position = 0, NULL, sent) FROM edit WHERE message_id = ?1
+                    ORDER BY position DESC, content_id DESC LIMIT 1)
+             WHERE id = ?1 AND kind = ?2 AND body <> x''",
+            params![message.0, KIND_DELETED, KIND_CONTENT, KIND_UNKNOWN],
+        )?;
+        if restored == 0 {
+            return Ok(());
+        }
+        if let Some((_, _, body)) = self.content_of(thread, message)? {
+            self.set_body(message, &body)?;
+            self.index_late(message)?;
+        }
+        if self.is_pinned(message)? {
+            self.emit(Event::PinsChanged(thread));
+        }
+        self.emit_changed(message)
     }
 
     /// Removes the changes of a message from the outbox that were not sealed, because the message itself was removed from there.

@@ -5,6 +5,7 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
+use super::message::POSITION_PENDING;
 use super::waiting::Origin;
 use super::{Rows, Tx, from_sql, to_sql};
 use crate::config::ChangeLimits;
@@ -32,6 +33,17 @@ impl Rows<'_> {
             return Ok(Some(vec![Version { text, sent_ms }]));
         }
         Ok(Some(versions))
+    }
+
+    /// The version of a message that is last in the thread: its body, when it was written, and its position. None if the message was
+    /// not edited.
+    fn last_version(&self, message: MessageId) -> Result<Option<(Vec<u8>, i64, i64)>> {
+        let sql = "SELECT body, sent, position FROM edit WHERE message_id = ?1
+                   ORDER BY position DESC, content_id DESC LIMIT 1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let last =
+            statement.query_row([message.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+        Ok(last)
     }
 
     /// When the author of a message wrote it.
@@ -84,6 +96,32 @@ impl Tx<'_> {
         Ok(counts)
     }
 
+    /// An edit of ours has a place in the thread now, or was refused for good: then its version is removed.
+    pub(super) fn settle_edit(
+        &mut self,
+        message: MessageId,
+        origin: &Origin,
+        is_accepted: bool,
+    ) -> Result<()> {
+        let Some((_, _, Body::Text(shown))) = self.content_of(origin.thread, message)? else {
+            return Ok(());
+        };
+        let shown = Body::Text(shown).to_bytes();
+        let (id, content_id) = (message.0, origin.content_id.as_bytes());
+        if is_accepted {
+            let sql =
+                "UPDATE edit SET position = ?3 WHERE message_id = ?1 AND content_id = ?2 AND position = ?4";
+            self.change(sql, params![id, content_id, origin.order, POSITION_PENDING])?;
+            if self.last_version(message)?.is_none_or(|(body, ..)| body == shown) {
+                return Ok(());
+            }
+        } else {
+            let sql = "DELETE FROM edit WHERE message_id = ?1 AND content_id = ?2 AND position > ?3";
+            self.change(sql, params![id, content_id, ORIGINAL])?;
+        }
+        self.show_last_version(message, &shown)
+    }
+
     /// Deletes the versions that are beyond the number that the configuration allows.
     fn drop_surplus(&mut self, message: MessageId, max_edits: u32) -> Result<()> {
         self.change(
@@ -97,14 +135,7 @@ impl Tx<'_> {
 
     /// Shows the version that is last in the thread, instead of this one.
     fn show_last_version(&mut self, message: MessageId, shown: &[u8]) -> Result<()> {
-        let sql = "SELECT body, sent, position FROM edit WHERE message_id = ?1
-                   ORDER BY position DESC, content_id DESC LIMIT 1";
-        let last: Option<(Vec<u8>, i64, i64)> = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row([message.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        let Some((body, sent, position)) = last else { return Ok(()) };
+        let Some((body, sent, position)) = self.last_version(message)? else { return Ok(()) };
         let edited = (position != ORIGINAL).then_some(sent);
         let is_new = body != shown;
         if is_new {

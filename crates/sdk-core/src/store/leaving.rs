@@ -140,6 +140,7 @@ impl Tx<'_> {
         let failed = "UPDATE message SET state = 4, cause = ?1 WHERE id IN (
                 SELECT message_id FROM outgoing WHERE state < 3 AND message_id IS NOT NULL) AND state = 0";
         self.change(failed, [FailReason::LoggedOut.to_stored()])?;
+        self.erase_all_deleted()?;
         for table in [
             "outgoing",
             "lane",

@@ -5,7 +5,7 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::message::POSITION_PENDING;
+use super::message::{KIND_DELETED, POSITION_PENDING};
 use super::waiting::Origin;
 use super::{Rows, Tx, to_sql};
 use crate::content::MAX_PINNED;
@@ -20,11 +20,12 @@ impl Rows<'_> {
     pub(crate) fn pinned(&self, thread: ThreadId) -> Result<Vec<Message>> {
         let sql = "SELECT message_id FROM pin INDEXED BY pin_shown
                    WHERE thread_id = ?1 AND coalesce(pending, pinned) > 0
-                       AND EXISTS (SELECT 1 FROM message WHERE id = message_id AND hidden IS NULL)
+                       AND EXISTS (SELECT 1 FROM message WHERE id = message_id AND hidden IS NULL AND kind <> ?3)
                    ORDER BY pending IS NULL, coalesce(pending, position) DESC LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let limit = i64::try_from(MAX_PINNED).unwrap_or(i64::MAX);
-        let rows = statement.query_map(params![thread.as_bytes(), limit], |row| row.get(0).map(MessageId))?;
+        let rows = statement
+            .query_map(params![thread.as_bytes(), limit, KIND_DELETED], |row| row.get(0).map(MessageId))?;
         let ids = rows.collect::<rusqlite::Result<Vec<_>>>()?;
         ids.into_iter().filter_map(|id| self.message(id).transpose()).collect()
     }
@@ -32,9 +33,10 @@ impl Rows<'_> {
     /// Whether a message could be pinned besides those that are pinned already.
     pub(crate) fn may_pin(&self, thread: ThreadId, message: MessageId) -> Result<bool> {
         let sql = "SELECT count(*) < ?3 FROM pin INDEXED BY pin_shown
-                   WHERE thread_id = ?1 AND coalesce(pending, pinned) > 0 AND message_id <> ?2";
+                   WHERE thread_id = ?1 AND coalesce(pending, pinned) > 0 AND message_id <> ?2
+                       AND EXISTS (SELECT 1 FROM message WHERE id = message_id AND kind <> ?4)";
         let limit = i64::try_from(MAX_PINNED).unwrap_or(i64::MAX);
-        let values = params![thread.as_bytes(), message.0, limit];
+        let values = params![thread.as_bytes(), message.0, limit, KIND_DELETED];
         Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
 }
@@ -84,7 +86,7 @@ impl Tx<'_> {
         self.report_pins(thread, message, was)
     }
 
-    fn is_pinned(&self, message: MessageId) -> Result<bool> {
+    pub(super) fn is_pinned(&self, message: MessageId) -> Result<bool> {
         let sql = "SELECT coalesce(pending, pinned) > 0 FROM pin WHERE message_id = ?1";
         let found: Option<bool> =
             self.connection.prepare_cached(sql)?.query_row([message.0], |row| row.get(0)).optional()?;

@@ -1,7 +1,10 @@
 //! Votes in polls: one for each person and poll. The one whose content is last in the thread counts.
+//!
+//! Until the relay has accepted a content of ours, what it says is shown (`pending`), and what it replaces is kept.
 
 use rusqlite::{OptionalExtension as _, params};
 
+use super::message::POSITION_PENDING;
 use super::waiting::Origin;
 use super::{Rows, Tx, from_sql, to_sql};
 use crate::content::{Body, Choices};
@@ -13,8 +16,8 @@ impl Rows<'_> {
     /// Counts the votes in a poll.
     pub(super) fn tally(&self, message: MessageId, poll: &mut Poll) -> Result<()> {
         // At most as many rows as there are different choices, and at most one for each member.
-        let sql = "SELECT choices, count(*), max(author IS (SELECT user_id FROM account)) FROM vote
-                   WHERE message_id = ?1 AND choices > x'' GROUP BY choices";
+        let sql = "SELECT coalesce(pending, choices), count(*), max(author IS (SELECT user_id FROM account)) FROM vote
+                   WHERE message_id = ?1 AND coalesce(pending, choices) > x'' GROUP BY 1";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([message.0])?;
         while let Some(row) = rows.next()? {
@@ -37,8 +40,9 @@ impl Rows<'_> {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<Vote>> {
-        let sql = "SELECT v.author, v.choices, v.sent FROM vote AS v
-                   WHERE v.message_id = ?1 AND v.author > ?3 AND v.choices > x''
+        let sql =
+            "SELECT v.author, coalesce(v.pending, v.choices), coalesce(v.pending_sent, v.sent) FROM vote AS v
+                   WHERE v.message_id = ?1 AND v.author > ?3 AND coalesce(v.pending, v.choices) > x''
                        AND EXISTS (SELECT 1 FROM message WHERE id = ?1 AND thread_id = ?2)
                    ORDER BY v.author LIMIT ?4";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -66,25 +70,57 @@ impl Tx<'_> {
             Some((_, _, Body::Poll(poll))) if poll.allows(choices) => {}
             _ => return Ok(false),
         }
-        let author = origin.author.as_bytes();
-        let known: Option<(Vec<u8>, i64)> = self
-            .connection
-            .prepare_cached("SELECT choices, position FROM vote WHERE message_id = ?1 AND author = ?2")?
-            .query_row(params![message.0, author], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let (old, position) = known.unwrap_or_default();
-        if position > origin.order {
-            return Ok(true);
+        let before = self.shown_vote(message, origin.author)?;
+        let (author, sent) = (origin.author.as_bytes(), to_sql(origin.sent_ms)?);
+        if origin.order == POSITION_PENDING {
+            self.change_one(
+                "INSERT INTO vote (message_id, author, choices, sent, position, pending, pending_sent, pending_by)
+                 VALUES (?1, ?2, x'', ?4, 0, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET pending = excluded.pending, pending_sent = excluded.pending_sent,
+                    pending_by = excluded.pending_by",
+                params![message.0, author, choices.as_bytes(), sent, origin.content_id.as_bytes()],
+            )?;
+        } else {
+            self.change(
+                "INSERT INTO vote (message_id, author, choices, sent, position) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET choices = excluded.choices, sent = excluded.sent, position = excluded.position
+                    WHERE position <= excluded.position",
+                params![message.0, author, choices.as_bytes(), sent, origin.order],
+            )?;
         }
-        self.change_one(
-            "INSERT INTO vote (message_id, author, choices, sent, position) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO UPDATE
-                SET choices = excluded.choices, sent = excluded.sent, position = excluded.position",
-            params![message.0, author, choices.as_bytes(), to_sql(origin.sent_ms)?, origin.order],
-        )?;
-        if old != choices.as_bytes() {
+        if self.shown_vote(message, origin.author)? != before {
             self.emit_changed(message)?;
         }
         Ok(true)
+    }
+
+    /// A vote of ours has a place in the thread now, or was refused for good.
+    pub(super) fn settle_vote(
+        &mut self,
+        message: MessageId,
+        origin: &Origin,
+        accepted: Option<&Choices>,
+    ) -> Result<()> {
+        if let Some(choices) = accepted {
+            self.vote(message, origin, choices)?;
+        }
+        let before = self.shown_vote(message, origin.author)?;
+        self.change(
+            "UPDATE vote SET pending = NULL, pending_sent = NULL, pending_by = NULL
+             WHERE message_id = ?1 AND author = ?2 AND pending_by = ?3",
+            params![message.0, origin.author.as_bytes(), origin.content_id.as_bytes()],
+        )?;
+        if self.shown_vote(message, origin.author)? != before {
+            self.emit_changed(message)?;
+        }
+        Ok(())
+    }
+
+    /// What a person has chosen, as it is shown; empty if nothing.
+    fn shown_vote(&self, message: MessageId, author: UserId) -> Result<Vec<u8>> {
+        let sql = "SELECT coalesce(pending, choices) FROM vote WHERE message_id = ?1 AND author = ?2";
+        let values = params![message.0, author.as_bytes()];
+        let shown = self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
+        Ok(shown.unwrap_or_default())
     }
 }

@@ -358,8 +358,12 @@ CREATE TABLE reaction (
     position   INTEGER NOT NULL,               -- of its content in the thread: the last one counts
     PRIMARY KEY (message_id, author)
 ) STRICT, WITHOUT ROWID;
+    -- of ours that is not accepted yet: as emoji; NULL: none is queued
+    pending      TEXT  CHECK (length(CAST(pending AS BLOB)) <= 32),
+    pending_sent INTEGER,
+    pending_by   BLOB  CHECK (length(pending_by) = 16),          -- the content of ours that says so
 
-CREATE INDEX reaction_emoji ON reaction (message_id, emoji);
+CREATE INDEX reaction_emoji ON reaction (message_id, coalesce(pending, emoji));
 
 -- The versions of an edited message: the original, and each edit.
 CREATE TABLE edit (
@@ -380,6 +384,9 @@ CREATE TABLE vote (
     position   INTEGER NOT NULL,
     PRIMARY KEY (message_id, author)
 ) STRICT, WITHOUT ROWID;
+    pending      BLOB  CHECK (length(pending) <= 32),            -- of ours that is not accepted yet: as choices; NULL: none is queued
+    pending_sent INTEGER,
+    pending_by   BLOB  CHECK (length(pending_by) = 16),          -- the content of ours that says so
 
 -- The pinned messages of a thread. One that is no longer pinned is kept so that an older pin does not return.
 CREATE TABLE pin (

@@ -23,6 +23,7 @@ mod privacy;
 mod profiles;
 mod reactions;
 mod reading;
+mod refused_changes;
 mod requests;
 mod search;
 mod sessions;

@@ -210,12 +210,13 @@ async fn the_queries_for_changes_of_messages_use_their_indexes() {
     let fixture = Fixture::new().await;
     let plans = [
         (
-            "SELECT emoji, count(*) FROM reaction WHERE message_id = 1 AND emoji > '' GROUP BY emoji",
-            "reaction_emoji (message_id=? AND emoji>?)",
+            "SELECT coalesce(pending, emoji), count(*) FROM reaction
+             WHERE message_id = 1 AND coalesce(pending, emoji) > '' GROUP BY 1",
+            "reaction_emoji (message_id=? AND <expr>>?)",
         ),
         (
-            "SELECT author, emoji, sent FROM reaction WHERE message_id = 1 AND author > x'00' AND emoji > ''
-             ORDER BY author LIMIT 5",
+            "SELECT author, coalesce(pending, emoji), sent FROM reaction
+             WHERE message_id = 1 AND author > x'00' AND coalesce(pending, emoji) > '' ORDER BY author LIMIT 5",
             "PRIMARY KEY (message_id=? AND author>?)",
         ),
         ("DELETE FROM waiting_content WHERE target_author = x'00' AND target_id = x'00'", "waiting_target"),
