@@ -2,8 +2,8 @@
 
 #![cfg(test)]
 
-use sealpost_core::{Delivery, Folder};
-use sealpost_testkit::{Pair, texts, when};
+use sealpost_core::{Delivery, Event, Folder};
+use sealpost_testkit::{Pair, eventually, texts, when, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_is_deleted_on_one_device_and_returns_with_the_next_message() {
@@ -29,4 +29,37 @@ async fn a_chat_is_deleted_on_one_device_and_returns_with_the_next_message() {
     assert_eq!(pair.hers.delete_older(u64::MAX).await.unwrap(), 4);
     assert_eq!(texts(&pair.hers).await, [""; 0]);
     assert_eq!(texts(&pair.his).await, ["three", "four"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_messages_of_all_chats_are_deleted_on_one_device_with_progress() {
+    let pair = Pair::new().await;
+    let cyd = pair.world.party("cyd").await;
+    let (cyds, of_cyd) = (cyd.thread_with(&pair.ben).await, pair.ben.thread_with(&cyd).await);
+    let note = pair.ben.client.note_to_self().await.unwrap();
+    note.send_text("a note").await.unwrap();
+    cyds.send_text("one").await.unwrap();
+    when("the text", &of_cyd, |message| message.text() == Some("one")).await;
+    pair.say("two").await;
+    assert_eq!(pair.ben.client.delete_older(0).await.unwrap(), 0);
+    let mut events = pair.ben.client.events();
+    assert_eq!(pair.ben.client.delete_older(u64::MAX).await.unwrap(), 3);
+    let told = async {
+        loop {
+            match events.next().await.unwrap() {
+                Ok(Event::CleaningUp { deleted, threads_left: 0 }) => return deleted,
+                _ => {}
+            }
+        }
+    };
+    assert_eq!(within("the end", told).await, 3);
+    for thread in [&note, &pair.his, &of_cyd] {
+        assert_eq!(texts(thread).await, [""; 0]);
+    }
+    // The chats stay in the list, the others have everything, and conversations continue.
+    let chats = async || pair.ben.client.folder_page(Folder::Chats, None, 10).await.unwrap().threads;
+    assert_eq!(chats().await.len(), 3);
+    assert_eq!((texts(&pair.hers).await, texts(&cyds).await), (vec!["two".into()], vec!["one".into()]));
+    pair.say("three").await;
+    eventually("the text", async || (chats().await[0].unread == 1).then_some(())).await;
 }

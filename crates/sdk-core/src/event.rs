@@ -68,6 +68,14 @@ pub enum Event {
         /// Why it was refused.
         reason: FailReason,
     },
+    /// Old messages of all threads are being deleted on this device ([`Client::delete_older`](crate::Client::delete_older)). It is done when
+    /// no thread is left. After a restart, it is continued, and counted from there.
+    CleaningUp {
+        /// The number of messages that were deleted so far.
+        deleted: u64,
+        /// The number of threads in which messages are still to be examined.
+        threads_left: u64,
+    },
     /// Somebody began or stopped writing in a thread. They are shown as writing for five seconds, or until their message arrives.
     /// [`Thread::typing`](crate::Thread::typing) returns everybody who is.
     TypingChanged {

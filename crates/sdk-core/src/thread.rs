@@ -6,6 +6,7 @@ use crate::account::tokens;
 use crate::content::{Body, MAX_MESSAGES, ReceiptKind};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
+use crate::event::Event;
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message, MessageBody, Page, Position};
 use crate::store::{self, NewMail, PrivacySetting, Rows, Thread, Tx};
@@ -30,11 +31,11 @@ pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
         }
     });
     let thread = parse(&created.await?, peer)?;
-    let now_ms = ctx.server_now_ms();
     let us = ctx.store.read(|rows| Ok(rows.our_account()?.1.user)).await?;
     if thread.id == store::note_to_self(us) {
         return Err(Offline::NotARelay.into());
     }
+    let now_ms = ctx.server_now_ms();
     let work = ctx.store.write(move |tx| {
         tx.put_thread(thread, now_ms)?;
         // Requesting a thread from the relay also accepts it.
@@ -44,7 +45,6 @@ pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
     Ok(thread)
 }
 
-/// A page of history: the newest messages, or those before a position.
 /// The note to self, which is added if there is none.
 pub(crate) async fn note_to_self(ctx: &Context, us: UserId) -> Result<ThreadId> {
     let id = store::note_to_self(us);
@@ -55,6 +55,7 @@ pub(crate) async fn note_to_self(ctx: &Context, us: UserId) -> Result<ThreadId> 
     ctx.store.write(move |tx| tx.open_note_to_self(us, now_ms)).await
 }
 
+/// A page of history: the newest messages, or those before a position.
 pub(crate) async fn page(
     ctx: &Context,
     thread: ThreadId,
@@ -174,6 +175,24 @@ pub(crate) async fn delete_older(ctx: &Context, thread: ThreadId, before_ms: u64
         let work = ctx.store.write(move |tx| tx.delete_older(thread, from, before_ms, now_ms));
         let (next, count) = work.await?;
         (after, deleted) = (next, deleted.saturating_add(count));
+    }
+    Ok(deleted)
+}
+
+/// Deletes the messages of all threads on this device that are older than a time. Returns how many there were.
+pub(crate) async fn clean_up(ctx: &Context, before_ms: u64) -> Result<u64> {
+    ctx.store.write(move |tx| tx.begin_clean_up(before_ms)).await?;
+    continue_clean_up(ctx).await
+}
+
+/// Continues a clean-up to its end, if there is one, and reports after each step how far it has come.
+pub(crate) async fn continue_clean_up(ctx: &Context) -> Result<u64> {
+    let (mut from, mut deleted) = (None, 0_u64);
+    while ctx.store.glance(|rows| rows.is_clean_up_due()).await? {
+        let now_ms = ctx.server_now_ms();
+        let cleaned = ctx.store.write(move |tx| tx.clean_up(from, now_ms)).await?;
+        (from, deleted) = (cleaned.next, deleted.saturating_add(cleaned.deleted));
+        ctx.events.publish(Event::CleaningUp { deleted, threads_left: cleaned.threads_left });
     }
     Ok(deleted)
 }

@@ -103,6 +103,14 @@ pub enum Event {
         /// The user.
         user: UserId,
     },
+    /// Old messages of all threads are being deleted on this device (`Client.deleteOlder`). It is done when no thread is left. After a
+    /// restart, it is continued, and counted from there.
+    CleaningUp {
+        /// The number of messages that were deleted so far.
+        deleted: u64,
+        /// The number of threads in which messages are still to be examined.
+        threads_left: u64,
+    },
     /// Somebody began or stopped writing in a thread. They are shown as writing for five seconds, or until their message arrives.
     /// `Thread.typing` returns everybody who is.
     TypingChanged {
@@ -173,6 +181,7 @@ impl Event {
             core::Event::IdentityChanged(user) => Self::IdentityChanged { user },
             core::Event::Reported(report) => Self::Reported { report: (*report).into() },
             core::Event::ProfileChanged(user) => Self::ProfileChanged { user },
+            core::Event::CleaningUp { deleted, threads_left } => Self::CleaningUp { deleted, threads_left },
             core::Event::TypingChanged { thread, user, is_typing } => {
                 Self::TypingChanged { thread, user, is_typing }
             }

@@ -86,6 +86,17 @@ impl Client {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.storage_report().await?.into()) }).await
     }
+
+    /// Deletes the messages of all threads on this device that the relay stored before a time, in milliseconds since the Unix epoch,
+    /// and returns how many there were. Messages that are still to be sent stay. They cannot be restored, and nobody else is told. It
+    /// takes many short transactions, and the event `CleaningUp` says how far it has come. If the process ends before this returns, it is
+    /// continued when the client is opened again.
+    ///
+    /// Throws `Storage`. Some may be deleted by then, and the others are deleted when the client is opened again.
+    pub async fn delete_older(&self, before_ms: i64) -> Result<u64> {
+        let (core, before_ms) = (self.core.clone(), u64::try_from(before_ms).unwrap_or(0));
+        runtime::run(async move { Ok(core.delete_older(before_ms).await?) }).await
+    }
 }
 
 #[uniffi::export]

@@ -186,6 +186,9 @@ extension SealpostTests {
                     let report = try await ada.storageReport()
                     #expect(report.databaseBytes > 0)
                     #expect(report.threads.isEmpty)
+                    try await ada.noteToSelf().sendText("a note")
+                    #expect(try await ada.deleteOlder(beforeMs: 0) == 0)
+                    #expect(try await ada.deleteOlder(beforeMs: .max) == 1)
                 }
             }
         }

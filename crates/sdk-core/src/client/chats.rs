@@ -5,6 +5,8 @@ use futures_util::stream::BoxStream;
 use super::{Client, Contact, MAX_PAGE, Thread, pages};
 use crate::content::MAX_TEXT;
 use crate::error::{Error, Result};
+#[cfg(doc)]
+use crate::event::Event;
 use crate::id::{MessageId, ThreadId};
 use crate::message::{MessageDetails, Page, Position, StorageReport, UnreadDivider};
 use crate::store::{Folder, ThreadCursor};
@@ -84,6 +86,17 @@ impl Client {
     /// [`Error::Storage`].
     pub async fn storage_report(&self) -> Result<StorageReport> {
         self.inner.ctx.store.read(|rows| rows.storage_report()).await
+    }
+
+    /// Deletes the messages of all threads on this device that the relay stored before a time, in milliseconds since the Unix epoch, and
+    /// returns how many there were. Messages that are still to be sent stay. They cannot be restored, and nobody else is told. It takes
+    /// many short transactions, and [`Event::CleaningUp`] says how far it has come. If the process ends before this returns, it is
+    /// continued when the client is opened again.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]. Some may be deleted by then, and the others are deleted when the client is opened again.
+    pub async fn delete_older(&self, before_ms: u64) -> Result<u64> {
+        self.finish(move |ctx| async move { crate::thread::clean_up(&ctx, before_ms).await }).await
     }
 
     /// What the app is to show as notifications, and what it is to take back.

@@ -6,6 +6,7 @@
 
 mod account;
 mod change;
+mod clean_up;
 mod clearing;
 mod contact;
 mod deferred;

@@ -31,6 +31,7 @@ async fn purge(ctx: &Context) -> Result<bool> {
     while let Some(thread) = ctx.store.glance(|rows| rows.thread_to_clear()).await? {
         thread::clear(ctx, thread).await?;
     }
+    thread::continue_clean_up(ctx).await?;
     while ctx.store.glance(|rows| rows.has_hidden()).await? {
         let now_ms = ctx.server_now_ms();
         if ctx.store.write(move |tx| tx.purge_hidden(now_ms, BATCH)).await? == 0 {

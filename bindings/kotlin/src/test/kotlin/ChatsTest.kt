@@ -164,6 +164,9 @@ class ChatsTest {
                     assertTrue(report.databaseBytes > report.threads[0].bytes)
                     assertEquals(0uL, hers.deleteOlder(0))
                     assertEquals(1uL, hers.deleteOlder(Long.MAX_VALUE))
+                    ada.noteToSelf().use { it.sendText("a note") }
+                    assertEquals(0uL, ada.deleteOlder(0))
+                    assertEquals(1uL, ada.deleteOlder(Long.MAX_VALUE))
                     assertEquals(emptyList<Message>(), hers.history().messages)
                     hers.delete()
                     assertEquals(emptyList<ThreadSummary>(), ada.threads())

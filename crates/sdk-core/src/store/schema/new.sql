@@ -26,7 +26,9 @@ CREATE TABLE account (
     lost_pre_keys    INTEGER NOT NULL DEFAULT 0,   -- 1: the relay has one-time keys that are not here
     renewed_up_to    BLOB    CHECK (length(renewed_up_to) = 16),   -- a thread: sessions of later ones are to be renewed; NULL: of none
     passed           INTEGER NOT NULL DEFAULT 0,   -- a time that has passed according to both clocks
-    notified_up_to   INTEGER NOT NULL DEFAULT 0    -- a message.id: newer ones are to be shown as notifications
+    notified_up_to   INTEGER NOT NULL DEFAULT 0,   -- a message.id: newer ones are to be shown as notifications
+    clean_before     INTEGER,                      -- messages from before are to be deleted; NULL: none are
+    clean_after      BLOB    CHECK (length(clean_after) = 16)    -- a thread: that is done up to it; NULL: in none
 ) STRICT;
 
 CREATE TABLE signed_pre_key (
@@ -356,12 +358,12 @@ CREATE TABLE reaction (
     emoji      TEXT    NOT NULL CHECK (length(CAST(emoji AS BLOB)) <= 32),
     sent       INTEGER NOT NULL,
     position   INTEGER NOT NULL,               -- of its content in the thread: the last one counts
-    PRIMARY KEY (message_id, author)
-) STRICT, WITHOUT ROWID;
     -- of ours that is not accepted yet: as emoji; NULL: none is queued
     pending      TEXT  CHECK (length(CAST(pending AS BLOB)) <= 32),
     pending_sent INTEGER,
     pending_by   BLOB  CHECK (length(pending_by) = 16),          -- the content of ours that says so
+    PRIMARY KEY (message_id, author)
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX reaction_emoji ON reaction (message_id, coalesce(pending, emoji));
 
@@ -382,11 +384,11 @@ CREATE TABLE vote (
     choices    BLOB    NOT NULL CHECK (length(choices) <= 32),
     sent       INTEGER NOT NULL,
     position   INTEGER NOT NULL,
-    PRIMARY KEY (message_id, author)
-) STRICT, WITHOUT ROWID;
     pending      BLOB  CHECK (length(pending) <= 32),            -- of ours that is not accepted yet: as choices; NULL: none is queued
     pending_sent INTEGER,
     pending_by   BLOB  CHECK (length(pending_by) = 16),          -- the content of ours that says so
+    PRIMARY KEY (message_id, author)
+) STRICT, WITHOUT ROWID;
 
 -- The pinned messages of a thread. One that is no longer pinned is kept so that an older pin does not return.
 CREATE TABLE pin (

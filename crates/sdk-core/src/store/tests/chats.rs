@@ -352,6 +352,51 @@ async fn old_messages_are_deleted_and_what_is_to_be_sent_stays() {
 }
 
 #[tokio::test]
+async fn a_clean_up_of_all_threads_is_continued_where_it_was_interrupted() {
+    let fixture = three().await;
+    // More messages in one thread than are examined in one step, and more threads than are examined in one step.
+    let work = fixture.write(|tx| {
+        for n in 0..2_500 {
+            let seq = n + 1;
+            tx.insert_incoming(&NewIncoming { server_ms: 10 * n, ..incoming("old or new", seq) })?;
+        }
+        for n in 0..30_u8 {
+            let (id, peer) = (ThreadId::from_bytes([100 + n; 16]), UserId::from_bytes([100 + n; 16]));
+            tx.put_thread(Thread { id, peer, roster_version: 1 }, 1)?;
+            for (server_ms, seq) in [(5, 1), (30_000, 2)] {
+                let new = incoming("old or new", seq);
+                tx.insert_incoming(&NewIncoming { thread: id, author: peer, server_ms, ..new })?;
+            }
+        }
+        tx.enqueue(outgoing(Body::text("to be sent")))?;
+        tx.begin_clean_up(10_000)
+    });
+    work.await.unwrap();
+    let (mut from, mut deleted, mut steps, mut left) = (None, 0, 0, u64::MAX);
+    while fixture.store.read(|rows| rows.is_clean_up_due()).await.unwrap() {
+        let cleaned = fixture.write(move |tx| tx.clean_up(from, 1)).await.unwrap();
+        assert!(cleaned.threads_left <= left);
+        (deleted, left, steps) = (deleted + cleaned.deleted, cleaned.threads_left, steps + 1);
+        // In every other step, the process has ended in between and has forgotten where it was.
+        from = cleaned.next.filter(|_| steps % 2 == 0);
+        assert!(steps < 50);
+    }
+    assert_eq!((deleted, left), (1_000 + 30, 0));
+    let count = fixture.store.read(|rows| {
+        Ok(rows.connection.query_row("SELECT count(*) FROM message", [], |row| row.get::<_, i64>(0))?)
+    });
+    assert_eq!(count.await.unwrap(), 1_500 + 30 + 1);
+    // A second one begins with the first thread again.
+    fixture.write(|tx| tx.begin_clean_up(u64::MAX)).await.unwrap();
+    let mut deleted = 0;
+    while fixture.store.read(|rows| rows.is_clean_up_due()).await.unwrap() {
+        deleted += fixture.write(|tx| tx.clean_up(None, 1)).await.unwrap().deleted;
+        assert!(deleted <= 1_530);
+    }
+    assert_eq!(deleted, 1_530, "what is to be sent stays");
+}
+
+#[tokio::test]
 async fn the_storage_report_counts_the_contents_of_each_thread() {
     let fixture = three().await;
     fixture.arrive(OTHER, 1, 100).await;
@@ -390,6 +435,7 @@ async fn each_notification_is_told_once_and_taken_back_when_it_is_read_elsewhere
         let done = due().await;
         let found = done.notices.iter().map(|notice| match &notice.action {
             NoticeAction::Show(_) => (notice.message, "show"),
+            NoticeAction::Request => (notice.message, "request"),
             NoticeAction::Update(_) => (notice.message, "update"),
             NoticeAction::Withdraw => (notice.message, "withdraw"),
         });
@@ -435,7 +481,6 @@ async fn the_oldest_notifications_are_taken_back_when_there_are_too_many() {
         let done = fixture.store.read(|rows| rows.due_notices(50, 1_000)).await.unwrap();
         if done.notices.is_empty() {
             break;
-            NoticeAction::Request => (notice.message, "request"),
         }
         for notice in &done.notices {
             match notice.action {
