@@ -8,6 +8,7 @@ use sealpost_protocol::{
     SignedPreKeyId, UnixSeconds,
 };
 use sealpost_wire as wire;
+use sealpost_wire::limits::MAX_COUNT;
 use tempfile::TempDir;
 
 use super::answer::correct_devices;
@@ -15,7 +16,10 @@ use super::plan::{Addressed, Recipients, ToMeet, address as address_members, has
 use super::seal::{Sealing, seal};
 use crate::account::registration::{address, local_device};
 use crate::config::DatabaseKey;
-use crate::content::{Body, Content, Header};
+use crate::content::{
+    Body, Content, Counts, Header, MAX_SEEN_EXCEPTIONS, MAX_TEXT, MAX_TIMER_S, Mark, Markup, Number, Post,
+    Quote, Run, Text, Timer,
+};
 use crate::context::{Skipped, SkippedDevices};
 use crate::event::EventBus;
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
@@ -152,7 +156,7 @@ async fn a_message_is_sealed_once_for_each_device_of_all_other_members() {
         let ours = address(us.user, us.device)?;
         let thread = tx.thread(THREAD)?.unwrap();
         let content = Content {
-            timer: crate::content::Timer::default(),
+            timer: Timer::default(),
             thread: THREAD,
             id: ClientMsgId::new(1, &[1; 10]),
             sent_ms: 1,
@@ -181,6 +185,65 @@ async fn a_message_is_sealed_once_for_each_device_of_all_other_members() {
                 assert!(text.is_none_or(|text| text == content.body));
             }
         }
+        Ok(())
+    });
+    work.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_longest_text_fits_with_the_longest_header() {
+    let (_dir, store) = three().await;
+    let work = store.write(|tx| {
+        let rng = &mut StdRng::seed_from_u64(1);
+        let keys = Keys::new(rng);
+        // A first message is the longest.
+        keys.meet(tx, BEN, 127);
+        let (account, us) = tx.our_account()?;
+        let ours = address(us.user, us.device)?;
+        let thread = tx.thread(THREAD)?.unwrap();
+        let exceptions = (1..=8).map(|n| (n * (MAX_COUNT / 10), n * (MAX_COUNT / 10) + MAX_COUNT / 20));
+        let counts = Counts::up_to(MAX_COUNT).without(exceptions);
+        assert_eq!(counts.exceptions().len(), MAX_SEEN_EXCEPTIONS);
+        let run = Run([0xff; 8]);
+        let header = Header {
+            number: Some(Number { run, count: MAX_COUNT }),
+            after: Some(Post { epoch: MAX_COUNT, server_seq: MAX_COUNT }),
+            seen: Some(Mark { device: DeviceId::new(127).unwrap(), run, counts }),
+        };
+        let quote = Quote::new(BEN, ClientMsgId::new(1, &[1; 10]), &"a".repeat(10_000));
+        let text = Text {
+            text: "a".repeat(MAX_TEXT),
+            markup: Markup::default(),
+            quote: Some(Box::new(quote)),
+            is_forwarded: true,
+        };
+        let mut content = Content {
+            timer: Timer::new(MAX_TIMER_S).unwrap(),
+            thread: THREAD,
+            id: ClientMsgId::new(1, &[1; 10]),
+            sent_ms: MAX_COUNT,
+            header,
+            body: Body::Text(text),
+        };
+        let sealed =
+            |tx: &mut Tx<'_>, content: &Content, rng: &mut StdRng| -> crate::Result<Option<wire::Send>> {
+                let sessions = tx.sessions(BEN, DeviceId::new(127).unwrap())?;
+                let ready = vec![(keys.device(BEN, 127), sessions)];
+                let mut recipients = Recipients { ready, skip: Vec::new() };
+                let local = local_device(&account, &ours);
+                let id = ClientMsgId::new(2, &[2; 10]);
+                Ok(match seal(id, content, &thread, &mut recipients, &local, NOW, rng)? {
+                    Sealing::Sealed { send, .. } => Some(wire::decode(send).unwrap()),
+                    Sealing::TooLarge => None,
+                    Sealing::SpentSession(_) => panic!("a new session"),
+                })
+            };
+        let send = sealed(tx, &content, rng)?.expect("it fits");
+        let opened = keys.open((BEN, 127), &send.copies[0].envelope.as_ref().unwrap().ciphertext).unwrap();
+        assert_eq!(Content::from_plaintext(&opened).unwrap(), content);
+        // Something larger is refused here, before the relay does.
+        content.body = Body::text("a".repeat(wire::limits::MAX_FRAME));
+        assert!(sealed(tx, &content, rng)?.is_none());
         Ok(())
     });
     work.await.unwrap();

@@ -48,7 +48,7 @@ impl Tx<'_> {
         self.unindex(message)?;
         self.read_for_ever(message)?;
         // It is not submitted again if the relay loses it.
-        self.forget_parcel_of(message)?;
+        self.nullify_accepted(message, origin.thread)?;
         self.change_one(
             "UPDATE message SET kind = ?2, reactions = 0, edits = 0, edited = NULL, links = 0 WHERE id = ?1",
             params![message.0, KIND_DELETED],

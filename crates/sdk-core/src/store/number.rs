@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::heard::to_run;
 use super::message::post_at;
-use super::outgoing::TO_SEAL;
+use super::outgoing::{ACCEPTED, SEALED, TO_SEAL};
 use super::{OutgoingId, Rows, Tx, from_sql, to_sql};
 use crate::content::{Body, Number, Post, Run};
 use crate::error::Result;
@@ -83,20 +83,43 @@ impl Tx<'_> {
         }
     }
 
+    /// A message of ours that the relay has accepted is not submitted again, because it is deleted. If the relay turns out to have lost it, a
+    /// null content with its number is submitted instead, so that nobody waits for it.
+    pub(super) fn nullify_accepted(&mut self, id: MessageId, thread: ThreadId) -> Result<()> {
+        let Some(entry) = self.entry_of(id, &[ACCEPTED])? else { return Ok(()) };
+        let Some(number) = self.number_of_outgoing(entry, thread)? else {
+            return self.change_one("DELETE FROM outgoing WHERE id = ?1", [entry.0]);
+        };
+        self.change_one(
+            "UPDATE outgoing SET message_id = NULL, content_id = ?2, class = ?3, body = ?4, timer = 0, bytes = x''
+             WHERE id = ?1",
+            params![
+                entry.0,
+                null_id(number).as_bytes(),
+                Body::Null.class().to_stored(),
+                Body::Null.to_bytes()
+            ],
+        )
+    }
+
+    /// A message of ours has disappeared: it is not submitted any more, and its number goes to a null content.
+    pub(super) fn nullify(&mut self, id: MessageId, thread: ThreadId) -> Result<()> {
+        self.nullify_accepted(id, thread)?;
+        match self.entry_of(id, &[TO_SEAL, SEALED])? {
+            Some(entry) => self.abandon(entry, thread),
+            None => Ok(()),
+        }
+    }
+
     /// Queues a null content with the number of a post that is abandoned, so that nobody waits for it.
     pub(super) fn fill_number(&mut self, thread: ThreadId, number: Number) -> Result<()> {
         let Number { run: Run(run), count } = number;
-        // Nothing else has this id.
-        let mut id = [0; 16];
-        let (of_run, of_count) = id.split_at_mut(8);
-        of_run.copy_from_slice(&run);
-        of_count.copy_from_slice(&count.to_be_bytes());
         self.change_one(
             "INSERT INTO outgoing (lane, content_id, sent, class, body, state, run, count)
              SELECT ?1, ?2, activity, ?3, ?4, ?5, ?6, ?7 FROM thread WHERE thread_id = ?1",
             params![
                 thread.as_bytes(),
-                ClientMsgId::from_bytes(id).as_bytes(),
+                null_id(number).as_bytes(),
                 Body::Null.class().to_stored(),
                 Body::Null.to_bytes(),
                 TO_SEAL,
@@ -106,4 +129,13 @@ impl Tx<'_> {
         )?;
         self.list_lane(thread)
     }
+}
+
+/// The id of the null content with this number. Nothing else has it.
+fn null_id(Number { run: Run(run), count }: Number) -> ClientMsgId {
+    let mut id = [0; 16];
+    let (of_run, of_count) = id.split_at_mut(8);
+    of_run.copy_from_slice(&run);
+    of_count.copy_from_slice(&count.to_be_bytes());
+    ClientMsgId::from_bytes(id)
 }

@@ -361,7 +361,7 @@ impl Tx<'_> {
     /// unless these are older than the relay accepts, or for somebody who is blocked. Returns the number of entries.
     pub(crate) fn resubmit_unproven(&mut self, not_before_ms: u64) -> Result<usize> {
         let sql = format!(
-            "UPDATE outgoing SET state = 2 WHERE state = 3 AND made >= ?1
+            "UPDATE outgoing SET state = 2 WHERE state = 3 AND made >= ?1 AND bytes > x''
                 AND lane IN (SELECT t.thread_id FROM thread AS t WHERE {})",
             may_answer_sql()
         );

@@ -6,7 +6,6 @@
 
 use rusqlite::params;
 
-use super::outgoing::{ACCEPTED, SEALED, TO_SEAL};
 use super::waiting::Origin;
 use super::{Rows, Tx, from_sql, to_sql};
 use crate::content::{Body, Timer};
@@ -177,9 +176,7 @@ impl Tx<'_> {
                     now_ms,
                 )?;
             }
-            if let Some(entry) = self.entry_of(id, &[TO_SEAL, SEALED, ACCEPTED])? {
-                self.remove_outgoing(entry, thread)?;
-            }
+            self.nullify(id, thread)?;
             let position = self.position_of(id)?;
             self.delete_row(thread, id)?;
             if !is_hidden {

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::messages::incoming;
+use super::reactions::origin;
 use super::*;
 use crate::content::{Counts, Number, Post, Run};
 use crate::id::MessageId;
-use crate::message::{Delivery, Direction};
-use crate::store::{Entry, HeardRun, MarkKind, MarkOf, NewIncoming, Parcel, Settlement};
+use crate::message::{Delivery, Direction, Position};
+use crate::store::{Entry, HeardRun, MarkKind, MarkOf, NewIncoming, Parcel, Settlement, Tx};
 
 const RUN: Run = Run([7; 8]);
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
@@ -103,6 +104,76 @@ async fn a_failed_message_keeps_its_number_until_it_is_removed() {
     fixture.store.write(move |tx| tx.give_up(message)).await.unwrap();
     assert!(fixture.store.write(move |tx| tx.cancel(message)).await.unwrap());
     assert_eq!(fixture.to_seal().await, [(Some(1), true)]);
+}
+
+#[tokio::test]
+async fn the_number_of_a_failed_message_goes_to_a_null_content_when_its_chat_is_cleaned_up() {
+    type CleanUp = fn(&mut Tx<'_>, MessageId) -> crate::Result<()>;
+    let clean_ups: [(&str, CleanUp); 4] = [
+        ("the chat is deleted", |tx, _| {
+            tx.delete_thread(THREAD)?;
+            while tx.clear_some(THREAD, 10, 5_000)? {}
+            Ok(())
+        }),
+        ("old messages are deleted", |tx, _| {
+            tx.delete_older(THREAD, Position::FIRST, u64::MAX, 5_000).map(drop)
+        }),
+        ("old messages of all chats are deleted", |tx, _| {
+            tx.begin_clean_up(u64::MAX)?;
+            tx.clean_up(None, 5_000).map(drop)
+        }),
+        ("it was deleted on this device", |tx, id| {
+            tx.hide(THREAD, id, 1)?;
+            tx.purge_hidden(100_000, 10).map(drop)
+        }),
+    ];
+    for (name, clean_up) in clean_ups {
+        let fixture = Fixture::new().await;
+        let message = fixture.enqueue("given up").await;
+        let entry = fixture.entry(message).await;
+        fixture.seal_as(entry, Number { run: RUN, count: 1 }, 1_000).await;
+        fixture.store.write(move |tx| tx.give_up(message)).await.unwrap();
+        fixture.send_numbered(2, 1_000).await;
+        fixture.store.write(move |tx| clean_up(tx, message)).await.unwrap();
+        assert_eq!(fixture.to_seal().await, [(Some(1), true)], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_relay_has_lost_and_was_deleted_since_becomes_a_null_content() {
+    type Deletion = fn(&mut Tx<'_>, MessageId) -> crate::Result<()>;
+    let deletions: [(&str, Deletion); 2] = [
+        ("for everyone", |tx, id| {
+            let limits = crate::config::ChangeLimits::default();
+            assert!(tx.delete_for_everyone(id, &origin(US, 9), limits)?);
+            Ok(())
+        }),
+        ("disappeared", |tx, id| {
+            tx.change_one("UPDATE message SET expires = 5 WHERE id = ?1", [id.0])?;
+            assert_eq!(tx.delete_expired(10, 10)?, 1);
+            Ok(())
+        }),
+    ];
+    for (name, delete) in deletions {
+        let fixture = Fixture::new().await;
+        for count in 1..=3 {
+            let (message, _) = fixture.send_numbered(count, 1_000).await;
+            if count == 2 {
+                fixture.store.write(move |tx| delete(tx, message)).await.unwrap();
+            }
+        }
+        // A relay that is restored gets what it may have lost, but not what was deleted.
+        let again = fixture.store.write(|tx| {
+            let again = tx.resubmit_unproven(0)?;
+            tx.change("UPDATE outgoing SET state = 3", [])?;
+            tx.change("DELETE FROM lane", [])?;
+            Ok(again)
+        });
+        assert_eq!(again.await.unwrap(), 2, "{name}");
+        fixture.tell(MarkKind::Seen, Counts::of([1, 3]), 2_000).await;
+        assert_eq!(fixture.store.write(|tx| tx.send_lost_again(DAY_MS + 1_001, 0)).await, Ok(1), "{name}");
+        assert_eq!(fixture.to_seal().await, [(Some(2), true)], "{name}");
+    }
 }
 
 #[tokio::test]
