@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use prost::Message as _;
 use sealpost_core::{Delivery, SessionPolicy};
-use sealpost_testkit::{Interceptor, Party, PartyDisk, Proxy, World, history, open_database, texts, within};
+use sealpost_testkit::{
+    Interceptor, Pair, Party, PartyDisk, Proxy, World, history, open_database, texts, when, within,
+};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Bundles, Frame};
 
@@ -115,4 +117,19 @@ async fn a_late_message_of_a_replaced_session_is_read_and_does_not_reactivate_it
     for disk in [ada, ben] {
         assert_eq!(sessions(&disk), [(3, false), (4, true)], "{disk:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_was_written_offline_says_nothing_about_what_was_sent_since() {
+    let mut pair = Pair::new().await;
+    pair.say("hello").await;
+    pair.world.stop_relay().await;
+    let written = pair.his.send_text("written offline").await.unwrap();
+    pair.world.start_relay().await;
+    when("the message", &pair.hers, |message| message.text() == Some("written offline")).await;
+    drop(pair.hers);
+    let disk = pair.ada.close().await;
+    let database = open_database(disk.database(), &disk.key());
+    let told: u64 = database.query_row("SELECT told FROM mark WHERE kind = 3", [], |row| row.get(0)).unwrap();
+    assert_eq!(told, written.sent_ms, "not when the relay stored it");
 }

@@ -322,10 +322,11 @@ impl Batch<'_, '_> {
                     self.tx.after_commit(move || live.has_written(thread, user, sent_ms));
                 }
                 let (header, kind) = (content.header.clone(), content.body.kind());
+                let written_ms = content.sent_ms.min(envelope.server_ms);
                 let is_new = apply(self.tx, envelope, *content, self.us, (now_ms, self.ctx.limits))?;
                 handled.to_confirm = confirmed;
-                let (place, server_ms) = ((envelope.epoch, envelope.server_seq), envelope.server_ms);
-                handled.header = Some(Stated { header, kind, is_new, place, server_ms });
+                let place = (envelope.epoch, envelope.server_seq);
+                handled.header = Some(Stated { header, kind, is_new, place, written_ms });
             }
         }
         handled.record = record.or(renewed);

@@ -15,9 +15,11 @@ pub(super) struct Stated {
     pub(super) kind: Kind,
     /// Whether the content is new.
     pub(super) is_new: bool,
-    /// Where the relay has put it, and when.
+    /// Where the relay has put it.
     pub(super) place: (u64, u64),
-    pub(super) server_ms: u64,
+    /// When its author wrote it, or when the relay stored it if that was earlier. It may have been stored long after it was sealed, and says
+    /// nothing about what was sent in between.
+    pub(super) written_ms: u64,
 }
 
 /// The statements of a batch. They are stored once for each device, and not for each content.
@@ -39,14 +41,14 @@ struct Heard {
 /// What a device says that it has seen of our posts.
 struct Seen {
     counts: Counts,
-    /// When the relay stored the content that says so.
+    /// When the content was written that says so.
     told_ms: u64,
     ours: DeviceId,
 }
 
 impl Headers {
     pub(super) fn note(&mut self, source: &Source<'_>, stated: Stated) {
-        let Stated { header: Header { number, after, seen }, kind, is_new, place, server_ms } = stated;
+        let Stated { header: Header { number, after, seen }, kind, is_new, place, written_ms } = stated;
         let (thread, user, device) = (source.thread, source.sender, source.sender_device);
         if let Some(number) = number.filter(|_| kind.is_post()) {
             let run = HeardRun { thread, user, device, run: number.run };
@@ -59,7 +61,7 @@ impl Headers {
         }
         if let Some(seen) = seen {
             let of = MarkOf { thread, user, device, kind: MarkKind::Seen, run: seen.run };
-            let (ours, told_ms) = (seen.device, server_ms);
+            let (ours, told_ms) = (seen.device, written_ms);
             let all = self.seen.entry(of).or_insert(Seen { counts: Counts::none(), told_ms, ours });
             all.counts = all.counts.union(&seen.counts);
             all.told_ms = all.told_ms.max(told_ms);

@@ -332,7 +332,7 @@ CREATE TABLE mark (
     kind      INTEGER NOT NULL,                -- 1 delivered, 2 read, 3 seen: not told to people
     up_to     INTEGER NOT NULL,                -- count, itself included
     excepted  BLOB    NOT NULL,                -- ranges before it that have not come, as in content.proto
-    told      INTEGER NOT NULL,                -- when the relay stored the newest content that told so
+    told      INTEGER NOT NULL,                -- when the newest content was written that told so
     PRIMARY KEY (thread_id, run, user_id, device_id, kind)
 ) STRICT, WITHOUT ROWID;
 
