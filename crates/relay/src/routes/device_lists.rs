@@ -24,7 +24,8 @@ pub(super) async fn put(
     if access.address.device != DeviceId::PRIMARY {
         return Err(Problem::Forbidden);
     }
-    if list.list.is_empty() || list.list.len() > MAX_DEVICE_LIST || i64::try_from(list.version).is_err() {
+    let is_version = list.version > 0 && i64::try_from(list.version).is_ok();
+    if list.list.is_empty() || list.list.len() > MAX_DEVICE_LIST || !is_version {
         return Err(Problem::Malformed);
     }
     if state.store.put_device_list(access.address.user, list).await? {

@@ -25,6 +25,12 @@ impl HandedOver {
         Self { entry, is_awaited: true, parcel, connection: Arc::downgrade(connection) }
     }
 
+    /// One whose connection has ended.
+    #[cfg(test)]
+    pub(crate) const fn unconnected(entry: OutgoingId, parcel: Durable<Parcel>) -> Self {
+        Self { entry, is_awaited: true, parcel, connection: Weak::new() }
+    }
+
     /// The id under which it is submitted.
     pub(crate) fn name(&self) -> ClientMsgId {
         self.parcel.get().client_msg_id
@@ -71,9 +77,13 @@ impl Handover {
         self.filled.notify_one();
     }
 
-    /// Takes the entries of those lanes for which `is_wanted` holds.
-    pub(crate) fn take(&self, is_wanted: impl Fn(&ThreadId) -> bool) -> Vec<(ThreadId, HandedOver)> {
-        self.lock().extract_if(|lane, _| is_wanted(lane)).collect()
+    /// Takes the entries of up to `limit` lanes for which `is_wanted` holds. The others stay here.
+    pub(crate) fn take(
+        &self,
+        limit: usize,
+        is_wanted: impl Fn(&ThreadId) -> bool,
+    ) -> Vec<(ThreadId, HandedOver)> {
+        self.lock().extract_if(|lane, _| is_wanted(lane)).take(limit).collect()
     }
 
     /// Waits until something was put here since the last call.

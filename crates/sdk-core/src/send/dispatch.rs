@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::backoff_ms;
 use super::lane::{self, Served};
 use super::time::set_clock;
-use crate::context::{Context, HandedOver};
+use crate::context::{Context, HandedOver, Handover};
 use crate::health::Part;
 use crate::id::ThreadId;
 
@@ -75,7 +75,8 @@ pub(crate) async fn run(ctx: Context) {
         }
         // A due lane that does not run yet is started when another one ends.
         let wait_ms = next_due.map(|due| due.saturating_sub(now_ms));
-        let mut pause = pin!(sleep(LONGEST_PAUSE.min(Duration::from_millis(wait_ms.unwrap_or(u64::MAX)))));
+        let until_scan = LONGEST_PAUSE.saturating_sub(scanned.elapsed());
+        let mut pause = pin!(sleep(until_scan.min(Duration::from_millis(wait_ms.unwrap_or(u64::MAX)))));
         loop {
             tokio::select! {
                 () = ctx.handover.filled() => lanes.start_handed_over(&ctx),
@@ -116,11 +117,17 @@ impl Lanes {
         }
     }
 
-    /// Serves the lanes whose only message was sealed when it was queued. If a lane is still busy, its message waits.
+    /// Serves the lanes whose only message was sealed when it was queued. If a lane is still busy, or as many are as may be, its
+    /// message waits until one has ended: the lane may have no row by which it could be found.
     fn start_handed_over(&mut self, ctx: &Context) {
-        for (thread, only) in ctx.handover.take(|thread| !self.busy.contains(thread)) {
+        for (thread, only) in self.take_handed_over(&ctx.handover) {
             self.start(ctx, thread, Some(only));
         }
+    }
+
+    fn take_handed_over(&self, handover: &Handover) -> Vec<(ThreadId, HandedOver)> {
+        let room = MAX_LANES.saturating_sub(self.busy.len());
+        handover.take(room, |thread| !self.busy.contains(thread))
     }
 
     /// Waits for something else while the lanes continue.
@@ -166,5 +173,46 @@ async fn serve(
             sleep(STORAGE_PAUSE).await;
             (thread, Served::Stopped)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ClientMsgId;
+    use crate::store::{Durable, OutgoingId, Parcel};
+
+    fn thread(number: usize) -> ThreadId {
+        ThreadId::from_bytes([u8::try_from(number).unwrap(); 16])
+    }
+
+    #[test]
+    fn a_handed_over_message_waits_until_a_lane_is_free() {
+        let (handover, mut lanes) = (Handover::default(), Lanes::default());
+        let put = |number| {
+            let parcel = Parcel { client_msg_id: ClientMsgId::from_bytes([1; 16]), bytes: "sealed".into() };
+            handover.put(
+                thread(number),
+                HandedOver::unconnected(OutgoingId::numbered(1), Durable::assumed(parcel)),
+            );
+        };
+        let mut start = |lanes: &mut Lanes| {
+            let taken: Vec<_> = lanes.take_handed_over(&handover).into_iter().map(|(lane, _)| lane).collect();
+            lanes.busy.extend(taken.iter().copied());
+            taken.len()
+        };
+        (0..MAX_LANES + 5).for_each(put);
+        assert_eq!(start(&mut lanes), MAX_LANES);
+        assert_eq!(start(&mut lanes), 0);
+        let ended: Vec<_> = lanes.busy.iter().copied().take(2).collect();
+        ended.iter().for_each(|lane| drop(lanes.busy.remove(lane)));
+        assert_eq!(start(&mut lanes), 2);
+        lanes.busy.clear();
+        // The message of a busy lane waits for that lane.
+        lanes.busy.insert(thread(200));
+        put(200);
+        assert_eq!(start(&mut lanes), 3);
+        lanes.busy.remove(&thread(200));
+        assert_eq!(start(&mut lanes), 1);
     }
 }

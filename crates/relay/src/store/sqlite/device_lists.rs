@@ -6,8 +6,16 @@ use sealpost_wire::id::UserId;
 
 use super::columns::blob;
 
-/// Returns `false` if the stored list is at least as new, unless it is this one.
+/// How much higher than the stored version a version may be. Otherwise, somebody who has stolen a token could store one that no list
+/// of the owner can replace.
+const MAX_STEP: u64 = 1 << 16;
+
+/// Returns `false` if the stored list is at least as new, unless it is this one, or much older.
 pub(super) fn put(tx: &Connection, user: UserId, list: &SignedDeviceList) -> Result<bool> {
+    let highest = get(tx, user)?.map_or(0, |stored| stored.version).saturating_add(MAX_STEP);
+    if list.version > highest {
+        return Ok(false);
+    }
     let stored = tx
         .prepare_cached(
             "INSERT INTO device_list (user_id, version, list) SELECT ?1, ?2, ?3
