@@ -99,6 +99,7 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("/help", "shows this help"),
     ("/quit", "ends the program"),
     ("//text", "sends a text that begins with a slash"),
+    ("*a* _b_ ~c~ `d` |e|", "bold, italic, struck through, fixed, covered; @NAME mentions somebody"),
 ];
 
 /// The commands about the open chat and the lists.

@@ -2,6 +2,8 @@
 
 use sealpost_core::{Message, MessageBody, PollOption};
 
+use crate::styles;
+
 /// What is shown for a message: its own text, or a description of its content. With the quoted text of a reply before it and the
 /// reactions after it.
 pub(crate) fn with_surroundings(message: &Message) -> String {
@@ -30,8 +32,17 @@ pub(crate) fn with_surroundings(message: &Message) -> String {
 
 /// The content without what surrounds it.
 pub(crate) fn body(message: &Message) -> String {
+    in_words(message, false)
+}
+
+/// The same with what its author has covered.
+pub(crate) fn uncovered(message: &Message) -> String {
+    in_words(message, true)
+}
+
+fn in_words(message: &Message, is_uncovered: bool) -> String {
     match &message.body {
-        MessageBody::Text(text) => text.clone(),
+        MessageBody::Text(text) => styles::show(text, message.markup.as_deref(), is_uncovered),
         MessageBody::Contact(card) => {
             let parts = [&card.name, &card.phone, &card.email].into_iter().filter(|part| !part.is_empty());
             format!("contact: {}", parts.map(String::as_str).collect::<Vec<_>>().join(" · "))

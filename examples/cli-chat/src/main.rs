@@ -22,6 +22,7 @@ mod news;
 mod plain;
 mod signals;
 mod state;
+mod styles;
 mod terminal;
 mod text;
 mod view;

@@ -7,10 +7,11 @@ mod tmux;
 
 use std::process::Stdio;
 
+use sealpost_core::Profile;
 use sealpost_testkit::{World, within};
 use tmux::Tmux;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{ChildStdout, Command};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sealpost-cli-chat");
 
@@ -180,6 +181,13 @@ async fn polls_cards_locations_profiles_and_forwards_are_shown() {
     tmux.enter("ada", "/forward ben").await;
     tmux.shows("ben", "(forwarded)").await;
 
+    // Styles and mentions are typed and shown with marks; what is covered is shown by the details.
+    tmux.enter("ada", "*Achtung* @ben, |a secret|").await;
+    tmux.shows("ben", "*Achtung* @ben, |░░░░░░░░|").await;
+    tmux.enter("ben", "/details").await;
+    tmux.shows("ben", "*Achtung* @ben, |a secret|").await;
+    tmux.escape("ben", "Details").await;
+
     tmux.enter("ben", "/profile Benjamin | on a train").await;
     tmux.shows("ben", "your profile was changed").await;
     loop {
@@ -196,8 +204,9 @@ async fn polls_cards_locations_profiles_and_forwards_are_shown() {
     // What is deleted on one side only can be taken back.
     tmux.enter("ada", "/hide").await;
     tmux.shows("ada", "/undo takes that back").await;
+    assert!(!tmux.screen("ada").await.contains("Achtung"));
     tmux.enter("ada", "/undo").await;
-    tmux.shows("ada", "(forwarded)").await;
+    tmux.shows("ada", "*Achtung* @ben").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,6 +215,8 @@ async fn a_stranger_is_accepted_put_away_blocked_and_deleted() {
     let tmux = Tmux::start(world.dir()).await;
     tmux.open("ada", (90, 24), &command(&world, "ada", None)).await;
     let stranger = world.party("cleo").await;
+    let profile = Profile { name: "Cleo".to_owned(), ..Profile::default() };
+    stranger.client.set_profile(profile).await.unwrap();
     let thread = stranger.client.direct_thread(ada_of(&world).await).await.unwrap();
     thread.send_text("hello from a stranger").await.unwrap();
 
@@ -221,6 +232,10 @@ async fn a_stranger_is_accepted_put_away_blocked_and_deleted() {
     tmux.enter("ada", "/chats").await;
     tmux.shows("ada", "▌").await;
     tmux.key("ada", "Enter").await;
+
+    // Somebody whom this machine does not know is called as they say, and by their user id, which nobody else can have.
+    let id: String = stranger.client.user_id().to_string().chars().take(8).collect();
+    tmux.shows("ada", &format!("Cleo ({id})")).await;
 
     // The marks of the list.
     tmux.enter("ada", "/top").await;
@@ -392,18 +407,29 @@ async fn a_closed_pipe_ends_the_line_mode_quietly() {
     input.write_all(b"hello\n/hepl\n").await.unwrap();
     let thread = ben.client.direct_thread(ada_of(&world).await).await.unwrap();
     assert_eq!(ben.texts_when(&thread, 1).await, ["hello"]);
-    loop {
-        let line = within("a line", output.next_line()).await.unwrap().unwrap();
-        if line.contains("/hepl is not a command") {
-            break;
-        }
-    }
+    prints(&mut output, "/hepl is not a command").await;
+    // Ben has received it, so nothing is left to send.
+    prints(&mut output, "has received: hello").await;
+    input.write_all(b"/retry\n/discard\n/accept\n").await.unwrap();
+    prints(&mut output, "there is nothing to send again").await;
+    prints(&mut output, "there is nothing to discard").await;
+    prints(&mut output, "accepted").await;
 
     drop(output);
     input.write_all(b"/help\n").await.unwrap();
     let output = within("the end", chat.wait_with_output()).await.unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     assert!(output.status.success());
+}
+
+/// Waits until a line contains this.
+async fn prints(output: &mut Lines<BufReader<ChildStdout>>, wanted: &str) {
+    loop {
+        let line = within(wanted, output.next_line()).await.unwrap().unwrap();
+        if line.contains(wanted) {
+            return;
+        }
+    }
 }
 
 /// The user id that Ada's program has written next to her database.

@@ -1,16 +1,18 @@
 //! Changes of messages, and what is sent besides texts.
 
-use sealpost_core::{ContactCard, Error, Location, Profile, ThreadId};
+use sealpost_core::{ContactCard, Error, Location, Markup, Profile, ThreadId};
 
 use super::Worker;
 use crate::news::{Change, News};
+use crate::styles;
 
 impl Worker {
     pub(super) async fn change(&mut self, thread: ThreadId, change: Change) -> Result<(), Error> {
         let handle = self.client.thread(thread).await?;
         match change {
             Change::Reply { message, text } => {
-                if let Err(error) = handle.reply(message, &text).await {
+                let (styled, markup) = self.styled(&text);
+                if let Err(error) = handle.reply_with(message, &styled, markup).await {
                     let why = error.to_string();
                     self.tell(News::NotQueued { thread, text: format!("/reply {text}"), why });
                 }
@@ -19,7 +21,10 @@ impl Worker {
                 handle.remove_reaction(message).await?;
             }
             Change::React { message, emoji } => handle.react(message, &emoji).await?,
-            Change::Edit { message, text } => handle.edit(message, &text).await?,
+            Change::Edit { message, text } => {
+                let (text, markup) = self.styled(&text);
+                handle.edit_with(message, &text, markup).await?;
+            }
             Change::Delete(message) => handle.delete_for_everyone(message).await?,
             Change::Hide(message) => {
                 handle.delete_for_me(message).await?;
@@ -50,13 +55,18 @@ impl Worker {
         Ok(())
     }
 
+    /// A typed text, with its styles and mentions.
+    pub(super) fn styled(&self, typed: &str) -> (String, Markup) {
+        styles::read(typed, |name| self.home.user(name))
+    }
+
     async fn forward(&mut self, message: sealpost_core::MessageId, to: &str) -> Result<(), Error> {
         let Some(user) = self.home.user(to) else {
             self.note(&format!("{to} is neither a name on this machine nor a user id"));
             return Ok(());
         };
         self.client.direct_thread(user).await?.forward(message).await?;
-        self.note(&format!("forwarded to {}", self.home.name(user)));
+        self.note(&format!("forwarded to {}", self.who_is(user)));
         Ok(())
     }
 

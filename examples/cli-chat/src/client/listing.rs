@@ -22,6 +22,9 @@ impl Worker {
         loop {
             let missing = u32::try_from(self.chats.saturating_sub(chats.len())).unwrap_or(u32::MAX);
             let page = self.client.folder_page(folder, after, missing).await?;
+            let users: Vec<_> =
+                page.threads.iter().flat_map(|summary| summary.others.iter().copied()).collect();
+            self.read_profiles(&users).await?;
             for summary in page.threads {
                 chats.push(self.chat(summary));
             }
@@ -65,5 +68,6 @@ pub(super) fn changes_list(event: &Event) -> bool {
             | Event::MessageChanged { .. }
             | Event::MessageRemoved { .. }
             | Event::IdentityChanged(_)
+            | Event::ProfileChanged(_)
     )
 }

@@ -9,11 +9,13 @@ mod searching;
 mod settings;
 mod showing;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_core::{
-    Change, Client, Contact, Error, Event, Feed, Folder, MessageId, ThreadId, Update, UserId,
+    CallSignal, Change, Client, Contact, Error, Event, Feed, Folder, MessageId, ThreadId, Update, UserId,
+    displayable_name,
 };
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -42,6 +44,8 @@ pub(crate) struct Worker {
     folder: Folder,
     chats: usize,
     open: Option<Open>,
+    /// What people are called according to themselves.
+    profiles: HashMap<UserId, String>,
     /// The user who is being waited for.
     meeting: Option<AbortHandle>,
 }
@@ -56,7 +60,9 @@ impl Worker {
         let (news, from_worker) = mpsc::unbounded_channel();
         let feed = client.subscribe();
         let (folder, chats) = (Folder::Chats, CHATS);
-        let worker = Self { client, home, feed, requests, news, folder, chats, open: None, meeting: None };
+        let profiles = HashMap::new();
+        let worker =
+            Self { client, home, feed, requests, news, folder, chats, open: None, profiles, meeting: None };
         (worker, to_worker, from_worker)
     }
 
@@ -167,7 +173,9 @@ impl Worker {
         let draft = handle.draft().await?;
         let others = handle.others().await?;
         let opened = Open::new(handle, around, unread).await?;
-        let name = self.name(others.first().map(Contact::user_id));
+        let users: Vec<_> = others.iter().map(Contact::user_id).collect();
+        self.read_profiles(&users).await?;
+        let name = self.name(users.first().copied());
         self.tell(News::Opened { thread, name, rows: opened.rows(), around, draft });
         self.open = Some(opened);
         self.tell_peer().await?;
@@ -176,7 +184,8 @@ impl Worker {
 
     /// A text that cannot be queued goes back to the person who wrote it.
     async fn send(&mut self, thread: ThreadId, text: String) {
-        let queued = async { self.client.thread(thread).await?.send_text(&text).await };
+        let (styled, markup) = self.styled(&text);
+        let queued = async { self.client.thread(thread).await?.send_with(&styled, markup).await };
         match queued.await {
             // A person is waiting, so connecting is worthwhile.
             Ok(_) => self.client.reconnect(),
@@ -234,6 +243,9 @@ impl Worker {
                 self.tell_peer().await?;
             }
             Event::PresenceChanged { .. } => self.tell_peer().await?,
+            Event::Call { user, signal, .. } if matches!(*signal, CallSignal::Offer { .. }) => {
+                self.note(&format!("{} calls you; a terminal cannot take calls", self.who_is(user)));
+            }
             Event::ChangeFailed { reason, .. } => self.note(&format!("a change was not sent: {reason}")),
             Event::MessagesMissing { first, last, .. } => {
                 let note = format!("the messages {first} to {last} of a chat are missing");
@@ -292,9 +304,32 @@ impl Worker {
 
     fn name(&self, user: Option<UserId>) -> Shown {
         match user {
-            Some(user) => Shown::line(&self.home.name(user)),
+            Some(user) => Shown::line(&self.who_is(user)),
             None => Shown::line("Note to self"),
         }
+    }
+
+    /// The name on this machine; otherwise, what the person says that they are called, with the beginning of the user id, because
+    /// anybody can use any name.
+    fn who_is(&self, user: UserId) -> String {
+        let name = self.home.name(user);
+        match self.profiles.get(&user).filter(|_| self.home.user(&name) != Some(user)) {
+            Some(own) => format!("{own} ({name})"),
+            None => name,
+        }
+    }
+
+    /// Reads what people are called whom this machine does not know.
+    async fn read_profiles(&mut self, users: &[UserId]) -> Result<(), Error> {
+        for (user, profile) in self.client.profiles(users).await? {
+            let name = displayable_name(&profile.name);
+            if name.is_empty() {
+                self.profiles.remove(&user);
+            } else {
+                self.profiles.insert(user, name);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -97,7 +97,7 @@ impl Worker {
         }
         let line = |contact: &Contact| {
             let user = contact.user_id();
-            format!("{}, user id {user}", self.home.name(user))
+            format!("{}, user id {user}", self.who_is(user))
         };
         Ok(blocked.iter().map(line).collect())
     }

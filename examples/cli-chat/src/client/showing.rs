@@ -31,7 +31,7 @@ impl Worker {
         let clock = Clock::system();
         let (message, details) = (self.client.message(id).await?, thread.details(id).await?);
         let mut lines =
-            vec![format!("From {}", self.who(message.sender)), contents::body(&message), String::new()];
+            vec![format!("From {}", self.who(message.sender)), contents::uncovered(&message), String::new()];
         let times = [
             ("Written", Some(details.sent_ms)),
             ("Stored by the relay", details.stored_ms),
@@ -111,6 +111,6 @@ impl Worker {
     }
 
     fn who(&self, user: UserId) -> String {
-        if user == self.client.user_id() { "you".to_owned() } else { self.home.name(user) }
+        if user == self.client.user_id() { "you".to_owned() } else { self.who_is(user) }
     }
 }

@@ -1,6 +1,7 @@
 //! The line mode, for pipes: a line of input is a message, and each event is a line of output.
 
 mod screen;
+mod unsent;
 
 use std::io;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::home::Home;
 use crate::state::groups;
 use screen::Screen;
 
-const COMMANDS: &str = "/safety shows the safety number, /verify DIGITS compares it, /older an older page, /quit ends; // sends a text that begins with a slash";
+const COMMANDS: &str = "/safety shows the safety number, /verify DIGITS compares it, /accept accepts a request or a changed one, /retry sends again what was not sent, /discard discards the newest of it, /older an older page, /quit ends; // sends a text that begins with a slash";
 
 /// Why the line mode has ended.
 #[derive(Debug, thiserror::Error)]
@@ -175,6 +176,9 @@ impl Conversation {
                 Err(error @ Error::TooLong { .. }) => self.screen.note(&error.to_string())?,
                 Err(error) => return Err(error.into()),
             },
+            (_, Line::Command(Command::Accept)) => self.accept().await?,
+            (_, Line::Command(Command::Retry)) => self.retry().await?,
+            (_, Line::Command(Command::Discard)) => self.discard().await?,
             (_, Line::Command(Command::Quit)) => {
                 self.let_it_leave().await?;
                 return Ok(false);
