@@ -3,8 +3,8 @@
 use crate::allocation::{Limit, limited};
 use crate::content::{
     Body, Choices, Contact, ContactCard, Content, Counts, Edit, EmojiSequence, Header, LinkPreview, Location,
-    Mark, Markup, Mention, Number, Pin, Place, Poll, Post, Profile, Quote, Reaction, ReceiptKind, Revised,
-    Run, StyledRange, Target, Text, TextRange, TextStyle, Timer, Vote,
+    Mark, Markup, Mention, Number, Pin, Place, Poll, Post, Profile, Quote, Reaction, Receipt, ReceiptKind,
+    Revised, Run, StyledRange, Target, Text, TextRange, TextStyle, Timer, Vote,
 };
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 
@@ -40,6 +40,9 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     };
     let preview =
         LinkPreview { url: "https://a".to_owned(), title: "A".to_owned(), ..LinkPreview::default() };
+    let run = Run([6; 8]);
+    let counts = Counts::up_to(9).without([(2, 3), (5, 5)]);
+    let seen = Mark { device: DeviceId::PRIMARY, run, counts };
     let bodies = [
         Body::Text(Text {
             text: "https://a".to_owned(),
@@ -60,8 +63,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             quote: None,
             is_forwarded: true,
         }),
-        Body::Receipt { kind: ReceiptKind::Delivered, messages: vec![target.id; 3] },
-        Body::Receipt { kind: ReceiptKind::Read, messages: Vec::new() },
+        Body::Receipt(Receipt { kind: ReceiptKind::Delivered, marks: vec![seen.clone(); 2] }),
+        Body::Receipt(Receipt { kind: ReceiptKind::Read, marks: Vec::new() }),
         Body::Reaction(Reaction { target, emoji: emoji("👩‍❤️‍💋‍👨") }),
         Body::Reaction(Reaction { target, emoji: None }),
         Body::Edit(Edit { message: target.id, text: "an edit".to_owned(), markup }),
@@ -96,12 +99,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         // A kind of a later version.
         Body::from_bytes(&[0xba, 0x02, 0x01, 0x2a]).unwrap(),
     ];
-    let (run, mut counts) = (Run([6; 8]), Counts::up_to(9));
-    counts = counts.without([(2, 3), (5, 5)]);
     let header = Header {
         number: Some(Number { run, count: 7 }),
         after: Some(Post { epoch: 1, server_seq: 8 }),
-        seen: Some(Mark { device: DeviceId::PRIMARY, run, counts }),
+        seen: Some(seen),
     };
     let contents = bodies.into_iter().map(|body| {
         let content = Content {

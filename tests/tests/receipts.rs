@@ -4,9 +4,13 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
-use sealpost_core::{Delivery, MessageId, Thread};
-use sealpost_testkit::{Party, PartyDisk, World, eventually, history, open_database};
+use sealpost_core::{Delivery, Direction, MessageId, PrivacySetting, Thread};
+use sealpost_testkit::{Interceptor, Party, PartyDisk, Proxy, World, eventually, history, open_database};
+use sealpost_wire::Frame;
+use sealpost_wire::frame::Body;
 
 /// The posts of a thread that one side has received from the other: for each run, up to which number, and how many bytes
 /// its exceptions take.
@@ -122,4 +126,196 @@ async fn a_restored_database_begins_a_new_run() {
     let heard = heard(&disks[1]);
     // Two texts; then a null content, which starts a session, and a text.
     assert_eq!(heard, [(first, 2, 0), (run, 2, 0)]);
+}
+
+/// Counts the mail that a client submits. It can keep the mail from the relay, and lose mail on the way to the client.
+#[derive(Clone, Default)]
+struct Post {
+    submitted: Arc<Mutex<Vec<Vec<u8>>>>,
+    is_blocked: Arc<AtomicBool>,
+    /// The next mail to the client is lost for ever.
+    loses_next: Arc<AtomicBool>,
+    lost: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Post {
+    /// How many pieces of mail have left, not counting repetitions.
+    fn submitted(&self) -> usize {
+        self.submitted.lock().unwrap().len()
+    }
+}
+
+impl Interceptor for Post {
+    fn up(&self, frame: Frame) -> Vec<Frame> {
+        let Some(Body::Mail(mail)) = &frame.body else { return vec![frame] };
+        if self.is_blocked.load(Ordering::SeqCst) {
+            return Vec::new();
+        }
+        let mut submitted = self.submitted.lock().unwrap();
+        if !submitted.iter().any(|id| *id == mail.client_msg_id[..]) {
+            submitted.push(mail.client_msg_id.to_vec());
+        }
+        vec![frame]
+    }
+
+    fn down(&self, frame: Frame) -> Vec<Frame> {
+        let Some(Body::DeliverMail(mail)) = &frame.body else { return vec![frame] };
+        let mut lost = self.lost.lock().unwrap();
+        if self.loses_next.swap(false, Ordering::SeqCst) {
+            lost.push(mail.mail_seq);
+        }
+        if lost.contains(&mail.mail_seq) { Vec::new() } else { vec![frame] }
+    }
+}
+
+/// Two people who have accepted their thread, and Ben's mail.
+async fn watched(world: &World) -> (Party, Party, Thread, Thread, (Post, Proxy)) {
+    let post = Post::default();
+    let proxy = Proxy::start(world.addr(), post.clone()).await;
+    let (ada, ben) = (world.party("ada").await, world.disk("ben").through(&proxy.url()).register().await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    (ada, ben, hers, his, (post, proxy))
+}
+
+/// The states of her messages, the oldest first.
+async fn states(thread: &Thread) -> Vec<Delivery> {
+    let states = history(thread).await.into_iter().filter_map(|message| match message.direction {
+        Direction::Outgoing(delivery) => Some(delivery),
+        Direction::Incoming { .. } => None,
+    });
+    states.collect()
+}
+
+/// Waits until her messages have these states.
+async fn become_all(thread: &Thread, expected: &[Delivery]) {
+    let mut last = Vec::new();
+    for _ in 0..600 {
+        last = states(thread).await;
+        if last == expected {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("{last:?} instead of {expected:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_receipt_confirms_a_backlog_and_one_confirms_that_it_was_read() {
+    const LINES: usize = 1_000;
+    let world = World::start().await;
+    let (ada, ben, hers, his, (post, _proxy)) = watched(&world).await;
+    drop(his);
+    let disk = ben.close().await;
+    let mut sent = Vec::new();
+    for n in 0..LINES {
+        sent.push(hers.send_text(&format!("line {n}")).await.unwrap().id);
+    }
+    ada.message_reaches(&hers, sent[LINES - 1], Delivery::Sent).await;
+    let before = post.submitted();
+    let ben = disk.open().await;
+    let his = ben.thread_with(&ada).await;
+    ada.message_reaches(&hers, sent[LINES - 1], Delivery::Delivered).await;
+    become_all(&hers, &[Delivery::Delivered; LINES]).await;
+    assert_eq!(post.submitted() - before, 1);
+    his.mark_read(arrives(&his, "line 999").await).await.unwrap();
+    become_all(&hers, &[Delivery::Read; LINES]).await;
+    assert_eq!(post.submitted() - before, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_was_deleted_before_it_was_read_is_not_read() {
+    let world = World::start().await;
+    let (_ada, _ben, hers, his) = pair(&world).await;
+    for text in ["one", "two", "three"] {
+        hers.send_text(text).await.unwrap();
+        arrives(&his, text).await;
+    }
+    his.delete_for_me(arrives(&his, "two").await).await.unwrap();
+    his.mark_read(arrives(&his, "three").await).await.unwrap();
+    become_all(&hers, &[Delivery::Read, Delivery::Delivered, Delivery::Read]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_or_was_read_while_receipts_were_off_is_not_told_later() {
+    let world = World::start().await;
+    let (_ada, ben, hers, his, (post, _proxy)) = watched(&world).await;
+    let (delivered, read) = (PrivacySetting::DeliveryReceipts, PrivacySetting::ReadReceipts);
+    his.set_privacy(delivered, false).await.unwrap();
+    ben.client.set_privacy(read, false).await.unwrap();
+    let before = post.submitted();
+    hers.send_text("one").await.unwrap();
+    his.mark_read(arrives(&his, "one").await).await.unwrap();
+    his.set_privacy(delivered, true).await.unwrap();
+    hers.send_text("two").await.unwrap();
+    become_all(&hers, &[Delivery::Sent, Delivery::Delivered]).await;
+    ben.client.set_privacy(read, true).await.unwrap();
+    his.mark_read(arrives(&his, "two").await).await.unwrap();
+    become_all(&hers, &[Delivery::Sent, Delivery::Read]).await;
+    assert_eq!(post.submitted() - before, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_outlives_the_process_and_a_later_one_covers_one_that_was_lost() {
+    let world = World::start().await;
+    let (_ada, ben, hers, his, (post, _proxy)) = watched(&world).await;
+    post.is_blocked.store(true, Ordering::SeqCst);
+    hers.send_text("one").await.unwrap();
+    arrives(&his, "one").await;
+    drop(his);
+    let disk = ben.close().await;
+    assert_eq!(states(&hers).await, [Delivery::Sent]);
+    post.is_blocked.store(false, Ordering::SeqCst);
+    let ben = disk.open().await;
+    become_all(&hers, &[Delivery::Delivered]).await;
+    let his = ben.client.thread(hers.id()).await.unwrap();
+    drop((hers, his));
+
+    // On the way to her this time.
+    let world = World::start().await;
+    let hers_post = Post::default();
+    let proxy = Proxy::start(world.addr(), hers_post.clone()).await;
+    let ada = world.disk("ada").through(&proxy.url()).register().await;
+    let ben = world.party("ben").await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    hers_post.loses_next.store(true, Ordering::SeqCst);
+    hers.send_text("one").await.unwrap();
+    eventually("it is lost", async || (!hers_post.lost.lock().unwrap().is_empty()).then_some(())).await;
+    assert_eq!(states(&hers).await, [Delivery::Sent]);
+    hers.send_text("two").await.unwrap();
+    arrives(&his, "two").await;
+    become_all(&hers, &[Delivery::Delivered; 2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_name_the_runs_from_before_and_after_a_restore() {
+    let world = World::start().await;
+    let (ada, ben, hers, his) = pair(&world).await;
+    let thread = hers.id();
+    hers.send_text("one").await.unwrap();
+    become_all(&hers, &[Delivery::Delivered]).await;
+    // Ben is away when the copy is made, so it does not know that the second one arrives.
+    drop(his);
+    let bens_disk = ben.close().await;
+    let second = hers.send_text("two").await.unwrap().id;
+    ada.message_reaches(&hers, second, Delivery::Sent).await;
+    drop(hers);
+    let disk = ada.close().await;
+    let saved = world.dir().join("saved.db");
+    copy(disk.database(), &saved);
+    let (ada, ben) = (disk.open().await, bens_disk.open().await);
+    let hers = ada.client.thread(thread).await.unwrap();
+    become_all(&hers, &[Delivery::Delivered; 2]).await;
+    drop(hers);
+    let disk = ada.close().await;
+    copy(&saved, disk.database());
+
+    let ada = disk.open().await;
+    ada.live().await;
+    let hers = ada.client.thread(thread).await.unwrap();
+    assert_eq!(states(&hers).await, [Delivery::Delivered, Delivery::Sent]);
+    hers.send_text("three").await.unwrap();
+    become_all(&hers, &[Delivery::Delivered; 3]).await;
+    let his = ben.client.thread(thread).await.unwrap();
+    his.mark_read(arrives(&his, "three").await).await.unwrap();
+    become_all(&hers, &[Delivery::Read; 3]).await;
 }

@@ -2,6 +2,7 @@
 
 mod handover;
 mod health;
+mod pace;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -23,6 +24,7 @@ use crate::waiting::WaitReasons;
 
 pub(crate) use handover::{HandedOver, Handover};
 pub(crate) use health::{Failures, Health};
+pub(crate) use pace::{RECEIPT_PACE, ReceiptPace};
 
 /// If our clock differs from the expected time by more than this, it was set, and the relay could refuse ids that are based
 /// on it.
@@ -86,6 +88,8 @@ pub(crate) struct Context {
     pub(crate) ephemeral: Arc<Ephemeral>,
     /// The calls of this process.
     pub(crate) calls: Arc<Calls>,
+    /// When the next receipts may leave.
+    pub(crate) receipts: Arc<ReceiptPace>,
     /// Wakes the background tasks.
     pub(crate) upkeep: Arc<Upkeep>,
     /// Held during an exchange of tokens. A call that has waited for it uses the result of that exchange.
@@ -204,6 +208,7 @@ impl Context {
             policy,
             limits,
             requests,
+            receipts: Arc::default(),
             outbox: Arc::default(),
             handover: Arc::default(),
             upkeep: Arc::default(),

@@ -1,15 +1,20 @@
 //! Threads: opening and reading them, and changing messages in them.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
 use sealpost_wire as wire;
+use tokio::time::Instant;
 
 use crate::account::tokens;
-use crate::content::{Body, MAX_MESSAGES, ReceiptKind};
-use crate::context::Context;
+use crate::content::{Body, Receipt, ReceiptKind};
+use crate::context::{Context, RECEIPT_PACE};
 use crate::error::{Error, Offline, Result};
 use crate::event::Event;
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message, MessageBody, Page, Position};
-use crate::store::{self, NewMail, PrivacySetting, Rows, Thread, Tx};
+use crate::store::{self, MailSlot, NewMail, Numbered, Rows, Thread, Tx};
 use crate::transport::CreatedThread;
 
 /// The direct thread with a user: the one in the database, or the one that the relay has or creates.
@@ -81,17 +86,22 @@ pub(crate) async fn page_around(
     page.ok_or(Error::NotFound)
 }
 
-/// Marks the messages of a thread up to and including this one as read, and queues read receipts.
+/// In these slots of a thread, a receipt that was not sealed yet is sent for all that has happened.
+const DELIVERED_SLOT: u8 = 11;
+const READ_SLOT: u8 = 12;
+/// How many messages are read one by one in a transaction, so that others do not wait long for the writer.
+const READ_AT_ONCE: usize = 256;
+
+/// Marks the messages of a thread up to and including this one as read, and queues a read receipt.
 pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId) -> Result<()> {
     // The person has not seen messages that arrive from now on.
     let now = ctx.store.read(move |rows| rows.moment(thread)).await?;
     let ctx_in_tx = ctx.clone();
     let work = ctx.store.write(move |tx| {
         message_in(tx, thread, up_to)?;
-        let marked = tx.mark_read(thread, up_to, now, MAX_MESSAGES)?;
-        if !tx.has_left()? {
-            queue_receipts(&ctx_in_tx, tx, thread, ReceiptKind::Read, &marked.to_confirm)?;
-        }
+        let marked = tx.mark_read(thread, up_to, now, READ_AT_ONCE)?;
+        let authors: BTreeSet<_> = marked.to_confirm.iter().map(|(run, _)| run.user).collect();
+        note_read(&ctx_in_tx, tx, thread, &marked.to_confirm, authors)?;
         Ok(marked.more_due)
     });
     let more_due = work.await?;
@@ -102,53 +112,106 @@ pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId)
     Ok(())
 }
 
-/// Queues the next read receipt that is due, for at most [`MAX_MESSAGES`] messages, so that others do not wait long for the writer.
-/// Returns false if none is due.
-pub(crate) async fn queue_due_receipt(ctx: &Context) -> Result<bool> {
+/// Records the next messages of which their authors are to be told that they were read, and after the last ones queues a receipt.
+/// Returns false if there are none.
+pub(crate) async fn note_due_read(ctx: &Context) -> Result<bool> {
     if !ctx.store.glance(|rows| rows.are_any_receipts_due()).await? {
         return Ok(false);
     }
     let ctx_in_tx = ctx.clone();
     let step = ctx.store.write(move |tx| {
-        let Some((thread, messages)) = tx.take_due_receipts(MAX_MESSAGES)? else { return Ok(false) };
-        if !tx.has_left()? {
-            queue_receipts(&ctx_in_tx, tx, thread, ReceiptKind::Read, &messages)?;
-        }
+        let Some(due) = tx.take_due_receipts(READ_AT_ONCE)? else { return Ok(false) };
+        let authors = if due.is_last { tx.others(due.thread)? } else { Vec::new() };
+        note_read(&ctx_in_tx, tx, due.thread, &due.messages, authors)?;
         Ok(true)
     });
     step.await
 }
 
-/// Queues receipts, which are mail to the other members.
-pub(crate) fn queue_receipts(
+/// Records that messages of a thread were read, and queues a receipt for each of these users.
+fn note_read(
     ctx: &Context,
     tx: &mut Tx<'_>,
     thread: ThreadId,
-    kind: ReceiptKind,
-    messages: &[crate::id::ClientMsgId],
+    messages: &[Numbered],
+    authors: impl IntoIterator<Item = UserId>,
 ) -> Result<()> {
-    if !tx.tells(thread, PrivacySetting::of_receipt(kind))? {
-        return Ok(());
-    }
-    let others = tx.others(thread)?;
-    for messages in messages.chunks(MAX_MESSAGES) {
-        for to in others.iter().copied() {
-            let body = Body::Receipt { kind, messages: messages.to_vec() };
-            let (content_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
-            ctx.queue_mail(tx, &NewMail { thread, to, slot: None, content_id, sent_ms, body, due_ms: 0 })?;
+    let is_told = tx.sends_receipts(thread, ReceiptKind::Read)?;
+    tx.note_read(messages, is_told)?;
+    if is_told && !tx.has_left()? {
+        for to in authors {
+            queue_receipt(ctx, tx, (thread, to), ReceiptKind::Read, false)?;
         }
     }
     Ok(())
 }
 
-/// Queues receipts for messages that have arrived.
-pub(crate) fn queue_delivery_receipts(
+/// Queues a receipt for messages of a user that have arrived in a thread.
+pub(crate) fn queue_delivery_receipt(
     ctx: &Context,
     tx: &mut Tx<'_>,
-    thread: ThreadId,
-    messages: &[crate::id::ClientMsgId],
+    (thread, to): (ThreadId, UserId),
+    more_follow: bool,
 ) -> Result<()> {
-    queue_receipts(ctx, tx, thread, ReceiptKind::Delivered, messages)
+    if tx.sends_receipts(thread, ReceiptKind::Delivered)? {
+        queue_receipt(ctx, tx, (thread, to), ReceiptKind::Delivered, more_follow)?;
+    }
+    Ok(())
+}
+
+/// Queues a receipt, unless one waits already: what it says is decided when it is sealed. It leaves at once, or in a moment if one
+/// has just left or more messages follow.
+fn queue_receipt(
+    ctx: &Context,
+    tx: &mut Tx<'_>,
+    (thread, to): (ThreadId, UserId),
+    kind: ReceiptKind,
+    more_follow: bool,
+) -> Result<()> {
+    let slot = match kind {
+        ReceiptKind::Delivered => DELIVERED_SLOT,
+        ReceiptKind::Read => READ_SLOT,
+    };
+    let slot = (thread, to, slot);
+    let (receipts, upkeep) = (Arc::clone(&ctx.receipts), Arc::clone(&ctx.upkeep));
+    let now = Instant::now();
+    if more_follow {
+        let due_ms = due_after(ctx, RECEIPT_PACE);
+        if !tx.set_mail_due(slot, due_ms)? {
+            queue_at(ctx, tx, slot, kind, due_ms)?;
+        }
+        tx.after_commit(move || receipts.put_off(slot, now));
+        return Ok(());
+    }
+    let pause = ctx.receipts.pause(&slot, now);
+    let due_ms = due_after(ctx, pause);
+    if !tx.is_mail_waiting(slot)? {
+        queue_at(ctx, tx, slot, kind, due_ms)?;
+    } else if !tx.hurry_mail_in(slot, due_ms)? {
+        return Ok(());
+    }
+    tx.after_commit(move || {
+        receipts.note(slot, now, pause);
+        upkeep.mail.notify_one();
+    });
+    Ok(())
+}
+
+/// The local time after a pause.
+fn due_after(ctx: &Context, pause: Duration) -> u64 {
+    ctx.env.now_ms().saturating_add(u64::try_from(pause.as_millis()).unwrap_or(0))
+}
+
+fn queue_at(
+    ctx: &Context,
+    tx: &mut Tx<'_>,
+    (thread, to, slot): MailSlot,
+    kind: ReceiptKind,
+    due_ms: u64,
+) -> Result<()> {
+    let body = Body::Receipt(Receipt { kind, marks: Vec::new() });
+    let (content_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
+    ctx.queue_mail(tx, &NewMail { thread, to, slot: Some(slot), content_id, sent_ms, body, due_ms })
 }
 
 /// How many messages are deleted in one transaction.

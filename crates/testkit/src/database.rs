@@ -29,9 +29,13 @@ pub fn insert_unread(database: &Connection, count: u32) {
     let inserted = database.execute_batch(&format!(
         "BEGIN;
          WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
-         INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state)
-            SELECT thread_id, CAST(unhex(printf('%032x', n)) AS BLOB), member.user_id, 1, 1, x'520568656c6c6f', n, n, n, 10
+         INSERT INTO message
+            (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state, run, count)
+            SELECT thread_id, CAST(unhex(printf('%032x', n)) AS BLOB), member.user_id, 1, 1, x'520568656c6c6f', n, n, n, 10,
+                x'0909090909090909', n
             FROM n, thread JOIN member USING (thread_id), account WHERE member.user_id <> account.user_id;
+         INSERT INTO heard (thread_id, user_id, device_id, run, up_to, excepted, position)
+            SELECT DISTINCT thread_id, author, 1, run, {count}, x'', {count} FROM message;
          UPDATE thread SET unread = {count};
          UPDATE account SET indexed_up_to = {count}, indexed_after = 0;
          COMMIT;"

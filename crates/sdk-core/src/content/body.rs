@@ -16,7 +16,7 @@ use super::pin::Pin;
 use super::poll::Poll;
 use super::profile::Revised;
 use super::reaction::Reaction;
-use super::receipt::{self, ReceiptKind};
+use super::receipt::Receipt;
 use super::target::Target;
 use super::text::Text;
 use super::timer::Timer;
@@ -29,10 +29,7 @@ use crate::id::{ClientMsgId, UserId};
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Body {
     Text(Text),
-    Receipt {
-        kind: ReceiptKind,
-        messages: Vec<ClientMsgId>,
-    },
+    Receipt(Receipt),
     Reaction(Reaction),
     Edit(Edit),
     /// Deletes the message of the same author with this content id.
@@ -89,7 +86,7 @@ impl Body {
     pub(crate) const fn kind(&self) -> Kind {
         match self {
             Self::Text(_) => Kind::TEXT,
-            Self::Receipt { .. } => Kind::RECEIPT,
+            Self::Receipt(_) => Kind::RECEIPT,
             Self::Reaction(_) => Kind::REACTION,
             Self::Edit(_) => Kind::EDIT,
             Self::Delete(_) => Kind::DELETE,
@@ -125,7 +122,7 @@ impl Body {
 
     pub(crate) const fn class(&self) -> Class {
         match self {
-            Self::Receipt { .. } => Class::Receipt,
+            Self::Receipt(_) => Class::Receipt,
             _ => Class::Ordinary,
         }
     }
@@ -150,7 +147,7 @@ impl Body {
             Self::Vote(vote) => Some(vote.target),
             Self::Pin(pin) => Some(pin.target),
             Self::Text(_)
-            | Self::Receipt { .. }
+            | Self::Receipt(_)
             | Self::Contact(_)
             | Self::Place(_)
             | Self::Poll(_)
@@ -201,7 +198,7 @@ impl Body {
     pub(super) fn write(&self) -> proto::Content {
         match self {
             Self::Text(text) => text.write(),
-            Self::Receipt { kind, messages } => of(receipt::write(*kind, messages)),
+            Self::Receipt(receipt) => of(receipt.write()),
             Self::Reaction(reaction) => of(reaction.write()),
             Self::Edit(edit) => edit.write(),
             Self::Delete(message) => of(delete::write(*message)),
@@ -240,7 +237,7 @@ impl Body {
             Some(proto::content::Body::Text(text)) => {
                 Text::read(text, written, content.quote, content.forwarded).map(Self::Text)
             }
-            Some(proto::content::Body::Receipt(receipt)) => receipt::read(&receipt),
+            Some(proto::content::Body::Receipt(receipt)) => Receipt::read(&receipt).map(Self::Receipt),
             Some(proto::content::Body::Reaction(reaction)) => Reaction::read(reaction).map(Self::Reaction),
             Some(proto::content::Body::Edit(edit)) => Edit::read(edit, written).map(Self::Edit),
             Some(proto::content::Body::Delete(delete)) => delete::read(&delete).map(Self::Delete),
@@ -272,7 +269,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(_) => f.write_str("Text(..)"),
-            Self::Receipt { kind, messages } => write!(f, "Receipt({kind:?}, {})", messages.len()),
+            Self::Receipt(Receipt { kind, marks }) => write!(f, "Receipt({kind:?}, {})", marks.len()),
             Self::Reaction(_) => f.write_str("Reaction(..)"),
             Self::Edit(_) => f.write_str("Edit(..)"),
             Self::Delete(_) => f.write_str("Delete"),

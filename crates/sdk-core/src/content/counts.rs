@@ -57,14 +57,15 @@ impl Counts {
     pub(crate) fn insert(&mut self, count: u64) -> bool {
         let is_new = count > 0 && !self.contains(count);
         if is_new {
-            *self = self.union(&Self::only(count));
+            *self = self.union(&Self::between(count, count));
         }
         is_new
     }
 
-    fn only(count: u64) -> Self {
-        let before = (1, count.saturating_sub(1));
-        let after = (count.saturating_add(1), u64::MAX);
+    /// These counts, both ends included.
+    fn between(first: u64, last: u64) -> Self {
+        let before = (1, first.saturating_sub(1));
+        let after = (last.saturating_add(1), u64::MAX);
         Self::missing([before, after].into_iter())
     }
 
@@ -103,6 +104,16 @@ impl Counts {
                 let hole = (*first, *last);
                 self.without([hole])
             }
+            _ => self,
+        }
+    }
+
+    /// The smallest set with this one in it that has at most so many ranges, of which the first one grows.
+    pub(crate) fn with_fewer_ranges(self, most: usize) -> Self {
+        let ranges = self.ranges();
+        let surplus = ranges.len().saturating_sub(most);
+        match (ranges.first(), ranges.get(surplus)) {
+            (Some((first, _)), Some((_, last))) if surplus > 0 => self.union(&Self::between(*first, *last)),
             _ => self,
         }
     }
@@ -224,6 +235,16 @@ pub(crate) mod tests {
                 prop_assert!(counts.exceptions().len() > most || limited == counts);
             }
             prop_assert_eq!(counts.clone().with_fewer_exceptions(most.max(1)).highest(), counts.highest());
+        }
+
+        #[test]
+        fn a_set_with_fewer_ranges_contains_the_whole(a in sets(), most in 1..10_usize) {
+            let counts = Counts::of(a.iter().copied());
+            let wider = counts.clone().with_fewer_ranges(most);
+            prop_assert!(wider.ranges().len() <= most && model(&wider).is_superset(&a));
+            prop_assert!(counts.ranges().len() > most || wider == counts);
+            let added = model(&wider).difference(&a).count();
+            prop_assert!(added == 0 || counts.ranges().len() > most);
         }
 
         #[test]

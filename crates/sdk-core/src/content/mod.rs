@@ -53,7 +53,7 @@ pub(crate) use profile::Revised;
 pub use profile::{MAX_PROFILE_ABOUT, MAX_PROFILE_AVATAR, MAX_PROFILE_NAME, Profile};
 pub(crate) use quote::Quote;
 pub(crate) use reaction::{EmojiSequence, Reaction};
-pub(crate) use receipt::{MAX_MESSAGES, ReceiptKind};
+pub(crate) use receipt::{MAX_RECEIPT_EXCEPTIONS, MAX_RECEIPT_MARKS, Receipt, ReceiptKind};
 pub(crate) use target::Target;
 pub use text::MAX_TEXT;
 pub(crate) use text::Text;
@@ -178,8 +178,9 @@ mod tests {
 
     #[test]
     fn a_receipt_round_trips() {
-        let messages = vec![ClientMsgId::from_bytes([7; 16]), ClientMsgId::from_bytes([8; 16])];
-        let content = content(Body::Receipt { kind: ReceiptKind::Read, messages });
+        let mark = |n, counts| Mark { device: crate::id::DeviceId::PRIMARY, run: Run([n; 8]), counts };
+        let marks = vec![mark(7, Counts::up_to(1_000)), mark(8, Counts::of([1, 2, 7]))];
+        let content = content(Body::Receipt(Receipt { kind: ReceiptKind::Read, marks }));
         assert_eq!(Content::from_plaintext(&content.to_plaintext()), Ok(content));
     }
 

@@ -1,6 +1,7 @@
 //! Messages as the app sees them.
 
 mod attached;
+mod delivery;
 mod notice;
 mod position;
 mod search;
@@ -12,6 +13,7 @@ use crate::content::{ContactCard, Location, Markup};
 use crate::id::{MessageId, ThreadId, UserId};
 
 pub use attached::{Poll, PollOption, Quote, Reaction, ReactionCount, Version, Vote};
+pub(crate) use delivery::{DeliveryEvent, Stage};
 pub use notice::{Notice, NoticeAction};
 pub use position::Position;
 pub use search::{FoundRange, Hit, Hits, Search, SearchOrder};

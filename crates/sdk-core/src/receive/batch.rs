@@ -3,7 +3,7 @@
 //! Each envelope is a part of the transaction. If one cannot be processed, the whole batch is undone once and repeated with a
 //! savepoint for each envelope, so that only the one that fails is deferred. A batch without a failure needs no savepoints.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use prost::Message as _;
 use rand::rngs::StdRng;
@@ -17,7 +17,7 @@ use crate::account::registration::address;
 use crate::config::MessageRequests;
 use crate::context::Context;
 use crate::error::Result;
-use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
+use crate::id::{DeviceId, MessageId, ThreadId, UserId};
 use crate::message::Undecryptable;
 use crate::store::{
     Account, CiphertextId, Deferred, NewDeferred, PeerSessions, Registered, Thread, Tx, contained,
@@ -32,8 +32,8 @@ const RENEWAL_MS: u64 = 3_600_000;
 /// The age at which a message no longer says anything about whether its author is writing, in milliseconds.
 const RECENT_MS: u64 = 60_000;
 
-/// Queues a delivery receipt for new messages of a thread.
-pub(crate) type Confirm = fn(&Context, &mut Tx<'_>, ThreadId, &[ClientMsgId]) -> Result<()>;
+/// Queues a delivery receipt for new messages of a user in a thread. The last parameter says whether more may follow at once.
+pub(crate) type Confirm = fn(&Context, &mut Tx<'_>, (ThreadId, UserId), bool) -> Result<()>;
 
 /// The work of one transaction. Sessions are loaded once, and stored at the end.
 pub(super) struct Batch<'b, 'c> {
@@ -43,9 +43,11 @@ pub(super) struct Batch<'b, 'c> {
     us: Registered,
     our_address: &'b Address,
     confirm: Confirm,
+    /// Whether the next batch may follow at once.
+    more_follow: bool,
     sessions: HashMap<(UserId, DeviceId), (Address, PeerSessions)>,
-    /// New texts by thread, for the delivery receipts.
-    delivered: HashMap<ThreadId, Vec<ClientMsgId>>,
+    /// Where there are new messages, and of whom, for the delivery receipts.
+    delivered: BTreeSet<(ThreadId, UserId)>,
     /// What the headers of the opened contents state.
     headers: Headers,
     /// Whether there is a new thread.
@@ -61,8 +63,8 @@ struct Handled {
     cause: Option<Undecryptable>,
     /// The advanced session with its sender.
     record: Option<SessionRecord>,
-    /// A new content, for the delivery receipt.
-    to_confirm: Option<ClientMsgId>,
+    /// Whether its author gets a delivery receipt.
+    to_confirm: bool,
     /// What its header states.
     header: Option<Stated>,
     /// Whether there is a new thread.
@@ -89,7 +91,7 @@ pub(super) struct Finished {
 pub(super) fn in_batch(
     ctx: &Context,
     tx: &mut Tx<'_>,
-    confirm: Confirm,
+    (confirm, more_follow): (Confirm, bool),
     work: impl FnOnce(&mut Batch<'_, '_>) -> Result<()>,
 ) -> Result<Finished> {
     let (account, us) = tx.our_account()?;
@@ -102,7 +104,8 @@ pub(super) fn in_batch(
         our_address: &our_address,
         confirm,
         sessions: HashMap::new(),
-        delivered: HashMap::new(),
+        delivered: BTreeSet::new(),
+        more_follow,
         headers: Headers::default(),
         begun: false,
         queued: false,
@@ -233,8 +236,8 @@ impl Batch<'_, '_> {
         {
             sessions.record = record;
         }
-        if let Some(content_id) = handled.to_confirm {
-            self.delivered.entry(source.thread).or_default().push(content_id);
+        if handled.to_confirm {
+            self.delivered.insert((source.thread, source.sender));
         }
         if let Some(header) = handled.header {
             self.headers.note(source, header);
@@ -315,7 +318,7 @@ impl Batch<'_, '_> {
             }
             Opened::Content(content) => {
                 self.tx.set_opened(ciphertext, now_ms)?;
-                let confirmed = content.body.kind().is_confirmed().then_some(content.id);
+                handled.to_confirm = content.body.kind().is_confirmed();
                 if content.body.kind().is_shown() && now_ms.saturating_sub(content.sent_ms) < RECENT_MS {
                     let (live, thread, user) = (self.ctx.ephemeral.clone(), envelope.thread, envelope.sender);
                     let sent_ms = content.sent_ms;
@@ -324,7 +327,6 @@ impl Batch<'_, '_> {
                 let (header, kind) = (content.header.clone(), content.body.kind());
                 let written_ms = content.sent_ms.min(envelope.server_ms);
                 let is_new = apply(self.tx, envelope, *content, self.us, (now_ms, self.ctx.limits))?;
-                handled.to_confirm = confirmed;
                 let place = (envelope.epoch, envelope.server_seq);
                 handled.header = Some(Stated { header, kind, is_new, place, written_ms });
             }
@@ -370,8 +372,8 @@ impl Batch<'_, '_> {
             self.tx.store_sessions(sessions)?;
         }
         self.headers.store(self.tx, self.us)?;
-        for (thread, messages) in &self.delivered {
-            (self.confirm)(self.ctx, self.tx, *thread, messages)?;
+        for from in std::mem::take(&mut self.delivered) {
+            (self.confirm)(self.ctx, self.tx, from, self.more_follow)?;
         }
         Ok(Finished { begun: self.begun, queued: self.queued, retry: self.tx.has_due_deferred()? })
     }

@@ -7,7 +7,7 @@ use crate::content::{Counts, Header, Kind};
 use crate::error::Result;
 use crate::event::Event;
 use crate::id::{DeviceId, ThreadId};
-use crate::store::{HeardRun, MarkKind, MarkOf, Registered, Tx, order_of};
+use crate::store::{HeardPost, HeardRun, MarkKind, MarkOf, PrivacySetting, Registered, Tx, order_of};
 
 /// The header of a content that was opened.
 pub(super) struct Stated {
@@ -32,8 +32,7 @@ pub(super) struct Headers {
 
 /// The posts of a run.
 struct Heard {
-    /// The counts, each with whether the post is new and cannot have been counted before.
-    counts: Vec<(u64, bool)>,
+    posts: Vec<HeardPost>,
     /// The place that the relay has given to the newest.
     place: (u64, u64),
 }
@@ -52,8 +51,12 @@ impl Headers {
         let (thread, user, device) = (source.thread, source.sender, source.sender_device);
         if let Some(number) = number.filter(|_| kind.is_post()) {
             let run = HeardRun { thread, user, device, run: number.run };
-            let heard = self.heard.entry(run).or_insert(Heard { counts: Vec::new(), place });
-            heard.counts.push((number.count, is_new && !kind.is_null()));
+            let heard = self.heard.entry(run).or_insert(Heard { posts: Vec::new(), place });
+            heard.posts.push(HeardPost {
+                count: number.count,
+                is_new: is_new && !kind.is_null(),
+                is_shown: kind.is_shown(),
+            });
             heard.place = heard.place.max(place);
         }
         if is_new && after.is_some_and(|after| (after.epoch, after.server_seq) >= place) {
@@ -70,8 +73,9 @@ impl Headers {
 
     /// Stores the statements in the transaction of the batch.
     pub(super) fn store(&mut self, tx: &mut Tx<'_>, us: Registered) -> Result<()> {
-        for (run, Heard { counts, place: (epoch, server_seq) }) in std::mem::take(&mut self.heard) {
-            if tx.hear(run, &counts, order_of(epoch, server_seq)?)? {
+        for (run, Heard { posts, place: (epoch, server_seq) }) in std::mem::take(&mut self.heard) {
+            let is_told = tx.tells(run.thread, PrivacySetting::DeliveryReceipts)?;
+            if tx.hear(run, &posts, order_of(epoch, server_seq)?, is_told)? {
                 self.contradicted.insert(run.thread);
             }
         }

@@ -21,14 +21,15 @@ pub(crate) enum Delivered {
     Mail(wire::DeliverMail),
 }
 
-/// Opens, applies and stores a batch. What is returned may be acknowledged.
+/// Opens, applies and stores a batch. What is returned may be acknowledged. `confirm` queues the receipts, and is told whether more
+/// messages may follow at once.
 ///
 /// # Errors
 /// [`Error::Storage`](crate::Error::Storage): nothing of the batch has happened, and the relay will deliver it again.
 pub(crate) async fn receive(
     ctx: &Context,
     batch: Vec<Delivered>,
-    confirm: Confirm,
+    confirm: (Confirm, bool),
 ) -> Result<Durable<Handled>> {
     fault::at(Station::Arrive);
     let ctx_in_tx = ctx.clone();

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::fault::{self, Station};
 use crate::store::{Deferred, Tx, VERSION};
-use crate::thread::queue_delivery_receipts;
+use crate::thread::queue_delivery_receipt;
 
 /// Tries the deferred envelopes when the client starts, and whenever something has changed for some of them.
 pub(crate) async fn run(ctx: Context) {
@@ -60,7 +60,9 @@ async fn retry(ctx: &Context) -> Result<()> {
 fn try_again(ctx: &Context, tx: &mut Tx<'_>, deferred: &Deferred) -> Result<Finished> {
     let mut rng = ctx.env.rng();
     let envelope = parse(ctx, deferred);
-    in_batch(ctx, tx, queue_delivery_receipts, |work| work.try_again(deferred, envelope.as_ref(), &mut rng))
+    in_batch(ctx, tx, (queue_delivery_receipt, false), |work| {
+        work.try_again(deferred, envelope.as_ref(), &mut rng)
+    })
 }
 
 fn parse(ctx: &Context, deferred: &Deferred) -> Option<AnyEnvelope> {

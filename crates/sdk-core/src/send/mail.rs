@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sealpost_wire as wire;
 use sealpost_wire::reason;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::answer::{Correction, asked_ms, correct, is_about_time};
 use super::time::{ask_time, set_clock};
@@ -49,7 +49,8 @@ pub(crate) async fn run(ctx: Context) {
             }
             Ok(Step::Nothing { next_due_ms }) => {
                 let wait_ms = next_due_ms.map(|due| due.saturating_sub(ctx.env.now_ms()));
-                LONGEST_PAUSE.min(Duration::from_millis(wait_ms.unwrap_or(u64::MAX)))
+                let of_receipt = ctx.receipts.next(Instant::now()).unwrap_or(LONGEST_PAUSE);
+                LONGEST_PAUSE.min(Duration::from_millis(wait_ms.unwrap_or(u64::MAX))).min(of_receipt)
             }
             Err(error) => {
                 tracing::debug!(%error, "mail is not sent yet");
@@ -80,6 +81,7 @@ enum Step {
 async fn step(ctx: &Context, busy: HashSet<UserId>) -> Result<Step> {
     let Some(socket) = ctx.transport.live() else { return Ok(Step::Nothing { next_due_ms: None }) };
     set_clock(ctx).await?;
+    release_receipts(ctx).await?;
     let now_ms = ctx.env.now_ms();
     let except = busy.clone();
     let look = move |rows: &Rows<'_>| Ok((rows.is_mail_due(now_ms, &except)?, rows.next_mail_due(now_ms)?));
@@ -97,6 +99,17 @@ async fn step(ctx: &Context, busy: HashSet<UserId>) -> Result<Step> {
     fault::at(Station::MailAfterCommit);
     submit(ctx, &socket, prepared.sealed).await?;
     Ok(Step::Done(prepared.unmet.into_values().collect()))
+}
+
+/// Makes receipts due whose pause is over, although our clock says that it is not: it was set back.
+async fn release_receipts(ctx: &Context) -> Result<()> {
+    let (due, now_ms) = (ctx.receipts.take_due(Instant::now()), ctx.env.now_ms());
+    for slot in due {
+        if ctx.store.glance(move |rows| rows.is_mail_held(slot, now_ms)).await? {
+            ctx.store.write(move |tx| tx.set_mail_due(slot, now_ms)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Submits all of it together, and settles the answers.

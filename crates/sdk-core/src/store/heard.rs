@@ -27,6 +27,17 @@ pub(crate) struct HeardRun {
     pub(crate) run: Run,
 }
 
+/// A post that has come here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HeardPost {
+    /// Its number.
+    pub(crate) count: u64,
+    /// Whether it is a new content, whose number nothing can have had before.
+    pub(crate) is_new: bool,
+    /// Whether people see it as a message.
+    pub(crate) is_shown: bool,
+}
+
 impl Rows<'_> {
     /// The posts of a run that have come here.
     pub(crate) fn heard(&self, run: HeardRun) -> Result<Counts> {
@@ -48,15 +59,26 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Records that posts with these numbers have come here, the newest of them at this position, and for each whether it is a new
-    /// content. Returns whether a new content has a number that another content had.
-    pub(crate) fn hear(&mut self, run: HeardRun, counts: &[(u64, bool)], position: i64) -> Result<bool> {
-        let mut heard = self.heard(run)?;
+    /// Records that posts have come here, the newest of them at this position, and whether their author is told. Returns whether a new
+    /// content has a number that another content had.
+    pub(crate) fn hear(
+        &mut self,
+        run: HeardRun,
+        posts: &[HeardPost],
+        position: i64,
+        is_told: bool,
+    ) -> Result<bool> {
+        let (mut heard, mut untold) = (self.heard(run)?, self.untold(run)?);
         let mut is_contradicted = false;
-        for (count, is_new) in counts {
-            is_contradicted |= !heard.insert(*count) && *is_new;
+        for post in posts {
+            let is_behind = post.count < heard.highest();
+            let is_first = heard.insert(post.count);
+            is_contradicted |= !is_first && post.is_new;
+            if is_first {
+                untold.note(post, is_behind, is_told);
+            }
         }
-        let heard = heard.with_fewer_exceptions(MAX_MISSING);
+        let (heard, untold) = (heard.with_fewer_exceptions(MAX_MISSING), untold.limited());
         let oldest = "DELETE FROM heard WHERE thread_id = ?1 AND user_id = ?2 AND device_id = ?3 AND run IN (
             SELECT run FROM heard WHERE thread_id = ?1 AND user_id = ?2 AND device_id = ?3 AND run <> ?4
             ORDER BY position DESC LIMIT -1 OFFSET ?5)";
@@ -69,10 +91,13 @@ impl Tx<'_> {
         ];
         self.change(oldest, values)?;
         self.change_one(
-            "INSERT INTO heard (thread_id, user_id, device_id, run, up_to, excepted, position)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            "INSERT INTO heard (thread_id, user_id, device_id, run, up_to, excepted, position,
+                withheld, withheld_excepted, apart, apart_excepted)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (thread_id, user_id, device_id, run) DO UPDATE
-                SET up_to = excluded.up_to, excepted = excluded.excepted, position = max(position, excluded.position)",
+                SET up_to = excluded.up_to, excepted = excluded.excepted, position = max(position, excluded.position),
+                    withheld = excluded.withheld, withheld_excepted = excluded.withheld_excepted,
+                    apart = excluded.apart, apart_excepted = excluded.apart_excepted",
             params![
                 run.thread.as_bytes(),
                 run.user.as_bytes(),
@@ -81,6 +106,10 @@ impl Tx<'_> {
                 to_sql(heard.highest())?,
                 heard.exception_bytes(),
                 position,
+                to_sql(untold.withheld.highest())?,
+                untold.withheld.exception_bytes(),
+                to_sql(untold.apart.highest())?,
+                untold.apart.exception_bytes(),
             ],
         )?;
         Ok(is_contradicted)

@@ -29,6 +29,9 @@ pub(crate) struct NewMail {
     pub(crate) due_ms: u64,
 }
 
+/// A slot: the thread, the recipient, and the number of the slot.
+pub(crate) type MailSlot = (ThreadId, UserId, u8);
+
 /// The id of queued mail on this device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct MailId(i64);
@@ -68,6 +71,8 @@ pub(crate) enum MailDropped {
     NotAllowed,
     /// Nothing can be sealed for the recipient.
     Unsealable,
+    /// There is nothing to say.
+    Empty,
     /// Its row could not be read, or could not be changed.
     Damaged,
 }
@@ -120,6 +125,21 @@ impl Rows<'_> {
         let due: Option<i64> =
             self.connection.prepare_cached(sql)?.query_row([to_sql(now_ms)?], |row| row.get(0))?;
         due.map(from_sql).transpose()
+    }
+
+    /// Whether there is mail in a slot that is not sealed.
+    pub(crate) fn is_mail_waiting(&self, (thread, to, slot): MailSlot) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM mail WHERE thread_id = ?1 AND recipient = ?2 AND slot = ?3 AND bytes IS NULL)";
+        let values = params![thread.as_bytes(), to.as_bytes(), slot];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
+    /// Whether there is mail in a slot that is not sealed and not due.
+    pub(crate) fn is_mail_held(&self, (thread, to, slot): MailSlot, now_ms: u64) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM mail WHERE thread_id = ?1 AND recipient = ?2 AND slot = ?3 AND bytes IS NULL
+                   AND due > ?4)";
+        let values = params![thread.as_bytes(), to.as_bytes(), slot, to_sql(now_ms)?];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
 
     /// Mail that is due, except to these users, within the limits of number and bytes but at least one.
@@ -205,6 +225,21 @@ impl Tx<'_> {
                 to_sql(new.due_ms)?,
             ],
         )
+    }
+
+    /// Sets the local time before which the mail in a slot is not sealed. Returns false if there is none.
+    pub(crate) fn set_mail_due(&mut self, (thread, to, slot): MailSlot, due_ms: u64) -> Result<bool> {
+        let sql = "UPDATE mail SET due = ?4 WHERE thread_id = ?1 AND recipient = ?2 AND slot = ?3 AND bytes IS NULL";
+        let values = params![thread.as_bytes(), to.as_bytes(), slot, to_sql(due_ms)?];
+        Ok(self.change(sql, values)? > 0)
+    }
+
+    /// Makes the mail in a slot due at this time, if it would be later. Returns false if it was not.
+    pub(crate) fn hurry_mail_in(&mut self, (thread, to, slot): MailSlot, due_ms: u64) -> Result<bool> {
+        let sql = "UPDATE mail SET due = ?4
+                   WHERE thread_id = ?1 AND recipient = ?2 AND slot = ?3 AND bytes IS NULL AND due > ?4";
+        let values = params![thread.as_bytes(), to.as_bytes(), slot, to_sql(due_ms)?];
+        Ok(self.change(sql, values)? > 0)
     }
 
     /// Stores the parcel of mail. Only this parcel is submitted from then on.

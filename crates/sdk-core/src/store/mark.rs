@@ -23,6 +23,10 @@ pub(super) const FORGOTTEN_AT_ONCE: u32 = 256;
 /// What a mark says about our posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum MarkKind {
+    /// They were received, as a receipt says.
+    Delivered,
+    /// They were read, as a receipt says.
+    Read,
     /// They were received, as the header of a content says. People are not told, because receipts may be switched off.
     Seen,
 }
@@ -30,6 +34,8 @@ pub(crate) enum MarkKind {
 impl MarkKind {
     pub(super) const fn to_stored(self) -> i64 {
         match self {
+            Self::Delivered => 1,
+            Self::Read => 2,
             Self::Seen => 3,
         }
     }
@@ -92,9 +98,11 @@ impl Rows<'_> {
         .collect()
     }
 
-    /// The posts of a run that some device has, and when something was told about the run last.
+    /// The posts of a run that some device has, and when a header said last which there are. A receipt does not name what its author
+    /// keeps to themselves, so what it leaves out is not lost.
     fn proven(&self, thread: ThreadId, run: Run) -> Result<(Counts, i64)> {
-        let sql = "SELECT up_to, excepted, told FROM mark WHERE thread_id = ?1 AND run = ?2";
+        let sql =
+            "SELECT up_to, excepted, iif(kind = 3, told, 0) FROM mark WHERE thread_id = ?1 AND run = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params![thread.as_bytes(), run.0.as_slice()])?;
         let (mut proven, mut told) = (Counts::none(), 0);

@@ -16,12 +16,12 @@ use rusqlite::{OptionalExtension as _, params};
 use super::heard::to_run;
 use super::message::POSITION_PENDING;
 use super::right::may_answer_sql;
-use super::{Durable, Rows, Tx, from_sql, to_sql};
+use super::{Durable, Rows, Tx, from_sql, stage, to_sql};
 use crate::content::{Body, Number, Timer};
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
-use crate::message::{Delivery, Direction, FailReason, Message};
+use crate::message::{Delivery, DeliveryEvent, Direction, FailReason, Message};
 
 pub(super) const TO_SEAL: i64 = 1;
 pub(super) const SEALED: i64 = 2;
@@ -295,11 +295,12 @@ impl Tx<'_> {
         if self.message(id)?.is_some() {
             self.moves(id)?;
         }
-        let changed = self.change(
-            "UPDATE message SET state = 0, cause = NULL, sent = ?2, position = ?3 WHERE id = ?1 AND state = 4 AND kind = 1",
-            params![id.0, to_sql(sent_ms)?, POSITION_PENDING],
-        )?;
-        if changed == 0 {
+        let sql = format!(
+            "UPDATE message SET state = {after}, cause = NULL, sent = ?2, position = ?3
+             WHERE id = ?1 AND state <> {after} AND kind = 1",
+            after = stage::state_after(DeliveryEvent::Retried)
+        );
+        if self.change(&sql, params![id.0, to_sql(sent_ms)?, POSITION_PENDING])? == 0 {
             return Err(Error::NotFound);
         }
         self.change_one(
@@ -382,13 +383,6 @@ impl Tx<'_> {
             [],
         )?;
         self.unseal_mail()
-    }
-
-    /// Deletes the parcel of a message that the recipient has, or that is too old to be submitted again, unless its
-    /// answer is still outstanding.
-    pub(super) fn forget_parcel_of(&mut self, message: MessageId) -> Result<()> {
-        let accepted = self.entry_of(message, &[ACCEPTED])?;
-        accepted.map_or(Ok(()), |entry| self.change_one("DELETE FROM outgoing WHERE id = ?1", [entry.0]))
     }
 
     /// Deletes the accepted parcels that are too old to be submitted again.

@@ -30,7 +30,7 @@ impl PrivacySetting {
     /// The setting that must be on for a content, if it depends on one.
     pub(super) const fn of(body: &Body) -> Option<Self> {
         match body {
-            Body::Receipt { kind, .. } => Some(Self::of_receipt(*kind)),
+            Body::Receipt(receipt) => Some(Self::of_receipt(receipt.kind)),
             Body::Typing { .. } => Some(Self::Typing),
             Body::Presence { .. } => Some(Self::Presence),
             _ => None,

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Storage};
 
 /// Each migrates the schema from version n to n + 1. The version is SQLite's `user_version`. New migrations are appended; one that was
 /// released is never changed.
-const MIGRATIONS: [&str; 28] = [
+const MIGRATIONS: [&str; 29] = [
     include_str!("schema/01.sql"),
     include_str!("schema/02.sql"),
     include_str!("schema/03.sql"),
@@ -35,6 +35,7 @@ const MIGRATIONS: [&str; 28] = [
     include_str!("schema/26.sql"),
     include_str!("schema/27.sql"),
     include_str!("schema/28.sql"),
+    include_str!("schema/29.sql"),
 ];
 
 /// The tables of a new database: the result of all migrations.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::message::{STATE_FAILED, position};
+use super::message::position;
 use super::outgoing::{ACCEPTED, SEALED, TO_SEAL};
-use super::{OutgoingId, Tx, to_sql};
+use super::{OutgoingId, Tx, stage, to_sql};
 use crate::error::{Offline, Result};
 use crate::id::{ClientMsgId, MessageId, ThreadId};
-use crate::message::FailReason;
+use crate::message::{DeliveryEvent, FailReason};
 
 /// A lane that is due at this time waits until all lanes are made due.
 const NEVER_MS: u64 = u64::MAX >> 2;
@@ -154,11 +154,11 @@ impl Tx<'_> {
         };
         self.remove_outgoing(id, lane)?;
         self.forget_pending_timer(lane, message)?;
-        self.change_one(
-            "UPDATE message SET state = CASE WHEN state IN (2, 3) THEN state ELSE ?2 END, cause = ?3
-             WHERE id = ?1",
-            params![message.0, STATE_FAILED, reason.to_stored()],
-        )?;
+        let sql = format!(
+            "UPDATE message SET state = {}, cause = ?2 WHERE id = ?1",
+            stage::state_after(DeliveryEvent::Failed)
+        );
+        self.change_one(&sql, params![message.0, reason.to_stored()])?;
         self.emit_changed(message)
     }
 

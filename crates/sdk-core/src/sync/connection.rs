@@ -21,7 +21,7 @@ use crate::fault::{self, Station};
 use crate::health::{Failure, Part};
 use crate::receive::inbox::{self, Delivered};
 use crate::store::Generation;
-use crate::thread::queue_delivery_receipts;
+use crate::thread::queue_delivery_receipt;
 use crate::transport::{self, Arrival, Arrivals, Listener, Socket};
 
 /// The least time between two tokens on one socket, however short the lifetime that the relay states.
@@ -259,7 +259,7 @@ impl<'c> Connection<'c> {
                     self.ctx.store.write(move |tx| tx.set_store_version(&version)).await?;
                 }
                 Arrival::Reconnect(jitter) => {
-                    self.receive(batch, socket).await?;
+                    self.receive(batch, socket, false).await?;
                     return Err(End::Drain(jitter));
                 }
             }
@@ -267,7 +267,9 @@ impl<'c> Connection<'c> {
                 next = arrivals.try_recv().ok();
             }
         }
-        self.receive(batch, socket).await?;
+        // While the mailbox is being fetched, and if the batch was too small for what has arrived, more follow.
+        let more_follow = batch.len() >= inbox::BATCH || self.live_since.is_none() && !drained;
+        self.receive(batch, socket, more_follow).await?;
         if drained {
             self.live_since.get_or_insert_with(Instant::now);
             self.state.set(ConnectionState::Live);
@@ -281,11 +283,11 @@ impl<'c> Connection<'c> {
         Ok(())
     }
 
-    async fn receive(&self, batch: Vec<Delivered>, socket: &Socket) -> Result<()> {
+    async fn receive(&self, batch: Vec<Delivered>, socket: &Socket, more_follow: bool) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
-        let handled = inbox::receive(self.ctx, batch, queue_delivery_receipts).await?;
+        let handled = inbox::receive(self.ctx, batch, (queue_delivery_receipt, more_follow)).await?;
         self.ctx.health.recovered(Part::Receiving);
         socket.acknowledge(handled).await?;
         fault::at(Station::Acknowledged);

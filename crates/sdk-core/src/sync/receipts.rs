@@ -1,5 +1,5 @@
-//! Queues the read receipts of messages that were marked as read together with very many others, one receipt in each transaction.
-//! What is still to be queued is in the database, and is continued when the client is opened again.
+//! Records what read receipts say of messages that were marked as read together with very many others, some of them in each
+//! transaction. What is still to be recorded is in the database, and is continued when the client is opened again.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use tokio::time::sleep;
 
 use crate::context::Context;
 use crate::health::Part;
-use crate::thread::queue_due_receipt;
+use crate::thread::note_due_read;
 
 const AFTER_ERROR: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(ctx: Context) {
     let mut elsewhere = ctx.events.elsewhere();
     loop {
-        let outcome = queue_due_receipt(&ctx).await;
+        let outcome = note_due_read(&ctx).await;
         ctx.health.report(Part::Sending, &outcome);
         match outcome {
             Ok(true) => {}

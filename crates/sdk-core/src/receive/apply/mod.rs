@@ -39,8 +39,14 @@ pub(super) fn apply(
     if !kind.is_accepted(envelope.sender == us.user) || !kind.is_stored() {
         return Ok(false);
     }
-    if let Body::Receipt { kind, messages } = &content.body {
-        return receipt::apply(tx, (envelope.thread, us), *kind, messages, now_ms).map(|()| true);
+    if let Body::Receipt(receipt) = &content.body {
+        let from = receipt::From {
+            thread: envelope.thread,
+            user: envelope.sender,
+            device: envelope.sender_device,
+            sent_ms: content.sent_ms,
+        };
+        return receipt::apply(tx, &from, us, receipt, now_ms).map(|()| true);
     }
     let origin = envelope.origin(&content)?;
     if kind.is_shown() {
@@ -68,8 +74,14 @@ pub(super) fn apply_mail(
     if !kind.is_mail() || !kind.is_stored() || !kind.is_accepted(mail.sender == us.user) {
         return Ok(());
     }
-    if let Body::Receipt { kind, messages } = &content.body {
-        return receipt::apply(tx, (mail.thread, us), *kind, messages, now_ms);
+    if let Body::Receipt(receipt) = &content.body {
+        let from = receipt::From {
+            thread: mail.thread,
+            user: mail.sender,
+            device: mail.sender_device,
+            sent_ms: content.sent_ms,
+        };
+        return receipt::apply(tx, &from, us, receipt, now_ms);
     }
     if !tx.set_applied(mail.sender, content.id, now_ms)? {
         return Ok(());

@@ -8,7 +8,7 @@ use sealpost_wire as wire;
 use sealpost_wire::limits::MAILBOX_TTL_S;
 
 use crate::account::registration::{address, local_device};
-use crate::content::{Content, Header, Timer};
+use crate::content::{Body, Content, Header, Receipt, Timer};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::{ThreadId, UserId};
@@ -130,6 +130,14 @@ fn next(ctx: &Context, tx: &mut Tx<'_>, mail: QueuedMail, rng: &mut StdRng) -> R
     if let Some(parcel) = sealed {
         return Ok(Next::Submit(parcel));
     }
+    // What a receipt says is decided at the last moment.
+    let body = match body {
+        Body::Receipt(Receipt { kind, .. }) => match tx.receipt(thread, to, kind)? {
+            Some(receipt) => Body::Receipt(receipt),
+            None => return Ok(Next::Drop(MailDropped::Empty)),
+        },
+        body => body,
+    };
     let sent_ms = sent_ms.min(ctx.server_now_ms());
     let (timer, header) = (Timer::default(), Header::default());
     let content = Content { thread, id: content_id, sent_ms, timer, header, body };

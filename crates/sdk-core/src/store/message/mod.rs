@@ -6,12 +6,14 @@ mod row;
 use rusqlite::params;
 
 use super::reading::{STATE_INCOMING, STATE_LATE};
-use super::{NewOutgoing, Tx, VERSION, from_sql, to_sql};
-use crate::content::{Body, Number, Post, ReceiptKind, Timer};
+use super::{NewOutgoing, Tx, VERSION, from_sql, stage, to_sql};
+use crate::content::{Body, Number, Post, Timer};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
-use crate::message::{Delivery, Direction, Message, MessageBody, Position, Undecryptable};
+use crate::message::{
+    Delivery, DeliveryEvent, Direction, Message, MessageBody, Position, Stage, Undecryptable,
+};
 
 /// What a person wrote; the body says of which kind it is.
 pub(super) const KIND_CONTENT: i64 = 1;
@@ -21,11 +23,11 @@ pub(super) const KIND_UNKNOWN: i64 = 3;
 /// A content that its author has deleted for everyone.
 pub(super) const KIND_DELETED: i64 = 4;
 
-const STATE_QUEUED: i64 = 0;
-const STATE_SENT: i64 = 1;
-const STATE_DELIVERED: i64 = 2;
-const STATE_READ: i64 = 3;
-pub(super) const STATE_FAILED: i64 = 4;
+const STATE_QUEUED: i64 = Stage::Queued as i64;
+const STATE_SENT: i64 = Stage::Sent as i64;
+const STATE_DELIVERED: i64 = Stage::Delivered as i64;
+const STATE_READ: i64 = Stage::Read as i64;
+const STATE_FAILED: i64 = Stage::Failed as i64;
 
 /// Messages without an answer of the relay come after all others, in the order in which they were written.
 pub(crate) const POSITION_PENDING: i64 = 1 << 62;
@@ -100,10 +102,11 @@ impl Tx<'_> {
         let (mut message, is_hidden) = found.ok_or(Error::Bug("an outbox without a message"))?;
         let was = self.moved.remove(&id).unwrap_or(message.position);
         let order = position(epoch, server_seq)?;
-        self.change_one(
-            "UPDATE message SET server_seq = ?2, position = ?3, state = max(state, ?4), stored = ?5 WHERE id = ?1",
-            params![id.0, to_sql(server_seq)?, order, STATE_SENT, to_sql(server_ms)?],
-        )?;
+        let sql = format!(
+            "UPDATE message SET server_seq = ?2, position = ?3, state = {}, stored = ?4 WHERE id = ?1",
+            stage::state_after(DeliveryEvent::Accepted)
+        );
+        self.change_one(&sql, params![id.0, to_sql(server_seq)?, order, to_sql(server_ms)?])?;
         message.expires_ms = self.start_timer(id, server_ms)?;
         if let MessageBody::TimerChanged { seconds } = message.body {
             self.settle_timer(id, order, seconds)?;
@@ -270,37 +273,11 @@ impl Tx<'_> {
         self.change_one("DELETE FROM message WHERE id = ?1", [id.0])
     }
 
-    /// A receipt reports the state of one of our messages. The state never goes back, except that a message that we
-    /// had given up has arrived after all. Does nothing if there is no such message.
-    pub(crate) fn advance_delivery(
-        &mut self,
-        (thread, us): (ThreadId, UserId),
-        id: ClientMsgId,
-        kind: ReceiptKind,
-        now_ms: u64,
-    ) -> Result<()> {
-        let (state, delivery, column) = match kind {
-            ReceiptKind::Delivered => (STATE_DELIVERED, Delivery::Delivered, "delivered"),
-            ReceiptKind::Read => (STATE_READ, Delivery::Read, "read"),
-        };
-        let found = self.message_before(thread, us, id, state)?;
-        let Some((mut message, is_hidden)) = found else { return Ok(()) };
-        let sql = format!("UPDATE message SET state = ?2, {column} = ?3 WHERE id = ?1");
-        self.change_one(&sql, params![message.id.0, state, to_sql(now_ms)?])?;
-        // A receipt can arrive before the relay's answer to us; then the parcel is still needed.
-        self.forget_parcel_of(message.id)?;
-        message.direction = Direction::Outgoing(delivery);
-        let was = self.moved.remove(&message.id).unwrap_or(message.position);
-        if !is_hidden {
-            self.emit(Event::MessageChanged { message, was });
-        }
-        Ok(())
-    }
-
     /// The message is about to be removed or replaced: if it is unread, it no longer counts as such.
     pub(super) fn note_unread_removed(&mut self, id: MessageId) -> Result<()> {
         match self.message(id)? {
             Some(Message { thread, direction: Direction::Incoming { read: false }, .. }) => {
+                self.leave_unread(id)?;
                 self.uncount_unread(thread, id)
             }
             _ => Ok(()),

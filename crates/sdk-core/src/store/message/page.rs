@@ -29,27 +29,6 @@ impl Rows<'_> {
         Ok(Some((self.complete(row, read_mark)?, is_hidden)))
     }
 
-    /// One of our messages, unless it has reached this state, and whether it is hidden.
-    pub(super) fn message_before(
-        &self,
-        thread: ThreadId,
-        us: UserId,
-        id: ClientMsgId,
-        state: i64,
-    ) -> Result<Option<(Message, bool)>> {
-        let sql = format!(
-            "SELECT {COLUMNS} WHERE author = ?2 AND content_id = ?3 AND thread_id = ?1 AND kind = {KIND_CONTENT}
-                AND (state < ?4 OR state = {STATE_FAILED})"
-        );
-        let values = params![thread.as_bytes(), us.as_bytes(), id.as_bytes(), state];
-        let row = self.connection.prepare_cached(&sql)?.query_row(values, columns).optional()?;
-        row.map(|row| {
-            let is_hidden = row.hidden.is_some();
-            Ok((self.complete(row, Position::FIRST)?, is_hidden))
-        })
-        .transpose()
-    }
-
     /// Up to `limit` messages of a thread before a position, or the newest.
     pub(crate) fn page(&self, thread: ThreadId, before: Option<Position>, limit: u32) -> Result<Page> {
         let messages =

@@ -7,10 +7,11 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{Moment, STATE_LATE, STATE_READ_LATE};
+use super::{DueRead, Moment, STATE_LATE, STATE_READ_LATE};
 use crate::error::{Error, Result};
-use crate::id::{ClientMsgId, MessageId, ThreadId};
+use crate::id::{MessageId, ThreadId};
 use crate::message::Position;
+use crate::store::receipt::{NumberColumns, Numbered};
 use crate::store::{Rows, Tx};
 
 /// The late messages with a number up to `late`, at a position up to `up_to`.
@@ -29,8 +30,7 @@ impl LateMark {
 struct Late {
     at: Position,
     late: i64,
-    /// If it could be opened.
-    content_id: Option<ClientMsgId>,
+    numbered: Option<Numbered>,
 }
 
 /// Late messages that are unread.
@@ -138,7 +138,7 @@ impl Rows<'_> {
         (after, up_to): (Position, Position),
         limit: usize,
     ) -> Result<Vec<Late>> {
-        let sql = "SELECT position, id, late, content_id FROM message
+        let sql = "SELECT position, id, late, author, device, run, count FROM message
                    WHERE thread_id = ?1 AND state = 12 AND position BETWEEN ?2 AND ?4
                        AND (position, id) > (?2, ?3) AND (position, id) <= (?4, ?5)
                    ORDER BY position, id LIMIT ?6";
@@ -147,12 +147,11 @@ impl Rows<'_> {
         let values = params![thread.as_bytes(), after.order, after.id, up_to.order, up_to.id, limit];
         let rows = statement.query_map(values, |row| {
             let at = Position { order: row.get(0)?, id: row.get(1)? };
-            Ok((at, row.get(2)?, row.get::<_, Option<Vec<u8>>>(3)?))
+            Ok((at, row.get(2)?, NumberColumns::read(row, 3)?))
         })?;
         rows.map(|row| {
-            let (at, late, content_id) = row?;
-            let content_id = content_id.map(|id| ClientMsgId::from_slice(&id)).transpose()?;
-            Ok(Late { at, late, content_id })
+            let (at, late, columns) = row?;
+            Ok(Late { at, late, numbered: columns.numbered(thread)? })
         })
         .collect()
     }
@@ -257,10 +256,7 @@ impl Tx<'_> {
     }
 
     /// Like [`Tx::take_due_receipts`], for late messages. It examines at most `limit` messages.
-    pub(super) fn take_due_late_receipts(
-        &mut self,
-        limit: usize,
-    ) -> Result<Option<(ThreadId, Vec<ClientMsgId>)>> {
+    pub(super) fn take_due_late_receipts(&mut self, limit: usize) -> Result<Option<DueRead>> {
         let sql = "SELECT thread_id, late, position, id, after_position, after_id FROM late_mark LIMIT 1";
         let due = self.connection.prepare_cached(sql)?.query_row([], |row| {
             let up_to = Position { order: row.get(2)?, id: row.get(3)? };
@@ -271,11 +267,11 @@ impl Tx<'_> {
         let thread = ThreadId::from_slice(&thread)?;
         let examined = self.late_between(thread, (after, mark.up_to), limit)?;
         let last = examined.last().filter(|_| examined.len() == limit).map(|message| message.at);
-        let mut contents = Vec::new();
+        let mut messages = Vec::new();
         for message in examined.into_iter().filter(|message| mark.covers(message.late, message.at)) {
             let sql = format!("UPDATE message SET state = {STATE_READ_LATE}, late = NULL WHERE id = ?1");
             self.change_one(&sql, [message.at.id])?;
-            contents.extend(message.content_id);
+            messages.extend(message.numbered);
         }
         let LateMark { late, up_to } = mark;
         match last {
@@ -289,6 +285,6 @@ impl Tx<'_> {
                 params![thread.as_bytes(), late, up_to.order, up_to.id],
             )?,
         }
-        Ok(Some((thread, contents)))
+        Ok(Some(DueRead { thread, messages, is_last: last.is_none() }))
     }
 }

@@ -7,16 +7,18 @@
 //! content arrived after its placeholder. Rows of databases
 //! from before there were marks say for themselves whether they have been read.
 //!
-//! Read receipts are queued in the order of the messages, a limited number in one transaction. A row of `read_receipt_due` says
-//! where to continue, so that none is lost and none is queued twice, even if the process ends in between.
+//! What read receipts say is recorded in the order of the messages, for a limited number in one transaction. A row of
+//! `read_receipt_due` says where to continue, so that none is left out, even if the process ends in between. The receipt follows
+//! after the last of them.
 
 mod late;
 
 use rusqlite::{OptionalExtension as _, params};
 
+use super::receipt::{NumberColumns, Numbered};
 use super::{Rows, Tx};
 use crate::error::{Error, Result};
-use crate::id::{ClientMsgId, MessageId, ThreadId};
+use crate::id::{MessageId, ThreadId};
 use crate::message::{Position, UnreadDivider};
 
 /// Incoming, and read if the mark of its thread has reached it.
@@ -41,14 +43,23 @@ pub(crate) struct Moment {
 /// What is to be done for messages that were marked as read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MarkedRead {
-    /// The contents for which a read receipt is to be queued in the same transaction.
-    pub(crate) to_confirm: Vec<ClientMsgId>,
+    /// The messages of which their authors are to be told in the same transaction.
+    pub(crate) to_confirm: Vec<Numbered>,
     /// Whether more receipts are due, in any thread.
     pub(crate) more_due: bool,
 }
 
-/// A message that has been read: its position, and the id of its content if it could be opened.
-type ReadMessage = (Position, Option<ClientMsgId>);
+/// Messages that were marked as read together with others.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DueRead {
+    pub(crate) thread: ThreadId,
+    pub(crate) messages: Vec<Numbered>,
+    /// Whether these were the last of them.
+    pub(crate) is_last: bool,
+}
+
+/// A message that has been read: its position, and its number if it has one.
+type ReadMessage = (Position, Option<Numbered>);
 
 impl Rows<'_> {
     /// The position up to which a thread has been read.
@@ -81,18 +92,18 @@ impl Rows<'_> {
         (after, up_to): (Position, Position),
         limit: u32,
     ) -> Result<Vec<ReadMessage>> {
-        let sql = "SELECT position, id, content_id FROM message
+        let sql = "SELECT position, id, author, device, run, count FROM message
                    WHERE thread_id = ?1 AND state = 10 AND position BETWEEN ?2 AND ?4
                        AND (position, id) > (?2, ?3) AND (position, id) <= (?4, ?5)
                    ORDER BY position, id LIMIT ?6";
         let mut statement = self.connection.prepare_cached(sql)?;
         let values = params![thread.as_bytes(), after.order, after.id, up_to.order, up_to.id, limit];
         let rows = statement.query_map(values, |row| {
-            Ok((Position { order: row.get(0)?, id: row.get(1)? }, row.get::<_, Option<Vec<u8>>>(2)?))
+            Ok((Position { order: row.get(0)?, id: row.get(1)? }, NumberColumns::read(row, 2)?))
         })?;
         rows.map(|row| {
-            let (position, content_id) = row?;
-            Ok((position, content_id.map(|id| ClientMsgId::from_slice(&id)).transpose()?))
+            let (position, columns) = row?;
+            Ok((position, columns.numbered(thread)?))
         })
         .collect()
     }
@@ -175,8 +186,8 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Marks the messages of a thread up to and including this one as read, if they have arrived until a moment. It queues at most
-    /// `limit` receipts, and reports at most as many messages one by one.
+    /// Marks the messages of a thread up to and including this one as read, if they have arrived until a moment. It returns at most
+    /// `limit` of them, and reports at most as many one by one.
     pub(crate) fn mark_read(
         &mut self,
         thread: ThreadId,
@@ -215,15 +226,15 @@ impl Tx<'_> {
         )
     }
 
-    /// Moves the mark of a thread forward, never back. Returns the contents for which the caller queues receipts in the same
-    /// transaction. If there are more than `limit`, it returns none, and records that their receipts are due.
+    /// Moves the mark of a thread forward, never back. Returns the messages of which the caller tells their authors in the same
+    /// transaction. If there are more than `limit`, it returns none, and records that this is due.
     fn move_mark(
         &mut self,
         thread: ThreadId,
         up_to: Position,
         until: Moment,
         limit: usize,
-    ) -> Result<Vec<ClientMsgId>> {
+    ) -> Result<Vec<Numbered>> {
         let old = self.read_mark(thread)?;
         // The mark is at an incoming message: one of ours may still get another position.
         let Some(new) = self.last_incoming(thread, up_to, until)?.filter(|new| *new > old) else {
@@ -249,7 +260,7 @@ impl Tx<'_> {
             self.look_again();
         }
         if is_small && !self.are_receipts_due(thread)? {
-            return Ok(read.into_iter().filter_map(|(_, content_id)| content_id).collect());
+            return Ok(read.into_iter().filter_map(|(_, numbered)| numbered).collect());
         }
         self.change(
             "INSERT INTO read_receipt_due (thread_id, position, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
@@ -258,9 +269,9 @@ impl Tx<'_> {
         Ok(Vec::new())
     }
 
-    /// The next contents, up to `limit` of one thread, for which a read receipt is due. Their receipts are no longer due after
-    /// this transaction.
-    pub(crate) fn take_due_receipts(&mut self, limit: usize) -> Result<Option<(ThreadId, Vec<ClientMsgId>)>> {
+    /// The next messages, up to `limit` of one thread, of which their authors are to be told. They are no longer due after this
+    /// transaction.
+    pub(crate) fn take_due_receipts(&mut self, limit: usize) -> Result<Option<DueRead>> {
         let sql = "SELECT thread_id, position, id, read_position, read_id
                    FROM read_receipt_due JOIN thread USING (thread_id) LIMIT 1";
         let due = self.connection.prepare_cached(sql)?.query_row([], |row| {
@@ -271,7 +282,9 @@ impl Tx<'_> {
         let thread = ThreadId::from_slice(&thread)?;
         let most = u32::try_from(limit).map_err(|_| Error::Bug("too many messages"))?;
         let read = self.incoming_between(thread, (after, mark), most)?;
-        match read.last().filter(|_| read.len() == limit) {
+        let last = read.last().filter(|_| read.len() == limit);
+        let is_last = last.is_none();
+        match last {
             Some((last, _)) => self.change_one(
                 "UPDATE read_receipt_due SET position = ?2, id = ?3 WHERE thread_id = ?1",
                 params![thread.as_bytes(), last.order, last.id],
@@ -281,6 +294,7 @@ impl Tx<'_> {
                 self.change_one(sql, [thread.as_bytes()])?;
             }
         }
-        Ok(Some((thread, read.into_iter().filter_map(|(_, content_id)| content_id).collect())))
+        let messages = read.into_iter().filter_map(|(_, numbered)| numbered).collect();
+        Ok(Some(DueRead { thread, messages, is_last }))
     }
 }

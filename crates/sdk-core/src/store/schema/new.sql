@@ -345,6 +345,11 @@ CREATE TABLE heard (
     up_to          INTEGER NOT NULL,           -- count, itself included
     excepted       BLOB    NOT NULL,
     position       INTEGER NOT NULL,           -- of the newest
+    withheld       INTEGER NOT NULL DEFAULT 0, -- up to this number: their authors are not told of them,
+    withheld_excepted BLOB NOT NULL DEFAULT x'',   -- except for these
+    read           INTEGER NOT NULL DEFAULT 0, -- the highest number that was read
+    apart          INTEGER NOT NULL DEFAULT 0, -- up to this number: not read because a later one is,
+    apart_excepted BLOB    NOT NULL DEFAULT x'',   -- except for these
     PRIMARY KEY (thread_id, user_id, device_id, run)
 ) STRICT, WITHOUT ROWID;
 

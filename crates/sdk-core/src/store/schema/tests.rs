@@ -3,8 +3,7 @@
 use rusqlite::params;
 
 use super::*;
-use crate::content::{Body, ReceiptKind};
-use crate::id::ClientMsgId;
+use crate::content::{Body, Receipt, ReceiptKind};
 
 #[test]
 fn a_new_database_ends_at_the_newest_version_and_stays_there() {
@@ -53,7 +52,7 @@ fn a_newer_database_is_refused_and_left_alone() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     assert_eq!(
         migrate(&mut connection).unwrap_err(),
-        Error::Storage(Storage::Newer { found: 99, known: 28 })
+        Error::Storage(Storage::Newer { found: 99, known: 29 })
     );
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
     assert_eq!(tables, 0);
@@ -134,17 +133,15 @@ fn visible_messages_and_outgoing_contents_are_migrated_to_separate_tables() {
     }
     let outgoing = all("SELECT id, body FROM outgoing ORDER BY id");
     let bodies: Vec<_> = outgoing.iter().map(|(id, body)| (*id, Body::from_bytes(body).unwrap())).collect();
-    let receipt = |kind, count: u16| Body::Receipt {
-        kind,
-        messages: (0..count).map(|n| ClientMsgId::from_bytes([u8::try_from(n).unwrap(); 16])).collect(),
-    };
+    // Receipts named the ids of messages, and say nothing any longer.
+    let receipt = |kind| Body::Receipt(Receipt { kind, marks: Vec::new() });
     let expected = [
         (8, Body::text("\u{0}null \u{fc}".to_owned())),
         (9, Body::text("sealed".to_owned())),
         (10, Body::text("accepted".to_owned())),
-        (12, receipt(ReceiptKind::Read, 1)),
-        (13, receipt(ReceiptKind::Read, 8)),
-        (14, receipt(ReceiptKind::Delivered, 256)),
+        (12, receipt(ReceiptKind::Read)),
+        (13, receipt(ReceiptKind::Read)),
+        (14, receipt(ReceiptKind::Delivered)),
     ];
     assert_eq!(bodies, expected);
     let text = |sql: &str| -> String { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
@@ -257,4 +254,32 @@ fn late_messages_keep_what_was_read_of_them() {
     let threads = "SELECT group_concat(unread || ':' || late_count || ':' || late_unread || ':' || read_id, ' ') FROM thread";
     assert_eq!(text(threads), "3:1:2:2 0:0:0:0");
     assert_eq!(text("SELECT position || ':' || id FROM read_receipt_due"), "10:1");
+}
+
+#[test]
+fn receipts_say_nothing_of_what_came_before_they_used_numbers() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(&MIGRATIONS[..28].join(";")).unwrap();
+    let receipt = Body::Receipt(Receipt { kind: ReceiptKind::Read, marks: Vec::new() }).to_bytes();
+    let filled = connection.execute_batch(
+        "INSERT INTO thread (thread_id, roster_version, created) VALUES (zeroblob(16), 1, 1);
+         INSERT INTO heard VALUES (zeroblob(16), zeroblob(16), 1, zeroblob(8), 9, x'0101', 5);
+         PRAGMA user_version = 28;",
+    );
+    filled.unwrap();
+    let insert = |body: &[u8], bytes: Option<&[u8]>| {
+        let sql = "INSERT INTO mail (thread_id, recipient, content_id, sent, body, due, bytes)
+                   VALUES (zeroblob(16), zeroblob(16), zeroblob(16), 1, ?1, 0, ?2)";
+        connection.execute(sql, params![body, bytes]).unwrap();
+    };
+    insert(&receipt, None);
+    // It may have been submitted already.
+    insert(&receipt, Some(b"sealed"));
+    insert(&Body::Typing { is_typing: true }.to_bytes(), None);
+    migrate(&mut connection).unwrap();
+    let text = |sql: &str| -> String { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
+    let heard = "SELECT up_to || hex(excepted) || ' ' || withheld || hex(withheld_excepted) || ' ' || read || ' ' || apart
+                 FROM heard";
+    assert_eq!(text(heard), "90101 9 0 9");
+    assert_eq!(text("SELECT group_concat(id) FROM mail"), "2,3");
 }

@@ -118,7 +118,7 @@ async fn reading_a_chat_does_not_move_it() {
     let fixture = three().await;
     fixture.arrive(THREAD, 1, 100).await;
     fixture.arrive(OTHER, 1, 200).await;
-    let receipt = Body::Receipt { kind: crate::content::ReceiptKind::Read, messages: vec![fresh_id()] };
+    let receipt = receipt();
     let work = fixture.write(|tx| {
         tx.enqueue(outgoing(receipt))?;
         let sql = "SELECT max(id) FROM outgoing";
@@ -418,9 +418,9 @@ async fn details_say_when_a_message_was_stored_delivered_and_read() {
     let accepted = Settlement::Accepted { epoch: 1, server_seq: 1, server_ms: 1_500 };
     fixture.write(move |tx| tx.settle(entry, None, accepted)).await.unwrap();
     assert_eq!(details().await.stored_ms, Some(1_500));
-    fixture.receipt(id, crate::content::ReceiptKind::Delivered).await;
+    fixture.receipt(id, ReceiptKind::Delivered).await;
     assert_eq!((details().await.delivered_ms, details().await.read_ms), (Some(2_000), None));
-    fixture.receipt(id, crate::content::ReceiptKind::Read).await;
+    fixture.receipt(id, ReceiptKind::Read).await;
     assert_eq!(details().await.read_ms, Some(2_000));
     assert_eq!(fixture.store.read(move |rows| rows.details(OTHER, id)).await.unwrap(), None);
 }

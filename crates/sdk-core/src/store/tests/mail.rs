@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::content::ReceiptKind;
+use crate::content::{Profile, Revised};
 use crate::store::{DueMail, MailDropped, MailOutcome, NewMail, PROFILE_SLOT, Parcel, QueuedMail};
 
 const OTHER: UserId = UserId::from_bytes([4; 16]);
 
 pub(super) fn mail(to: UserId, slot: Option<u8>, n: u8, due_ms: u64) -> NewMail {
-    let body = Body::Receipt { kind: ReceiptKind::Read, messages: vec![ClientMsgId::from_bytes([n; 16])] };
+    let profile = Profile { name: "Ada".to_owned(), ..Profile::default() };
+    let body = Body::Profile(Revised { profile, revision: n.into() });
     NewMail { thread: THREAD, to, slot, content_id: fresh_id(), sent_ms: 5, body, due_ms }
 }
 
@@ -41,11 +42,11 @@ impl Fixture {
     }
 }
 
-/// The byte of which the id in the mail consists, and whether it is sealed.
-fn shown(due: &[QueuedMail]) -> Vec<Option<u8>> {
+/// The revision of the profile in the mail; none if it is sealed.
+fn shown(due: &[QueuedMail]) -> Vec<Option<u64>> {
     let body = |mail: &QueuedMail| match (&mail.sealed, &mail.body) {
         (Some(_), _) => None,
-        (None, Body::Receipt { messages, .. }) => Some(messages[0].as_bytes()[0]),
+        (None, Body::Profile(profile)) => Some(profile.revision),
         other => panic!("{other:?}"),
     };
     due.iter().map(body).collect()

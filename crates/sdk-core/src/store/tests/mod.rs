@@ -23,6 +23,7 @@ mod privacy;
 mod profiles;
 mod reactions;
 mod reading;
+mod receipts;
 mod refused_changes;
 mod requests;
 mod search;
@@ -40,7 +41,7 @@ use tempfile::TempDir;
 use super::reading::Moment;
 use super::{Folder, Footprint, NewOutgoing, OutgoingId, Registered, Store, Thread, Tokens};
 use crate::config::DatabaseKey;
-use crate::content::Body;
+use crate::content::{Body, Receipt, ReceiptKind};
 use crate::event::{Event, EventBus, EventReceiver};
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 
@@ -109,6 +110,11 @@ fn open(dir: &TempDir, events: EventBus) -> crate::Result<Store> {
 
 fn outgoing(body: Body) -> NewOutgoing {
     NewOutgoing { thread: THREAD, us: (US, DeviceId::PRIMARY), content_id: fresh_id(), sent_ms: 1000, body }
+}
+
+/// A receipt that says nothing.
+fn receipt() -> Body {
+    Body::Receipt(Receipt { kind: ReceiptKind::Read, marks: Vec::new() })
 }
 
 /// A different id at every call.

@@ -10,10 +10,15 @@ use super::*;
 use crate::content::{Counts, Number, Post, Run};
 use crate::id::MessageId;
 use crate::message::{Delivery, Direction, Position};
-use crate::store::{Entry, HeardRun, MarkKind, MarkOf, NewIncoming, Parcel, Settlement, Tx};
+use crate::store::{Entry, HeardPost, HeardRun, MarkKind, MarkOf, NewIncoming, Parcel, Settlement, Tx};
 
 const RUN: Run = Run([7; 8]);
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
+
+/// A new message with this number.
+fn post(count: u64) -> HeardPost {
+    HeardPost { count, is_new: true, is_shown: true }
+}
 
 fn parcel() -> Parcel {
     Parcel { client_msg_id: fresh_id(), bytes: "sealed".into() }
@@ -266,7 +271,7 @@ async fn a_device_that_begins_many_runs_takes_limited_room() {
     let fixture = Fixture::new().await;
     for n in 0..40_u8 {
         let run = HeardRun { thread: THREAD, user: PEER, device: DeviceId::PRIMARY, run: Run([n; 8]) };
-        fixture.store.write(move |tx| tx.hear(run, &[(1, true)], i64::from(n))).await.unwrap();
+        fixture.store.write(move |tx| tx.hear(run, &[post(1)], i64::from(n), true)).await.unwrap();
     }
     let rows = fixture.store.read(|rows| {
         let sql = "SELECT count(*), min(position) FROM heard";
@@ -309,8 +314,8 @@ proptest! {
                     let distinct: BTreeSet<_> = counts.iter().collect();
                     distinct.len() < counts.len()
                 };
-                let posts: Vec<_> = counts.iter().map(|count| (*count, true)).collect();
-                let contradicted = fixture.store.write(move |tx| tx.hear(key, &posts, 1)).await.unwrap();
+                let posts: Vec<_> = counts.iter().copied().map(post).collect();
+                let contradicted = fixture.store.write(move |tx| tx.hear(key, &posts, 1, true)).await.unwrap();
                 prop_assert_eq!(contradicted, repeated);
                 model.extend(counts);
                 let heard = fixture.store.read(move |rows| rows.heard(key)).await.unwrap();

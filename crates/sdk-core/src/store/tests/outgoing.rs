@@ -1,11 +1,11 @@
 //! Tests of the outbox, from queueing a message to settling the relay's answer.
 
 use super::*;
-use crate::content::ReceiptKind;
+use crate::content::{Counts, Number, ReceiptKind, Run};
 use crate::error::{Error, Offline, Result};
 use crate::id::MessageId;
 use crate::message::{Delivery, Direction, FailReason};
-use crate::store::{Entry, Parcel, Settlement};
+use crate::store::{Entry, MarkKind, MarkOf, Parcel, Settlement, Tx};
 
 impl Fixture {
     pub(super) async fn seal(&self, id: MessageId) -> ClientMsgId {
@@ -62,15 +62,27 @@ impl Fixture {
         }
     }
 
+    /// A receipt for one of our messages arrives. If it was sealed without a number, it gets one.
     pub(super) async fn receipt(&self, id: MessageId, kind: ReceiptKind) {
-        let work = self.store.write(move |tx| {
-            let of =
-                tx.connection.query_row("SELECT content_id FROM message WHERE id = ?1", [id.0], |row| {
-                    row.get::<_, [u8; 16]>(0)
-                })?;
-            tx.advance_delivery((THREAD, US), ClientMsgId::from_bytes(of), kind, 2000)
-        });
-        work.await.unwrap();
+        self.store.write(move |tx| tx.receive_receipt(id, kind)).await.unwrap();
+    }
+}
+
+impl Tx<'_> {
+    pub(super) fn receive_receipt(&mut self, id: MessageId, kind: ReceiptKind) -> Result<()> {
+        let number = Number { run: Run([9; 8]), count: id.0.unsigned_abs() };
+        let values = rusqlite::params![id.0, number.run.0.as_slice()];
+        self.change("UPDATE message SET run = ?2, count = id WHERE id = ?1 AND state < 10", values)?;
+        let sql = "UPDATE outgoing SET run = ?2, count = ?1 WHERE message_id = ?1";
+        self.change(sql, values)?;
+        let sql = "UPDATE thread SET run = ?2, counted = max(counted, ?1)";
+        self.change(sql, values)?;
+        let kind = match kind {
+            ReceiptKind::Delivered => MarkKind::Delivered,
+            ReceiptKind::Read => MarkKind::Read,
+        };
+        let of = MarkOf { thread: THREAD, user: PEER, device: DeviceId::PRIMARY, kind, run: number.run };
+        self.confirm(of, &Counts::of([number.count]), (2000, 2000))
     }
 }
 
@@ -169,7 +181,7 @@ async fn receipts_never_move_a_state_back() {
 async fn receipts_are_sent_like_messages_and_are_not_visible() {
     let fixture = Fixture::new().await;
     let mut events = fixture.events.subscribe();
-    let body = Body::Receipt { kind: ReceiptKind::Read, messages: vec![fresh_id(), fresh_id()] };
+    let body = receipt();
     let new = outgoing(body.clone());
     assert_eq!(fixture.store.write(move |tx| tx.enqueue(new)).await, Ok(None));
     let mut entries = fixture.store.read(|rows| rows.entries(THREAD, None, (10, 1 << 20))).await.unwrap();

@@ -127,7 +127,7 @@ async fn a_change_that_is_refused_for_good_is_reported() {
     };
     assert_eq!(drain(&mut events), [Event::PinsChanged(THREAD), failed]);
     // A receipt says nothing to the person.
-    let receipt = Body::Receipt { kind: crate::content::ReceiptKind::Read, messages: vec![pinned.1.id] };
+    let receipt = receipt();
     let work = fixture.store.write(move |tx| {
         tx.enqueue(outgoing(receipt))?;
         Ok(OutgoingId(tx.connection.query_row("SELECT max(id) FROM outgoing", [], |row| row.get(0))?))

@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use super::{PEER, THREAD, Thread, outgoing};
 use crate::config::DatabaseKey;
-use crate::content::Body;
-use crate::id::{MessageId, ThreadId};
+use crate::content::{Body, Counts, Number, Run};
+use crate::id::{DeviceId, MessageId, ThreadId};
 use crate::store::vault::Vault;
-use crate::store::{Folder, Footprint, OutgoingId, Rows, Tx};
+use crate::store::{Folder, Footprint, MarkKind, MarkOf, OutgoingId, Rows, Tx};
 
 /// A connection with the settings of the writer, to a new database with one thread.
 fn connect(dir: &TempDir) -> Connection {
@@ -185,4 +185,38 @@ fn a_list_costs_the_same_however_many_threads_there_are() {
         let (of_few, of_many) = (steps(&mut few, look), steps(&mut many, look));
         assert!(of_few > 0 && of_few == of_many, "{what}: {of_few} and {of_many} steps");
     }
+}
+
+#[test]
+fn a_receipt_costs_the_same_however_many_messages_there_are() {
+    const RUN: Run = Run([7; 8]);
+    let (few, many) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sent = |dir: &TempDir, number: u64| {
+        let connection = connect(dir);
+        let made = connection.execute_batch(&format!(
+            "BEGIN;
+             WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {number})
+             INSERT INTO message
+                (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state, outgoing, run, count)
+                SELECT t.thread_id, CAST(unhex(printf('%032x', n)) AS BLOB), zeroblob(16), 1, 1, x'520568656c6c6f', n, n, n, 1, 0,
+                    x'0707070707070707', n FROM n, thread AS t;
+             COMMIT;"
+        ));
+        made.unwrap();
+        Tx::new(&connection).set_own_number(THREAD, Number { run: RUN, count: number }).unwrap();
+        connection
+    };
+    let (mut few, mut many) = (sent(&few, 50), sent(&many, 20_000));
+    let confirm = |rows: &Rows<'_>| {
+        let kind = MarkKind::Delivered;
+        let of = MarkOf { thread: THREAD, user: PEER, device: DeviceId::PRIMARY, kind, run: RUN };
+        // The next ten.
+        let next = rows.mark(of).unwrap().highest() + 10;
+        Tx::new(rows.connection).confirm(of, &Counts::up_to(next), (1, 1)).unwrap();
+    };
+    let (of_few, of_many) = (steps(&mut few, confirm), steps(&mut many, confirm));
+    assert!(of_few > 0 && of_few == of_many, "{of_few} and {of_many} steps");
+    let delivered: i64 =
+        many.query_row("SELECT count(*) FROM message WHERE state = 2", [], |row| row.get(0)).unwrap();
+    assert_eq!(delivered, 20);
 }

@@ -137,12 +137,7 @@ impl Fixture {
             }
             Step::ConfirmDelivery { pick } => {
                 let Some(MessageId(id)) = picked(pick).map(|message| message.id) else { return };
-                let work = self.store.write(move |tx| {
-                    let sql = "SELECT coalesce(content_id, zeroblob(16)) FROM message WHERE id = ?1";
-                    let of = tx.connection.query_row(sql, [id], |row| row.get::<_, [u8; 16]>(0))?;
-                    tx.advance_delivery((THREAD, US), ClientMsgId::from_bytes(of), ReceiptKind::Read, 2000)
-                });
-                work.await.unwrap();
+                self.receipt(MessageId(id), ReceiptKind::Read).await;
             }
             Step::ConfirmRead { pick } => {
                 let Some(message) = picked(pick) else { return };
