@@ -271,6 +271,8 @@ pub(crate) struct Peer {
     pub(crate) last_seen_ms: Option<u64>,
     /// Whether they are told that we are here.
     pub(crate) shares_presence: bool,
+    /// After which messages disappear; 0 if they do not.
+    pub(crate) timer_s: u32,
 }
 
 /// The messages of a chat that are loaded.

@@ -97,6 +97,7 @@ async fn messages_are_replied_to_reacted_to_edited_and_deleted() {
     tmux.shows("ada", "what now  ").await;
     tmux.enter("ben", "/timer 3600").await;
     tmux.shows("ada", "messages disappear 3600 s").await;
+    tmux.shows("ada", "ben · disappear after 3600 s").await;
     tmux.enter("ada", "/delete").await;
     tmux.shows("ben", "deleted").await;
     tmux.shows("ada", "deleted").await;

@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     Disappearance,
     Profile,
     Receipt,
+    NoteToSelf,
     Typing,
     Presence,
     Call,
@@ -38,7 +39,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them except the lines of the conversation.
-    pub(crate) const EVENTS: [Self; 20] = [
+    pub(crate) const EVENTS: [Self; 21] = [
         Self::Styles,
         Self::Reply,
         Self::Forward,
@@ -56,6 +57,7 @@ impl Kind {
         Self::Disappearance,
         Self::Profile,
         Self::Receipt,
+        Self::NoteToSelf,
         Self::Typing,
         Self::Presence,
         Self::Call,
@@ -85,7 +87,7 @@ impl Kind {
         Self::Disappearance,
     ];
 
-    pub(crate) const PEOPLE: [Self; 2] = [Self::Profile, Self::Receipt];
+    pub(crate) const PEOPLE: [Self; 3] = [Self::Profile, Self::Receipt, Self::NoteToSelf];
 
     /// What nobody stores.
     pub(crate) const PASSING: [Self; 3] = [Self::Typing, Self::Presence, Self::Call];
@@ -113,6 +115,7 @@ impl Kind {
             Self::Disappearance => ("message that has disappeared", "messages that have disappeared"),
             Self::Profile => ("profile", "profiles"),
             Self::Receipt => ("read receipt", "read receipts"),
+            Self::NoteToSelf => ("note to self", "notes to self"),
             Self::Typing => ("time of typing", "times of typing"),
             Self::Presence => ("presence", "presences"),
             Self::Call => ("call", "calls"),
@@ -159,6 +162,7 @@ pub(crate) enum Deed {
     Disappear,
     Profile,
     Read,
+    Note,
     Type,
     Appear,
     Call,
@@ -184,6 +188,7 @@ impl Act {
             Deed::Disappear => Kind::Disappearance,
             Deed::Profile => Kind::Profile,
             Deed::Read => Kind::Receipt,
+            Deed::Note => Kind::NoteToSelf,
             Deed::Type => Kind::Typing,
             Deed::Appear => Kind::Presence,
             Deed::Call => Kind::Call,
@@ -216,6 +221,7 @@ impl Act {
             Deed::Disappear => "sends a message that disappears a second after it was read".to_owned(),
             Deed::Profile => "changes their profile".to_owned(),
             Deed::Read => "reads everything".to_owned(),
+            Deed::Note => "writes a note to self".to_owned(),
             Deed::Type => "is typing".to_owned(),
             Deed::Appear => "shows that they are there".to_owned(),
             Deed::Call => "calls".to_owned(),
@@ -286,6 +292,7 @@ fn deed(kind: Kind, by: usize, model: &Model, random: &mut StdRng) -> Option<Dee
         Kind::Disappearance => Deed::Disappear,
         Kind::Profile => Deed::Profile,
         Kind::Receipt => Deed::Read,
+        Kind::NoteToSelf => Deed::Note,
         Kind::Typing => Deed::Type,
         Kind::Presence => Deed::Appear,
         Kind::Call => Deed::Call,

@@ -102,6 +102,8 @@ pub(crate) struct Model {
     /// In the order of the thread.
     pub(crate) entries: Vec<Entry>,
     pub(crate) profiles: [Profile; 2],
+    /// What each side has written for itself.
+    pub(crate) notes: [Vec<String>; 2],
     /// The time after which messages disappear, in seconds.
     pub(crate) timer_s: u32,
     /// What nobody else may be able to read.

@@ -48,6 +48,17 @@ impl Stage {
                 self.model.count(kind);
                 Ok(())
             }
+            Deed::Note => {
+                let text = format!(
+                    "Only for me, number {}: the tickets are in the blue bag.",
+                    self.model.done(kind)
+                );
+                self.side(by).client.note_to_self().await?.send_text(&text).await?;
+                self.model.secrets.push(text.clone());
+                self.model.notes.get_mut(by).into_iter().for_each(|notes| notes.push(text.clone()));
+                self.model.count(kind);
+                Ok(())
+            }
             Deed::Type => self.type_something(by).await,
             Deed::Appear => self.appear(by).await,
             Deed::Call => self.call(by).await,

@@ -19,7 +19,7 @@ use crate::view::{Difference, View};
 /// Longer than any step takes, including retries.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(180);
 /// How often something happens between the lines: each kind about twice.
-const EVENTS: usize = 40;
+const EVENTS: usize = 42;
 /// How many changes of messages are on their way while the relay is killed.
 const CHANGES_WHILE_KILLED: usize = 3;
 /// After so many further events, a kind that has not happened cannot happen.
@@ -170,7 +170,7 @@ async fn compare(stage: &mut Stage) -> Result<()> {
             let thread = stage.thread(side).await?;
             views.push(View::read(&stage.side(side).client, &thread, users).await?);
         }
-        let differs = |(side, view): (usize, &View)| Some((side, view.differs_from(&stage.model)?));
+        let differs = |(side, view): (usize, &View)| Some((side, view.differs_from(&stage.model, side)?));
         let found = views.iter().enumerate().find_map(differs).or_else(|| {
             let [first, second] = &views[..] else { return None };
             Some((1, second.differs_from_other(first)?))

@@ -19,6 +19,8 @@ pub(crate) struct View {
     stamps: Vec<Stamp>,
     profiles: [Profile; 2],
     timer_s: u32,
+    /// What is in the note to self.
+    notes: Vec<Body>,
 }
 
 /// What is the same on both sides, but is not known before.
@@ -42,6 +44,8 @@ pub(crate) enum Difference {
     Stamps { number: usize },
     #[error("the profile of side {of}")]
     Profile { of: usize },
+    #[error("the notes to self: {found:?} instead of {expected:?}")]
+    Notes { found: Vec<Body>, expected: Vec<Body> },
     #[error("the timer: {found} s instead of {expected} s")]
     Timer { found: u32, expected: u32 },
 }
@@ -49,12 +53,12 @@ pub(crate) enum Difference {
 impl View {
     /// Reads what the side with this number among the users has.
     pub(crate) async fn read(client: &Client, thread: &Thread, users: [UserId; 2]) -> Result<Self, Error> {
-        let history = history(thread).await?;
+        let messages = history(thread).await?;
         let pinned: Vec<MessageId> = thread.pinned().await?.into_iter().map(|message| message.id).collect();
         let places: HashMap<MessageId, u64> =
-            history.iter().map(|message| (message.id, message.server_seq.unwrap_or_default())).collect();
+            messages.iter().map(|message| (message.id, message.server_seq.unwrap_or_default())).collect();
         let (mut entries, mut stamps) = (Vec::new(), Vec::new());
-        for message in history {
+        for message in messages {
             let is_pinned = pinned.contains(&message.id);
             let (entry, stamp) = read_message(thread, message, users, is_pinned, &places).await?;
             entries.push(entry);
@@ -68,11 +72,13 @@ impl View {
                 client.contact(user).profile().await?.unwrap_or_default()
             };
         }
-        Ok(Self { entries, stamps, profiles, timer_s: thread.timer().await? })
+        let notes = history(&client.note_to_self().await?).await?;
+        let notes = notes.iter().map(|note| body(&note.body)).collect();
+        Ok(Self { entries, stamps, profiles, timer_s: thread.timer().await?, notes })
     }
 
-    /// How it differs from what it must be.
-    pub(crate) fn differs_from(&self, model: &Model) -> Option<Difference> {
+    /// How it differs from what this side must have.
+    pub(crate) fn differs_from(&self, model: &Model, side: usize) -> Option<Difference> {
         let (found, expected) = (self.entries.len(), model.entries.len());
         let pairs = self.entries.iter().zip(&model.entries).enumerate();
         let first = pairs.filter_map(|(at, (found, expected))| {
@@ -88,6 +94,11 @@ impl View {
             .or((found != expected).then_some(Difference::Count { found, expected }))
             .or(of.map(|of| Difference::Profile { of: of.saturating_add(1) }))
             .or(timer)
+            .or_else(|| {
+                let notes = model.notes.get(side).into_iter().flatten();
+                let expected: Vec<Body> = notes.map(|note| Body::Text(note.clone())).collect();
+                (self.notes != expected).then(|| Difference::Notes { found: self.notes.clone(), expected })
+            })
     }
 
     /// How it differs from what the other side has, besides the content.

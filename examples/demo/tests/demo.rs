@@ -30,7 +30,7 @@ fn both_sides_have_every_kind_of_content_after_the_failures() {
     let kinds = [
         ("of these kinds", "text", 8),
         ("and their changes", "edit", 8),
-        ("of the people", "profile", 2),
+        ("of the people", "notes to self", 3),
         ("seen at once", "typing", 3),
     ];
     for (what, first, count) in kinds {

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_core::{
-    CallSignal, Change, Client, Contact, Error, Event, Feed, Folder, MessageId, ThreadId, Update, UserId,
-    displayable_name,
+    CallSignal, Change, Client, Contact, Error, Event, Feed, Folder, MessageBody, MessageId, ThreadId,
+    Update, UserId, displayable_name,
 };
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -243,6 +243,9 @@ impl Worker {
                 self.tell_peer().await?;
             }
             Event::PresenceChanged { .. } => self.tell_peer().await?,
+            Event::MessageAdded(message) if matches!(message.body, MessageBody::TimerChanged { .. }) => {
+                self.tell_peer().await?;
+            }
             Event::Call { user, signal, .. } if matches!(*signal, CallSignal::Offer { .. }) => {
                 self.note(&format!("{} calls you; a terminal cannot take calls", self.who_is(user)));
             }

@@ -85,6 +85,7 @@ impl Worker {
             is_present: presence.is_some_and(|presence| presence.is_present),
             last_seen_ms: presence.and_then(|presence| presence.last_seen_ms),
             shares_presence: thread.privacy(PrivacySetting::Presence).await?,
+            timer_s: thread.timer().await?,
         };
         self.tell(News::Peer { thread: thread.id(), peer });
         Ok(())

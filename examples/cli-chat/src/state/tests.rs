@@ -733,6 +733,7 @@ fn any_news() -> impl Strategy<Value = News> {
                 is_present: is[3],
                 last_seen_ms,
                 shares_presence: is[4],
+                timer_s: u32::from(is[0]),
             },
         }),
         Just(News::SafetyNumber { thread: thread(1), number: Some("12345".repeat(12)) }),

@@ -26,7 +26,13 @@ pub(super) fn draw_title(buffer: &mut Buffer, state: &State, area: Rect) {
     put(buffer, after, trust, trust_style);
     let (peer, peer_style) = peer_text(state, open);
     let after = shifted(after, columns(trust));
-    put(buffer, after, &cut(&peer, usize::from(after.width)), peer_style);
+    let peer = cut(&peer, usize::from(after.width));
+    put(buffer, after, &peer, peer_style);
+    if open.peer.timer_s > 0 {
+        let after = shifted(after, columns(&peer));
+        let timer = format!(" · disappear after {} s", open.peer.timer_s);
+        put(buffer, after, &cut(&timer, usize::from(after.width)), style::DIM);
+    }
 }
 
 /// What is most important to know about the other person now.

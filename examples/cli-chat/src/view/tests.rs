@@ -190,6 +190,7 @@ fn a_list_shows_the_marks_of_chats_and_a_title_the_other_person() {
         (Peer { is_present: true, last_seen_ms: seen, ..nobody }, "│ben · is here"),
         (Peer { last_seen_ms: seen, ..nobody }, "│ben · last seen 16:00"),
         (Peer { shares_presence: true, ..nobody }, "│ben · sees when you are here"),
+        (Peer { timer_s: 60, is_typing: true, ..nobody }, "│ben · is typing … · disappear after 60 s"),
     ];
     for (peer, title) in cases {
         state.news(News::Peer { thread: thread(1), peer });
