@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
-use sealpost_core::{Delivery, Direction, Error, Message, PrivacySetting, Profile, Thread, UserId};
+use sealpost_core::{
+    Delivery, Direction, Error, Message, PrivacySetting, Profile, Thread, UserId, WaitReason,
+};
 use sealpost_testkit::{
     Interceptor, Party, PartyDisk, Proxy, World, eventually, history, newest, open_database, other, when,
 };
@@ -172,7 +174,7 @@ async fn receipts_that_wait_are_dropped_by_a_switch_and_by_a_block() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_queued_is_not_sealed_if_the_recipient_is_blocked_by_then() {
+async fn what_waits_for_somebody_who_is_blocked_leaves_only_after_the_block() {
     let mut world = World::start().await;
     let Watched { ada, ben, hers, his, file, leaving, _proxy } = acquainted(&world).await;
     let sent = his.send_text("read offline").await.unwrap();
@@ -181,26 +183,32 @@ async fn what_was_queued_is_not_sealed_if_the_recipient_is_blocked_by_then() {
     let before = (leaving.mail_to(&ben), leaving.posts());
     world.stop_relay().await;
     hers.mark_read(newest(&hers).await.id).await.unwrap();
+    let written = hers.send_text("written offline").await.unwrap();
     drop(hers);
     let disk = ada.close().await;
     assert_eq!(file.mail(), 1);
     // As if another process had blocked him after all of this was queued.
     let blocked = "INSERT INTO outgoing (lane, content_id, sent, class, body, state)
             SELECT thread_id, zeroblob(16), 1, 1, x'ea0100', 1 FROM thread;
-        INSERT INTO lane (lane, due) SELECT thread_id, 0 FROM thread;
         UPDATE contact SET blocked = 1, block_due = 1";
     file.open().execute_batch(blocked).unwrap();
     world.start_relay().await;
     let ada = disk.open().await;
     ada.live().await;
     file.mail_becomes(0).await;
+    let hers = ada.thread_with(&ben).await;
+    let reason = async || hers.waiting(written.id).await.unwrap().map(|waiting| waiting.reason);
+    eventually("the message waits", async || (reason().await == Some(WaitReason::Blocked)).then_some(()))
+        .await;
+    assert_eq!((leaving.mail_to(&ben), leaving.posts()), before);
+    assert_eq!(delivery(&newest(&his).await), Delivery::Delivered);
+    assert_eq!(file.count("SELECT count(*) FROM outgoing WHERE state < 3"), 2);
+    ada.client.contact(ben.client.user_id()).unblock().await.unwrap();
+    when("what was written", &his, |message| message.text() == Some("written offline")).await;
     eventually("the null content", async || {
         (file.count("SELECT count(*) FROM outgoing WHERE state < 3") == 0).then_some(())
     })
     .await;
-    assert_eq!((leaving.mail_to(&ben), leaving.posts()), before);
-    assert_eq!(delivery(&newest(&his).await), Delivery::Delivered);
-    assert_eq!(file.count("SELECT count(*) FROM lane"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

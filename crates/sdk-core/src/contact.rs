@@ -59,8 +59,9 @@ pub(crate) async fn set_blocked(ctx: &Context, user: UserId, is_blocked: bool) -
     let now_ms = ctx.server_now_ms();
     if ctx.store.write(move |tx| tx.set_blocked(user, is_blocked, now_ms)).await? {
         ctx.upkeep.to_accept.notify_one();
-        // What has changed during a block is sent after it.
+        // What has changed or waited during a block is sent after it.
         ctx.upkeep.profile.notify_one();
+        ctx.outbox.notify_one();
     }
     Ok(())
 }

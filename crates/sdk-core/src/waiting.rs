@@ -39,6 +39,8 @@ pub enum WaitReason {
     NoAnswer,
     /// The recipient's keys could not be fetched.
     NoKeys,
+    /// The person has blocked the recipient.
+    Blocked,
 }
 
 /// Why the oldest message of each thread is waiting, as far as it was tried since the client started.

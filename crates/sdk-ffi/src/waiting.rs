@@ -47,6 +47,8 @@ pub enum WaitReason {
     NoAnswer,
     /// The recipient's keys could not be fetched.
     NoKeys,
+    /// The person has blocked the recipient.
+    Blocked,
     /// For a reason that this version of the binding does not know.
     Other,
 }
@@ -62,6 +64,7 @@ impl From<core::WaitReason> for WaitReason {
             core::WaitReason::Clock => Self::Clock,
             core::WaitReason::NoAnswer => Self::NoAnswer,
             core::WaitReason::NoKeys => Self::NoKeys,
+            core::WaitReason::Blocked => Self::Blocked,
             _ => Self::Other,
         }
     }

@@ -196,7 +196,7 @@ mod tests {
                 HandedOver::unconnected(OutgoingId::numbered(1), Durable::assumed(parcel)),
             );
         };
-        let mut start = |lanes: &mut Lanes| {
+        let start = |lanes: &mut Lanes| {
             let taken: Vec<_> = lanes.take_handed_over(&handover).into_iter().map(|(lane, _)| lane).collect();
             lanes.busy.extend(taken.iter().copied());
             taken.len()
@@ -205,7 +205,9 @@ mod tests {
         assert_eq!(start(&mut lanes), MAX_LANES);
         assert_eq!(start(&mut lanes), 0);
         let ended: Vec<_> = lanes.busy.iter().copied().take(2).collect();
-        ended.iter().for_each(|lane| drop(lanes.busy.remove(lane)));
+        for lane in ended {
+            lanes.busy.remove(&lane);
+        }
         assert_eq!(start(&mut lanes), 2);
         lanes.busy.clear();
         // The message of a busy lane waits for that lane.

@@ -68,6 +68,10 @@ pub(super) async fn empty(
                 ctx.wait_reasons.forget(thread);
                 return Ok(Served::Stopped);
             }
+            Sent::UpToBlock => {
+                ctx.wait_reasons.put_off(thread, Some(WaitReason::Blocked));
+                return Ok(Served::Stopped);
+            }
             Sent::LookedUp => Flow::Again,
             Sent::UpToLookup(unknown) => {
                 begin = Begin::Lookup(unknown);
@@ -119,6 +123,8 @@ enum Sent {
     All,
     /// All that could be sealed now.
     AllThatCanBe,
+    /// The rest waits until the recipient is no longer blocked.
+    UpToBlock,
     /// Nothing was sent, but it is known now which entries the relay has stored.
     LookedUp,
     UpTo(Stopped),
@@ -196,6 +202,7 @@ async fn send(
                 }
                 Prepared::Nothing => end = Some(Sent::All),
                 Prepared::NothingNow => end = Some(Sent::AllThatCanBe),
+                Prepared::Held => end = Some(Sent::UpToBlock),
                 Prepared::Lookup(unknown) => end = Some(Sent::UpToLookup(unknown)),
                 Prepared::Meet { entry, attempts, to_meet } => {
                     end = Some(Sent::UpToMeeting { entry, attempts, to_meet });

@@ -30,6 +30,8 @@ pub(super) enum Prepared {
     Nothing,
     /// Nothing can be submitted now, but something may be waiting.
     NothingNow,
+    /// Nothing is sent while the recipient is blocked.
+    Held,
     /// Submit these entries, in this order.
     Submit(Vec<Sealed>),
     /// First ask the relay which of these entries it has stored, because that is unknown. An entry before them must be
@@ -86,6 +88,11 @@ pub(super) fn seal_next(
     if ctx.clock_has_jumped() {
         return Ok(Prepared::NothingNow);
     }
+    let thread_row = tx.thread(thread)?.ok_or(Error::Bug("an outbox without a thread"))?;
+    if tx.is_discarded(thread, thread_row.peer)? {
+        tx.hold_lane(thread)?;
+        return Ok(Prepared::Held);
+    }
     let to_seal = entries.iter().enumerate().find_map(|(place, entry)| match entry {
         Entry::ToSeal(outgoing) => Some((place, outgoing.id)),
         Entry::Sealed { .. } => None,
@@ -100,8 +107,7 @@ pub(super) fn seal_next(
         }
     }
     let (account, us) = tx.our_account()?;
-    let thread = tx.thread(thread)?.ok_or(Error::Bug("an outbox without a thread"))?;
-    Work { ctx, tx, thread, account: &account, us, ready: None, heading: None }.run(entries, rng)
+    Work { ctx, tx, thread: thread_row, account: &account, us, ready: None, heading: None }.run(entries, rng)
 }
 
 /// The entries that were sealed behind an entry that is to be sealed.
@@ -238,10 +244,6 @@ impl Work<'_, '_> {
         let now = UnixSeconds(self.ctx.server_now_ms() / 1000);
         if outgoing.refusals >= MAX_REFUSALS {
             return self.fail(outgoing.id, FailReason::Refused);
-        }
-        // What the library sends by itself is not sent to somebody who is blocked. If it has a number, nobody gets that one.
-        if outgoing.body.kind().is_null() && !self.tx.may_answer(self.thread.id)? {
-            return self.fail(outgoing.id, FailReason::GivenUp);
         }
         if self.ready.is_none() {
             match address_members(self.tx, self.thread.id, &self.ctx.skipped, self.ctx.policy, now)? {

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::{MessageId, ThreadId};
-use crate::store::SendProgress;
+use crate::store::{NEVER_MS, SendProgress};
 use crate::waiting::{WaitReason, Waiting};
 
 /// What a message of this thread is waiting for; `None` if it is not queued.
@@ -30,6 +30,7 @@ pub(crate) fn describe(
         (true, true, None) => (WaitReason::Sending, None),
         (true, true, due) => (last.unwrap_or(WaitReason::NoAnswer), due),
     };
+    let next_ms = next_ms.filter(|next_ms| *next_ms < NEVER_MS);
     Waiting { reason, attempts: queued.attempts, next_ms }
 }
 
@@ -54,6 +55,7 @@ mod tests {
         assert_eq!(is(true, false, 101), (WaitReason::Behind, Some(101)));
         assert_eq!(is(true, true, 100), (WaitReason::Sending, None));
         assert_eq!(is(true, true, 101), (WaitReason::RelayBusy, Some(101)));
+        assert_eq!(is(true, true, NEVER_MS), (WaitReason::RelayBusy, None));
     }
 
     #[test]

@@ -4,9 +4,12 @@
 //! log: the row is missing while the process that has queued the only entry submits it. If that does not succeed, or the process has
 //! ended, the row is added ([`Tx::list_lane`], [`Tx::hurry_lanes`]).
 
+use rusqlite::params;
+
+use super::thread::DIRECT;
 use super::{Rows, Tx, from_sql, to_sql};
 use crate::error::Result;
-use crate::id::ThreadId;
+use crate::id::{ThreadId, UserId};
 
 /// The lanes that are not empty and have no row, each with the time at which it is due. The index is searched once for each lane.
 const UNLISTED_LANES: &str = "WITH RECURSIVE busy (lane) AS (
@@ -51,7 +54,27 @@ impl Rows<'_> {
     }
 }
 
+/// A lane that is due at this time waits until it, or all lanes, are made due.
+pub(crate) const NEVER_MS: u64 = u64::MAX >> 2;
+
 impl Tx<'_> {
+    /// Puts a lane off for as long as its recipient is blocked.
+    pub(crate) fn hold_lane(&mut self, lane: ThreadId) -> Result<()> {
+        self.change_one(
+            "INSERT INTO lane (lane, due) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET due = excluded.due",
+            params![lane.as_bytes(), to_sql(NEVER_MS)?],
+        )
+    }
+
+    /// Makes the lanes of the direct threads with a user due, who is no longer blocked.
+    pub(super) fn release_lanes_with(&mut self, user: UserId) -> Result<()> {
+        let sql = format!(
+            "UPDATE lane SET due = 0 WHERE due > 0 AND lane IN
+                (SELECT thread_id FROM member JOIN thread USING (thread_id) WHERE user_id = ?1 AND kind = {DIRECT})"
+        );
+        self.change(&sql, [user.as_bytes()]).map(drop)
+    }
+
     /// Adds the row of a lane, unless the lane is empty or has one.
     pub(crate) fn list_lane(&mut self, lane: ThreadId) -> Result<()> {
         self.change(

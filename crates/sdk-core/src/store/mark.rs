@@ -177,14 +177,11 @@ impl Tx<'_> {
     }
 
     /// Queues posts again that the relay has accepted a day ago and lost: the device that they are for does not name them although it
-    /// has told us something since. Posts that were written before `not_before_ms`, and those for somebody who is blocked, are left alone. Returns how many were queued.
+    /// has told us something since. Posts that were written before `not_before_ms` are left alone. Returns how many were queued.
     pub(crate) fn send_lost_again(&mut self, now_ms: u64, not_before_ms: u64) -> Result<usize> {
         let accepted_before = to_sql(now_ms.saturating_sub(LOST_AFTER_MS))?;
         let mut again = 0_usize;
         for (thread, run) in self.marked_runs()? {
-            if !self.may_answer(thread)? {
-                continue;
-            }
             let (proven, told) = self.proven(thread, run)?;
             for (first, last) in proven.missing_ranges().iter().copied() {
                 let last = to_sql(last.min(MAX_COUNT))?;

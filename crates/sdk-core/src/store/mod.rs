@@ -78,6 +78,7 @@ pub(crate) use exit::prepare as prepare_for_exit;
 pub use exit::process_is_exiting;
 pub(crate) use generation::Generation;
 pub(crate) use heard::{HeardPost, HeardRun};
+pub(crate) use lane::NEVER_MS;
 pub(crate) use leaving::{AccountStatus, LeaveRequest, StoredAccount};
 pub(crate) use login::LoginKey;
 pub(crate) use mail::{

@@ -15,7 +15,6 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::heard::to_run;
 use super::message::POSITION_PENDING;
-use super::right::may_answer_sql;
 use super::{Durable, Rows, Tx, from_sql, stage, to_sql};
 use crate::content::{Body, Number, Timer};
 use crate::error::{Error, Result, Storage};
@@ -359,14 +358,10 @@ impl Tx<'_> {
     }
 
     /// Queues again what a relay that was restored from a backup may have lost: the same bytes under the same ids,
-    /// unless these are older than the relay accepts, or for somebody who is blocked. Returns the number of entries.
+    /// unless these are older than the relay accepts. Returns the number of entries.
     pub(crate) fn resubmit_unproven(&mut self, not_before_ms: u64) -> Result<usize> {
-        let sql = format!(
-            "UPDATE outgoing SET state = 2 WHERE state = 3 AND made >= ?1 AND bytes > x''
-                AND lane IN (SELECT t.thread_id FROM thread AS t WHERE {})",
-            may_answer_sql()
-        );
-        let unproven = self.change(&sql, [to_sql(not_before_ms)?])?;
+        let sql = "UPDATE outgoing SET state = 2 WHERE state = 3 AND made >= ?1 AND bytes > x''";
+        let unproven = self.change(sql, [to_sql(not_before_ms)?])?;
         self.change(
             "INSERT INTO lane (lane, due) SELECT DISTINCT lane, 0 FROM outgoing WHERE state < 3 AND state = 2
              ON CONFLICT DO UPDATE SET due = 0",

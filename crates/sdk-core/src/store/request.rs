@@ -109,7 +109,9 @@ impl Tx<'_> {
             params![user.as_bytes(), from, to],
         )?;
         if is_blocked {
-            self.drop_waiting_for(user)?;
+            self.drop_mail_to(user)?;
+        } else {
+            self.release_lanes_with(user)?;
         }
         self.emit_threads_of(user)?;
         Ok(true)

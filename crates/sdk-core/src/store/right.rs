@@ -69,23 +69,6 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Drops what waits to be sent to somebody who is now blocked, whether or not it may have been submitted: mail, and messages that
-    /// were to be sent a second time because the relay has lost them. What the person has written and was never sent stays queued.
-    pub(super) fn drop_waiting_for(&mut self, user: UserId) -> Result<()> {
-        self.drop_mail_to(user)?;
-        let sql = format!(
-            "DELETE FROM outgoing WHERE state < 3 AND state = 1
-                AND message_id IN (SELECT id FROM message WHERE id = outgoing.message_id AND state BETWEEN 1 AND 3)
-                AND lane IN (SELECT thread_id FROM member JOIN thread USING (thread_id) WHERE user_id = ?1 AND kind = {DIRECT})
-             RETURNING lane"
-        );
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows = statement.query_map([user.as_bytes()], |row| row.get::<_, Vec<u8>>(0))?;
-        let lanes = rows.collect::<rusqlite::Result<std::collections::BTreeSet<_>>>()?;
-        drop(statement);
-        lanes.into_iter().try_for_each(|lane| self.end_lane(ThreadId::from_slice(&lane)?))
-    }
-
     /// Sets what others are told. What is queued and may no longer be told is dropped.
     pub(crate) fn set_privacy(
         &mut self,

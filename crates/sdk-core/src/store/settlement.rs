@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension as _, params};
 
+use super::lane::NEVER_MS;
 use super::message::position;
 use super::outgoing::{ACCEPTED, SEALED, TO_SEAL};
 use super::{OutgoingId, Tx, stage, to_sql};
@@ -11,8 +12,6 @@ use crate::error::{Offline, Result};
 use crate::id::{ClientMsgId, MessageId, ThreadId};
 use crate::message::{DeliveryEvent, FailReason};
 
-/// A lane that is due at this time waits until all lanes are made due.
-const NEVER_MS: u64 = u64::MAX >> 2;
 /// How often a thread that the relay denies is looked for. A faulty relay could name it in its list each time, and refuse
 /// what is sent there.
 const MAX_SEARCHES: u32 = 8;

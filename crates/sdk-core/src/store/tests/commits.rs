@@ -30,15 +30,23 @@ async fn a_commit_waits_for_the_disk_unless_all_of_it_can_be_repeated() {
     }
     // The first one holds the writer until the others wait behind it, so that these share the next commit.
     let (release, held) = channel::<()>();
-    let work = move |_: &mut Tx<'_>| held.recv().map_err(|_| Error::Bug("the test is gone"));
+    let begun = Arc::new(tokio::sync::Notify::new());
+    let began = Arc::clone(&begun);
+    let work = move |_: &mut Tx<'_>| {
+        began.notify_one();
+        held.recv().map_err(|_| Error::Bug("the test is gone"))
+    };
     let first = fixture.store.write_unflushed(work);
-    let (_, repeatable, other, ()) = tokio::join!(
-        biased;
-        first,
-        fixture.store.write_unflushed(|tx| synchronous(tx)),
-        fixture.store.write(|tx| synchronous(tx)),
-        async { release.send(()).unwrap() },
-    );
+    let (_, (repeatable, other, ())) = tokio::join!(biased; first, async {
+        // It does not belong to the commit of the others.
+        begun.notified().await;
+        tokio::join!(
+            biased;
+            fixture.store.write_unflushed(|tx| synchronous(tx)),
+            fixture.store.write(|tx| synchronous(tx)),
+            async { release.send(()).unwrap() },
+        )
+    });
     assert_eq!((repeatable, other), (Ok(FULL), Ok(FULL)));
 }
 

@@ -108,8 +108,13 @@ async fn lane(fixture: &Fixture) -> Vec<bool> {
     nulls.collect()
 }
 
+/// Whether the lane is due.
+async fn is_due(fixture: &Fixture) -> bool {
+    !fixture.store.read(|rows| rows.due_lanes(9 * DAY_MS, 9)).await.unwrap().is_empty()
+}
+
 #[tokio::test]
-async fn nothing_is_sent_again_to_somebody_who_is_blocked_and_what_was_written_stays_queued() {
+async fn what_waits_for_somebody_who_is_blocked_is_kept_and_goes_on_after_the_block() {
     let fixture = Fixture::new().await;
     write(&fixture, |tx| tx.set_own_number(THREAD, Number { run: Run([7; 8]), count: 2 })).await;
     for count in [1, 2] {
@@ -135,30 +140,27 @@ async fn nothing_is_sent_again_to_somebody_who_is_blocked_and_what_was_written_s
     // The relay has lost the first, which is queued again.
     assert_eq!(write(&fixture, |tx| tx.send_lost_again(3 * DAY_MS, 0)).await, 1);
     fixture.enqueue("never sent").await;
-    assert_eq!(lane(&fixture).await, [false, false]);
     write(&fixture, |tx| tx.set_blocked(PEER, true, 5)).await;
-    assert_eq!(lane(&fixture).await, [false], "what was written is still queued");
-    assert!(fixture.store.read(|rows| rows.is_lane_busy(THREAD)).await.unwrap());
+    write(&fixture, |tx| tx.hold_lane(THREAD)).await;
+    assert_eq!(lane(&fixture).await, [false, false]);
+    assert!(!is_due(&fixture).await);
+    // Only what has waited before the block waits.
     write(&fixture, |tx| tx.renew_session(THREAD, 1, fresh_id())).await;
-    assert_eq!(write(&fixture, |tx| tx.send_lost_again(9 * DAY_MS, 0)).await, 0);
-    assert_eq!(write(&fixture, |tx| tx.resubmit_unproven(0)).await, 0);
-    assert_eq!(lane(&fixture).await, [false]);
+    assert_eq!(lane(&fixture).await, [false, false]);
+    write(&fixture, |tx| tx.set_blocked(PEER, false, 6)).await;
+    assert!(is_due(&fixture).await);
+    assert_eq!(lane(&fixture).await, [false, false]);
 }
 
 #[tokio::test]
-async fn what_the_library_sends_by_itself_is_sent_only_where_somebody_may_be_answered() {
-    let fixture = Fixture::new().await;
-    let message = fixture.enqueue("kept by the relay").await;
-    fixture.seal(message).await;
-    fixture.accept(message, 1).await;
-    // The message has no number, so it is kept as if it was not proven.
-    write(&fixture, |tx| tx.change("UPDATE outgoing SET state = 3", []).map(drop)).await;
+async fn a_block_ends_for_the_lanes_of_this_user_only() {
+    let (fixture, other) = (Fixture::new().await, UserId::from_bytes([4; 16]));
+    fixture.enqueue("hello").await;
+    write(&fixture, |tx| tx.hold_lane(THREAD)).await;
+    write(&fixture, move |tx| tx.set_blocked(other, true, 5)).await;
+    write(&fixture, move |tx| tx.set_blocked(other, false, 6)).await;
+    assert!(!is_due(&fixture).await);
     write(&fixture, |tx| tx.set_blocked(PEER, true, 5)).await;
-    write(&fixture, |tx| tx.renew_session(THREAD, 1, fresh_id())).await;
-    assert_eq!(write(&fixture, |tx| tx.resubmit_unproven(0)).await, 0);
-    assert!(lane(&fixture).await.is_empty());
     write(&fixture, |tx| tx.set_blocked(PEER, false, 6)).await;
-    write(&fixture, |tx| tx.renew_session(THREAD, 1, fresh_id())).await;
-    assert_eq!(lane(&fixture).await, [true]);
-    assert_eq!(write(&fixture, |tx| tx.resubmit_unproven(0)).await, 1);
+    assert!(is_due(&fixture).await);
 }
