@@ -50,7 +50,8 @@ pub struct CallKeys {
 /// - If two people call each other at the same time, one of the two calls remains, the same on both sides: the later one if
 ///   there are more than five seconds between them, because the earlier one has not arrived then, otherwise the one with the smaller id. On
 ///   the side that made the other call, it ends as [`CallEnd::Crossed`], and the remaining call rings; an app would
-///   usually answer it. On the side that made the remaining call, nothing changes.
+///   usually answer it. On the side that made the remaining call, nothing changes; its offer
+///   is sent once more, because it may not have arrived.
 /// - At most five offers of each person in a minute have an effect, and at most eight calls ring at the same time. For those who make
 ///   the others, nobody answers.
 #[derive(Clone, PartialEq, Eq)]
@@ -80,7 +81,7 @@ pub enum CallSignal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallEnd {
-    /// They have hung up, or do not take our call.
+    /// They have hung up, or do not take our call, or the person has blocked them.
     HungUp,
     /// They are in another call.
     Busy,

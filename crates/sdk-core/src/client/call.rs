@@ -8,9 +8,12 @@ use crate::call::CallKeys;
 #[cfg(doc)]
 use crate::call::CallSignal;
 use crate::content::{Call, CallId, CallStep, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION};
+use crate::context::Context;
+use crate::ephemeral::Offer;
 use crate::error::{Error, Offline, Result};
 #[cfg(doc)]
 use crate::event::Event;
+use crate::id::UserId;
 use crate::send::ephemeral::{Passing, pass};
 
 impl Thread {
@@ -29,11 +32,11 @@ impl Thread {
         let description = checked(description, MAX_CALL_DESCRIPTION)?;
         let (call, ours) = (CallId(self.random()), Zeroizing::new(self.random()));
         let sent_ms = self.ctx().server_now_ms();
-        self.ctx().calls.begin(call, (id, peer), ours.clone(), sent_ms)?;
+        let offer = Offer { description, is_video, ours };
+        self.ctx().calls.begin(call, (id, peer), offer.clone(), sent_ms)?;
         let mut begun = Begun { thread: self, call, is_sent: false };
         self.ctx().ephemeral.changed.notify_one();
-        let offer = Call { id: call, step: CallStep::Offer { description, is_video, ours } };
-        self.send_signal(Passing::call(offer, sent_ms)).await?;
+        self.send_signal(Passing::call(Call { id: call, step: offer.step() }, sent_ms)).await?;
         begun.is_sent = true;
         Ok(call)
     }
@@ -103,6 +106,16 @@ impl Thread {
         let mut bytes = [0; N];
         self.ctx().env.rng().fill_bytes(&mut bytes);
         bytes
+    }
+}
+
+/// Ends the calls with somebody who is about to be blocked. Nothing can be sent to them afterwards.
+pub(super) async fn end_calls_with(ctx: &Context, user: UserId) {
+    for (thread, id) in ctx.calls.end_with(user) {
+        let signal = Passing::call(Call { id, step: CallStep::HangUp }, ctx.server_now_ms());
+        if let Err(error) = pass(ctx, vec![thread], signal).await {
+            tracing::debug!(%error, "the other side of a call is not told that it has ended");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The handle of a contact.
 
 use super::Client;
+use super::call::end_calls_with;
 use crate::contact;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -72,13 +73,15 @@ impl Contact {
     /// Blocks this user: nothing that they send in the direct thread arrives any more, neither on this device nor at the relay, and
     /// they are told nothing: their messages stay queued, as if the thread had not been accepted. Nothing can be sent to them, and
     /// receipts and a profile that wait to be sent to them are dropped; a profile is sent once they are unblocked. Messages that
-    /// were written before and have not been sent wait until then ([`WaitReason::Blocked`](crate::WaitReason::Blocked)). A request of theirs leaves the list. The relay is told as soon as it can be reached. What they send meanwhile is lost, even
+    /// were written before and have not been sent wait until then ([`WaitReason::Blocked`](crate::WaitReason::Blocked)). Calls with them end. A request of theirs leaves the list. The relay is told as soon as it can be reached. What they send meanwhile is lost, even
     /// if they are unblocked later.
     ///
     /// # Errors
     /// [`Error::Misuse`](crate::Error::Misuse) for oneself, [`Error::Storage`](crate::Error::Storage).
     pub async fn block(&self) -> Result<()> {
-        contact::set_blocked(&self.client.inner.ctx, self.user, true).await
+        let ctx = &self.client.inner.ctx;
+        end_calls_with(ctx, self.user).await;
+        contact::set_blocked(ctx, self.user, true).await
     }
 
     /// Ends a block. A request that was not accepted is a request again.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::event::{Event, EventBus};
 use crate::id::{ThreadId, UserId};
 
-pub(crate) use calls::Calls;
+pub(crate) use calls::{Calls, Offer};
 
 /// For how long somebody is shown as writing after they said so.
 pub(crate) const TYPING: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, sleep_until};
 
-use crate::content::{Body, Call, CallStep};
+use crate::content::Body;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::health::Part;
@@ -53,15 +53,15 @@ pub(crate) async fn tell_presence(ctx: Context) {
     }
 }
 
-/// Tells the other side of calls again that they have ended here, if it went on with them.
-pub(crate) async fn end_calls(ctx: Context) {
+/// Sends signals of calls again: that a call has ended here, if the other side went on with it, and an offer that may not have arrived.
+pub(crate) async fn repeat_signals(ctx: Context) {
     loop {
-        for (thread, id) in ctx.calls.take_untold() {
-            let signal = Passing::call(Call { id, step: CallStep::HangUp }, ctx.server_now_ms());
+        for (thread, call, sent_ms) in ctx.calls.take_again() {
+            let signal = Passing::call(call, sent_ms.unwrap_or_else(|| ctx.server_now_ms()));
             let told = ignore_offline(pass(&ctx, vec![thread], signal).await);
             ctx.health.report(Part::Sending, &told);
         }
-        ctx.calls.untold.notified().await;
+        ctx.calls.again.notified().await;
     }
 }
 

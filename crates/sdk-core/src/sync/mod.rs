@@ -116,7 +116,7 @@ impl Tasks {
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || ephemeral::tell_presence(c.clone())));
         let c = ctx.clone();
-        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || ephemeral::end_calls(c.clone())));
+        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || ephemeral::repeat_signals(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || receipts::run(c.clone())));
         let c = ctx.clone();

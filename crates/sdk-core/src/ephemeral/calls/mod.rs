@@ -35,6 +35,24 @@ const MAX_CALLS: usize = 32;
 /// The maximum number of ended calls that are remembered.
 const MAX_ENDED: usize = 64;
 
+/// What the offer of our call contains.
+#[derive(Clone)]
+pub(crate) struct Offer {
+    pub(crate) description: Vec<u8>,
+    pub(crate) is_video: bool,
+    pub(crate) ours: Contribution,
+}
+
+impl Offer {
+    pub(crate) fn step(self) -> CallStep {
+        let Self { description, is_video, ours } = self;
+        CallStep::Offer { description, is_video, ours }
+    }
+}
+
+/// What is to be sent again: the thread, the signal, and when it was sent first, by server time, if that matters.
+type Again = (ThreadId, Call, Option<u64>);
+
 /// A call that is known here.
 struct Known {
     thread: ThreadId,
@@ -45,7 +63,7 @@ struct Known {
 
 enum State {
     /// Our call waits for an answer. By server time, it was offered at `sent_ms`.
-    Calling { offered: Contribution, sent_ms: u64 },
+    Calling { offer: Offer, sent_ms: u64, is_repeated: bool },
     /// Their call waits for our answer. `ours` is what we contribute once an answer was tried: it may have arrived although nothing
     /// was heard of it, so that a second one must lead to the same keys.
     Ringing { offered: Contribution, sent_ms: u64, ours: Option<Contribution> },
@@ -79,16 +97,16 @@ impl Known {
 pub(crate) struct Calls {
     events: EventBus,
     inner: Mutex<Inner>,
-    /// Notified when there is something to [tell again](Self::take_untold).
-    pub(crate) untold: Notify,
+    /// Notified when there is something to [send again](Self::take_again).
+    pub(crate) again: Notify,
 }
 
 #[derive(Default)]
 struct Inner {
     known: HashMap<CallId, Known>,
     offers: OfferLimit,
-    /// Calls that have ended here, and whose other side went on.
-    untold: Vec<(ThreadId, CallId)>,
+    /// The ends of calls whose other side went on, and offers that may not have arrived.
+    again: Vec<Again>,
 }
 
 /// What is to be published.
@@ -96,7 +114,7 @@ type Signalled = (ThreadId, UserId, CallId, CallSignal);
 
 impl Calls {
     pub(crate) fn new(events: EventBus) -> Self {
-        Self { events, inner: Mutex::default(), untold: Notify::new() }
+        Self { events, inner: Mutex::default(), again: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -111,7 +129,7 @@ impl Calls {
         &self,
         id: CallId,
         (thread, peer): (ThreadId, UserId),
-        offered: Contribution,
+        offer: Offer,
         sent_ms: u64,
     ) -> Result<()> {
         let mut inner = self.lock();
@@ -122,7 +140,7 @@ impl Calls {
         if live.nth(MAX_CALLS.saturating_sub(1)).is_some() {
             return Err(Error::Misuse("too many calls"));
         }
-        let state = State::Calling { offered, sent_ms };
+        let state = State::Calling { offer, sent_ms, is_repeated: false };
         inner.known.insert(id, Known { thread, peer, state, until: after(RINGS) });
         Ok(())
     }
@@ -178,9 +196,27 @@ impl Calls {
         }
     }
 
-    /// The calls whose other side is to be told again that they have ended here.
-    pub(crate) fn take_untold(&self) -> Vec<(ThreadId, CallId)> {
-        std::mem::take(&mut self.lock().untold)
+    /// The signals that are to be sent again.
+    pub(crate) fn take_again(&self) -> Vec<Again> {
+        std::mem::take(&mut self.lock().again)
+    }
+
+    /// Ends all calls with somebody on this side, because they were blocked. Returns them.
+    pub(crate) fn end_with(&self, user: UserId) -> Vec<(ThreadId, CallId)> {
+        let mut inner = self.lock();
+        let live = inner.known.iter_mut().filter(|(_, call)| call.peer == user && !call.has_ended());
+        let ended: Vec<_> = live
+            .map(|(id, call)| {
+                call.end(true);
+                (call.thread, *id)
+            })
+            .collect();
+        inner.forget_oldest();
+        drop(inner);
+        let signal =
+            |(thread, id): &(ThreadId, CallId)| (*thread, user, *id, CallSignal::Ended(CallEnd::HungUp));
+        self.publish(ended.iter().map(signal).collect());
+        ended
     }
 
     /// Handles a signal of somebody who may be answered, which was sent at `sent_ms`. Both times are server time.
@@ -202,10 +238,10 @@ impl Calls {
             }
             step => inner.go_on(id, (thread, peer), us, step).into_iter().collect(),
         };
-        let is_untold = !inner.untold.is_empty();
+        let is_to_be_sent = !inner.again.is_empty();
         drop(inner);
-        if is_untold {
-            self.untold.notify_one();
+        if is_to_be_sent {
+            self.again.notify_one();
         }
         self.publish(signals);
     }
@@ -245,16 +281,23 @@ impl Inner {
         let (thread, peer) = (new.thread, new.peer);
         let mut replaced = Vec::new();
         let (mut ringing, mut live) = (0_usize, 0_usize);
-        for (other, call) in &self.known {
-            let end = match &call.state {
+        for (other, call) in &mut self.known {
+            let end = match &mut call.state {
                 State::Ended { .. } => continue,
-                State::Calling { sent_ms, .. } if call.is_with(thread, peer) => {
+                State::Calling { offer, sent_ms, is_repeated }
+                    if (call.thread, call.peer) == (thread, peer) =>
+                {
                     if remains((*other, *sent_ms), (id, new_ms)) {
+                        // They may not have got ours, as they were not connected. A second copy has no effect.
+                        if !std::mem::replace(is_repeated, true) {
+                            let again = Call { id: *other, step: offer.clone().step() };
+                            self.again.push((thread, again, Some(*sent_ms)));
+                        }
                         return Vec::new();
                     }
                     Some(CallEnd::Crossed)
                 }
-                State::Ringing { sent_ms, .. } if call.is_with(thread, peer) => {
+                State::Ringing { sent_ms, .. } if (call.thread, call.peer) == (thread, peer) => {
                     if *sent_ms > new_ms {
                         // It was delayed, and they have called again.
                         return Vec::new();
@@ -306,12 +349,12 @@ impl Inner {
             (CallStep::Answer { .. } | CallStep::Candidates(_), State::Ended { is_repeated, .. }) => {
                 // Once for each call, so that they cannot make this device send much.
                 if !std::mem::replace(is_repeated, true) {
-                    self.untold.push((thread, id));
+                    self.again.push((thread, Call { id, step: CallStep::HangUp }, None));
                 }
                 return None;
             }
-            (CallStep::Answer { description, ours }, State::Calling { offered, .. }) => {
-                let (caller, callee) = derive(id, thread, (us, peer), offered, &ours);
+            (CallStep::Answer { description, ours }, State::Calling { offer, .. }) => {
+                let (caller, callee) = derive(id, thread, (us, peer), &offer.ours, &ours);
                 call.state = State::Answered;
                 call.until = after(LASTS);
                 let keys = Box::new(CallKeys { sending: caller, receiving: callee });

@@ -34,7 +34,7 @@ impl Side {
     }
 
     fn calls(&self, n: u8, sent_ms: u64) -> Result<()> {
-        self.calls.begin(id(n), (THREAD, self.peer), Contribution::new([n; 32]), sent_ms)
+        self.calls.begin(id(n), (THREAD, self.peer), our_offer(n), sent_ms)
     }
 
     fn answers(&self, n: u8, fresh: u8) -> Option<(CallKeys, Contribution)> {
@@ -67,6 +67,15 @@ fn id(n: u8) -> CallId {
 
 fn offer(n: u8) -> CallStep {
     CallStep::Offer { description: vec![n], is_video: false, ours: Contribution::new([n; 32]) }
+}
+
+fn our_offer(n: u8) -> Offer {
+    Offer { description: vec![n], is_video: false, ours: Contribution::new([n; 32]) }
+}
+
+/// That this call has ended is told again.
+fn hang_up(n: u8) -> [Again; 1] {
+    [(THREAD, Call { id: id(n), step: CallStep::HangUp }, None)]
 }
 
 fn rings(n: u8) -> (u8, CallSignal) {
@@ -208,17 +217,17 @@ async fn who_goes_on_with_a_call_that_has_ended_here_is_told_once() {
     for step in [answer(&ours), CallStep::Candidates(vec![1]), answer(&ours)] {
         caller.hears(1, step);
     }
-    assert_eq!(caller.calls.take_untold(), [(THREAD, id(1))]);
-    assert_eq!(caller.calls.take_untold(), []);
+    assert_eq!(caller.calls.take_again(), hang_up(1));
+    assert_eq!(caller.calls.take_again(), []);
     // A call that was never made is none that has ended.
     caller.hears(7, answer(&ours));
-    assert_eq!(caller.calls.take_untold(), []);
+    assert_eq!(caller.calls.take_again(), []);
     // The same for a call that nobody has answered in time.
     caller.calls(2, NOW).unwrap();
     advance(RINGS).await;
     caller.calls.expire();
     caller.hears(2, answer(&ours));
-    assert_eq!(caller.calls.take_untold(), [(THREAD, id(2))]);
+    assert_eq!(caller.calls.take_again(), hang_up(2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,7 +266,7 @@ async fn calls_at_once_from_everybody_ring_a_few_times_and_the_memory_is_bounded
         }
     }
     let inner = callee.calls.lock();
-    assert!(inner.known.len() <= MAX_ENDED && inner.untold.is_empty(), "{}", inner.known.len());
+    assert!(inner.known.len() <= MAX_ENDED && inner.again.is_empty(), "{}", inner.known.len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -290,4 +299,33 @@ async fn only_the_other_side_of_a_call_changes_it() {
     callee.hears(1, CallStep::Busy);
     callee.hears(1, CallStep::HangUp);
     assert_eq!(callee.told(), [ended(1, CallEnd::Busy)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_offer_of_a_call_that_remains_is_sent_once_more_because_it_may_not_have_arrived() {
+    let (mut ada, mut ben) = pair();
+    ada.calls(1, NOW).unwrap();
+    // Ben was not connected, and calls a moment later.
+    ben.calls(2, NOW + 3_000).unwrap();
+    ada.hears_at(2, offer(2), NOW + 3_000, NOW + 3_000);
+    ada.hears_at(2, offer(2), NOW + 3_000, NOW + 3_000);
+    assert_eq!(ada.calls.take_again(), [(THREAD, Call { id: id(1), step: offer(1) }, Some(NOW))]);
+    assert_eq!(ada.told(), []);
+    ben.hears_at(1, offer(1), NOW, NOW + 3_000);
+    assert_eq!(ben.told(), [ended(2, CallEnd::Crossed), rings(1)]);
+    let (_, ours) = ben.answers(1, 9).unwrap();
+    ada.hears(1, answer(&ours));
+    assert_eq!(ada.told().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_ends_the_calls_with_this_person() {
+    let (mut ada, _) = pair();
+    ada.hears(1, offer(1));
+    assert_eq!(ada.told(), [rings(1)]);
+    assert_eq!(ada.calls.end_with(US), []);
+    assert_eq!(ada.calls.end_with(PEER), [(THREAD, id(1))]);
+    assert_eq!(ada.told(), [ended(1, CallEnd::HungUp)]);
+    assert_eq!(ada.calls.end_with(PEER), []);
+    assert!(ada.answers(1, 9).is_none());
 }
