@@ -173,6 +173,8 @@ fn judge(
         reason::NOT_FOUND if mail.attempts < MAX_REFUSALS => {
             (later(ctx, mail.attempts, Offline::Unreachable), None)
         }
+        // It still does not.
+        reason::NOT_FOUND => (MailOutcome::GivenUp, None),
         _ => (MailOutcome::Done, None),
     }
 }

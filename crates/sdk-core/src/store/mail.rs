@@ -85,6 +85,8 @@ pub(crate) const PROFILE_SLOT: u8 = 22;
 pub(crate) enum MailOutcome {
     /// The relay has stored it, or never will.
     Done,
+    /// It was refused too often.
+    GivenUp,
     /// The relay has stored nothing. It is sealed anew at this local time.
     Anew { due_ms: u64, is_refusal: bool },
     /// It is tried again at this local time, with the same bytes if it is sealed.
@@ -267,6 +269,7 @@ impl Tx<'_> {
             // Whichever parcel it was in.
             MailOutcome::Done => self.change_one("DELETE FROM mail WHERE id = ?1", [id.0]),
             _ if !is_unchanged => Ok(()),
+            MailOutcome::GivenUp => self.drop_mail(id, MailDropped::Refused),
             MailOutcome::Anew { due_ms, is_refusal } => {
                 // Newer mail in its slot takes its place.
                 self.change(&format!("DELETE FROM mail AS old WHERE id = ?1 AND {IS_REPLACED}"), [id.0])?;

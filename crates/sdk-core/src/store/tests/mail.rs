@@ -157,6 +157,13 @@ async fn a_profile_that_could_not_be_sent_is_due_again() {
     fixture.store.write(move |tx| tx.drop_mail(profile, MailDropped::Unsealable)).await.unwrap();
     assert!(is_due().await);
     assert!(fixture.due_mail(0).await.is_empty());
+    // The relay refused it until it was given up.
+    fixture.store.write(|tx| tx.set_profile_queued(THREAD)).await.unwrap();
+    fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 3, 0)).await;
+    let id = fixture.due_mail(0).await[0].id;
+    fixture.store.write(move |tx| tx.settle_mail((id, None, MailOutcome::GivenUp))).await.unwrap();
+    assert!(is_due().await);
+    assert!(fixture.due_mail(0).await.is_empty());
 }
 
 #[tokio::test]
