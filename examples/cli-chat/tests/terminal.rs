@@ -344,6 +344,35 @@ async fn two_terminals_of_one_name_show_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn times_are_local_and_every_width_shows_the_messages() {
+    let world = World::start().await;
+    let tmux = Tmux::start(world.dir()).await;
+    meet(&world, &tmux).await;
+    let text = "日本 e\u{301}";
+    tmux.enter("ada", text).await;
+    tmux.shows("ben", text).await;
+    // The same account nine hours east and five hours west of Greenwich.
+    let mut hours = Vec::new();
+    for (name, zone) in [("east", "EAST-9"), ("west", "WEST5")] {
+        let command = format!("env TZ={zone} {}", command(&world, "ada", Some("ben")));
+        tmux.open(name, (90, 24), &command).await;
+        tmux.shows(name, "✓✓ read").await;
+        let screen = tmux.screen(name).await;
+        let line = screen.lines().find(|line| line.contains(text) && line.contains("read")).unwrap();
+        let time = line.split_whitespace().find(|word| word.len() == 5 && word.contains(':')).unwrap();
+        hours.push(time[..2].parse::<i32>().unwrap());
+    }
+    assert_eq!((hours[0] - hours[1]).rem_euclid(24), 14, "{hours:?}");
+    for width in [200, 60, 59, 20, 9] {
+        tmux.resize("ben", (width, 15)).await;
+        tmux.shows("ben", text).await;
+    }
+    tmux.type_in("ben", "日本日本日本日").await;
+    tmux.shows("ben", "> 日本日").await;
+    tmux.shows("ben", "  本日本").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_wait_for_the_relay_and_the_terminal_is_restored() {
     let mut world = World::start().await;
     let tmux = Tmux::start(world.dir()).await;
