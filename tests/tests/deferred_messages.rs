@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sealpost_core::{Delivery, Event, Message, Thread};
 use sealpost_e2e::open_database;
-use sealpost_testkit::{Party, PartyDisk, World, eventually, texts};
+use sealpost_testkit::{Party, PartyDisk, World, eventually, newest, texts};
 use tokio::time::timeout;
 
 const DAMAGED: &str = "Undecryptable(StorageDamaged)";
@@ -310,4 +310,29 @@ async fn a_message_that_cannot_be_stored_neither_loses_nor_repeats_those_that_ar
     }
     ada.close().await;
     assert_eq!(talk.deferred(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_of_a_damaged_session_takes_effect_when_the_session_can_be_read_again() {
+    let talk = Talk::begin().await;
+    let ada = talk.ada.clone().open().await;
+    let hers = only_thread(&ada).await;
+    let sent = hers.send_text("read this").await.unwrap();
+    reaches(&ada, &hers, &sent, Delivery::Delivered).await;
+    drop(hers);
+    ada.close().await;
+    talk.change(DAMAGE_SESSIONS);
+    // His receipt is mail.
+    talk.his.mark_read(newest(&talk.his).await.id).await.unwrap();
+    eventually("the receipt waits", async || (talk.world.rows_in_mailboxes() == 1).then_some(())).await;
+    let ada = talk.ada.clone().open().await;
+    eventually("it is deferred", async || (talk.deferred() == 1).then_some(())).await;
+    eventually("the relay is rid of it", async || (talk.world.rows_in_mailboxes() == 0).then_some(())).await;
+    ada.message_reaches(&only_thread(&ada).await, sent.id, Delivery::Delivered).await;
+    ada.close().await;
+    talk.change(REPAIR_SESSIONS);
+    let ada = talk.ada.clone().open().await;
+    ada.message_reaches(&only_thread(&ada).await, sent.id, Delivery::Read).await;
+    assert_eq!(talk.deferred(), 0);
+    assert_eq!(texts(&only_thread(&ada).await).await, ["hello", "hello too", "read this"]);
 }

@@ -5,7 +5,9 @@
 use sealpost_core::{
     Client, Delivery, Direction, Error, Event, Folder, Message, Thread, ThreadId, ThreadSummary, WaitReason,
 };
-use sealpost_testkit::{Party, World, eventually, history, newest, other, texts, when, within};
+use sealpost_testkit::{
+    Party, World, eventually, history, newest, open_database, other, texts, when, within,
+};
 
 async fn list(client: &Client, folder: Folder) -> Vec<ThreadSummary> {
     client.folder_page(folder, None, 50).await.unwrap().threads
@@ -136,6 +138,41 @@ async fn a_block_reaches_the_relay_even_if_the_app_ends_before() {
     assert_eq!(states(&hers).await[1..attempts], expected);
     his.send_text("yes").await.unwrap();
     when("his answer", &hers, |message| message.text() == Some("yes")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_whom_the_relay_does_not_block_any_more_is_blocked_on_the_device() {
+    let mut world = World::start().await;
+    let (ada, ben, hers, his) = acquainted(&world).await;
+    let user = ben.client.user_id();
+    world.stop_relay().await;
+    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    // As many as a user may block.
+    let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1024)
+        INSERT INTO block (user_id, blocked_user) SELECT ?1, randomblob(16) FROM n";
+    assert_eq!(relay.execute(many, [user.as_bytes()]).unwrap(), 1024);
+    let blocks = || relay.query_row("SELECT count(*) FROM block", [], |row| row.get::<_, u32>(0)).unwrap();
+    world.start_relay().await;
+    ben.live().await;
+    other(&his).await.block().await.unwrap();
+    let is_told = async || {
+        let database = open_database(world.disk("ben").database(), &world.disk("ben").key());
+        let sql = "SELECT count(*) FROM contact WHERE block_due = 1";
+        (database.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap() == 0).then_some(())
+    };
+    eventually("the relay has answered", is_told).await;
+    assert_eq!(blocks(), 1024);
+    // The relay stores what she sends, and his device discards it.
+    let sent = hers.send_text("are you there?").await.unwrap();
+    ada.message_reaches(&hers, sent.id, Delivery::Sent).await;
+    eventually("it is discarded", async || (world.rows_in_mailboxes() == 0).then_some(())).await;
+    assert_eq!(texts(&his).await, ["hello"]);
+    // The end of another block is told as ever.
+    other(&his).await.unblock().await.unwrap();
+    eventually("the relay has answered", is_told).await;
+    let sent = hers.send_text("and now?").await.unwrap();
+    ada.message_reaches(&hers, sent.id, Delivery::Delivered).await;
+    assert_eq!(texts(&his).await, ["hello", "and now?"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -380,3 +380,20 @@ impl Interceptor for Exchanges {
         body
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_another_process_has_read_disappears() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let (hers, his) = talk(&ada, &ben).await;
+    his.set_timer(3).await.unwrap();
+    write(&ben, &his, "ben: forget this").await;
+    ada.texts_when(&hers, 4).await;
+    let mut other = Second::start(&world, &world.url(), "ada", "read", 1).await;
+    other.begin().await;
+    assert!(other.end().await.1.success());
+    // The app notices that at its next transaction, whatever it is about.
+    hers.set_draft("an answer").await.unwrap();
+    let is_gone = async || (!texts(&hers).await.contains(&"ben: forget this".to_owned())).then_some(());
+    eventually("it disappears", is_gone).await;
+}

@@ -253,3 +253,35 @@ async fn only_chosen_contacts_see_that_somebody_is_there_and_when_they_were_last
     assert_eq!(pair.world.rows_in_mailboxes(), 0);
     assert_eq!(history(&pair.his).await.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_answers_nothing_gets_at_most_500_ephemeral_messages() {
+    let world = World::start().await;
+    let watches = Watches::default();
+    let proxy = Proxy::start(world.addr(), watches.clone()).await;
+    let ada = world.disk("ada").through(&proxy.url()).register().await;
+    let ben = world.party("ben").await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let first = hers.send_text("hello").await.unwrap();
+    ada.message_reaches(&hers, first.id, sealpost_core::Delivery::Delivered).await;
+    his.send_text("I am off").await.unwrap();
+    when("his message", &hers, |message| message.text() == Some("I am off")).await;
+    drop(his);
+    let ben = ben.close().await;
+    for _ in 0..260 {
+        hers.set_typing(true).await.unwrap();
+        hers.set_typing(false).await.unwrap();
+    }
+    // What was sent before this passes the proxy before it.
+    let last = hers.send_text("are you there?").await.unwrap();
+    ada.message_reaches(&hers, last.id, sealpost_core::Delivery::Sent).await;
+    let sent = watches.sent();
+    // Her receipt for his message may have been sealed in the session, too.
+    assert!((498..=500).contains(&sent), "{sent}");
+    // He answers, and learns of it again.
+    let ben = ben.open().await;
+    ada.message_reaches(&hers, last.id, sealpost_core::Delivery::Delivered).await;
+    hers.set_typing(true).await.unwrap();
+    eventually("it leaves", async || (watches.sent() == sent + 1).then_some(())).await;
+    drop(ben);
+}

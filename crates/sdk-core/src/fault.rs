@@ -30,6 +30,10 @@ pub enum Station {
     MailAfterCommit,
     /// The relay has answered mail; the answer is not stored.
     MailAnswered,
+    /// Ephemeral mail is sealed; its transaction is not committed.
+    EphemeralBeforeCommit,
+    /// The advanced session is stored; the ephemeral mail was not sent, and is lost.
+    EphemeralAfterCommit,
     /// Envelopes have arrived; nothing was opened.
     Arrive,
     /// Envelopes are opened and applied; their transaction is not committed.
@@ -68,7 +72,7 @@ pub enum Station {
 
 impl Station {
     /// All stations, in the order of the paths.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::QueueBeforeCommit,
         Self::QueueAfterCommit,
         Self::MeetBeforeCommit,
@@ -81,6 +85,8 @@ impl Station {
         Self::MailBeforeCommit,
         Self::MailAfterCommit,
         Self::MailAnswered,
+        Self::EphemeralBeforeCommit,
+        Self::EphemeralAfterCommit,
         Self::Arrive,
         Self::ApplyBeforeCommit,
         Self::ApplyAfterCommit,
@@ -115,6 +121,8 @@ impl Station {
             Self::MailBeforeCommit => "mail-before-commit",
             Self::MailAfterCommit => "mail-after-commit",
             Self::MailAnswered => "mail-answered",
+            Self::EphemeralBeforeCommit => "ephemeral-before-commit",
+            Self::EphemeralAfterCommit => "ephemeral-after-commit",
             Self::Arrive => "arrive",
             Self::ApplyBeforeCommit => "apply-before-commit",
             Self::ApplyAfterCommit => "apply-after-commit",

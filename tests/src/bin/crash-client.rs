@@ -1,7 +1,7 @@
 //! A client that sends lines until its process is killed at the station that `SEALPOST_FAULT` names.
 //!
 //! `crash-client FOLDER NAME RELAY PEER` opens (or registers) `NAME` in `FOLDER`, and sends "NAME 0", "NAME 1" and so
-//! on to `PEER`, each after the relay has accepted the previous one. Lines that are in the history are not sent again.
+//! on to `PEER`, each after the relay has accepted the previous one and after saying that somebody is writing. Lines that are in the history are not sent again.
 //! Without `PEER` it only receives. With `delete` instead of `PEER`, it deletes its account.
 
 #![expect(clippy::expect_used, reason = "a failure here fails the test with a message")]
@@ -32,6 +32,8 @@ async fn main() {
     let thread = me.client.direct_thread(peer).await.expect("a direct thread");
     let written = texts(&thread).await.iter().filter(|text| text.starts_with(name)).count();
     for line in written..LINES {
+        // It leaves if there is a connection already.
+        thread.set_typing(true).await.expect("somebody is writing");
         let message = thread.send_text(&format!("{name} {line}")).await.expect("a queued line");
         me.message_reaches(&thread, message.id, Delivery::Sent).await;
     }

@@ -4,6 +4,7 @@
 //! following:
 //!
 //! - `fetch`: fetches for a push notification COUNT times, and prints `message TEXT` for each new message.
+//! - `read`: marks the messages of its only thread as read, and ends at once.
 //! - `open`: opens the databases `NAME 0`, `NAME 1` and so on, COUNT of them.
 //! - `stay`: keeps the database open while there are lines to read; prints `live`, and then `shows COUNT` as its only
 //!   thread grows.
@@ -33,6 +34,7 @@ async fn main() {
     stdin().lock().read_line(&mut String::new()).expect("a line");
     match what.as_str() {
         "fetch" => fetch(&disk(name), count).await,
+        "read" => read(disk(name)).await,
         "open" => {
             for number in 0..count {
                 let opened = Client::open(disk(&format!("{name} {number}")).config()).await;
@@ -58,6 +60,15 @@ async fn fetch(disk: &PartyDisk, times: usize) {
             }
         }
     }
+}
+
+async fn read(disk: PartyDisk) {
+    let me = disk.open().await;
+    let thread = me.client.threads().await.expect("threads").pop().expect("a thread");
+    let newest = thread.history(None).await.expect("history").messages.first().expect("a message").id;
+    thread.mark_read(newest).await.expect("it is marked");
+    // What follows is left to the other process.
+    std::process::exit(0);
 }
 
 async fn stay(disk: PartyDisk) {

@@ -15,6 +15,7 @@ use crate::thread::queue_delivery_receipt;
 
 /// Tries the deferred envelopes when the client starts, and whenever something has changed for some of them.
 pub(crate) async fn run(ctx: Context) {
+    let mut elsewhere = ctx.events.elsewhere();
     if let Err(error) = begin(&ctx).await {
         tracing::warn!(%error, "the deferred envelopes could not be read");
     }
@@ -22,10 +23,15 @@ pub(crate) async fn run(ctx: Context) {
         tracing::warn!(%error, "the contents of another version could not be read");
     }
     loop {
+        elsewhere.borrow_and_update();
         if let Err(error) = retry(&ctx).await {
             tracing::warn!(%error, "deferred envelopes could not be tried again");
         }
-        ctx.upkeep.to_retry.notified().await;
+        tokio::select! {
+            () = ctx.upkeep.to_retry.notified() => {}
+            // Another process may have stored the session that some wait for.
+            Ok(()) = elsewhere.changed() => {}
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::account::registration::{address, local_device};
 use crate::content::{Body, Call, Content, Header, Timer};
 use crate::context::Context;
 use crate::error::Result;
+use crate::fault::{self, Station};
 use crate::id::ThreadId;
 use crate::store::{Durable, Parcel, Tx};
 use crate::transport;
@@ -52,9 +53,11 @@ pub(crate) async fn pass(ctx: &Context, threads: Vec<ThreadId>, passing: Passing
         for thread in threads {
             sealed.extend(seal(&ctx_in_tx, tx, thread, &passing, &mut rng)?);
         }
+        fault::at(Station::EphemeralBeforeCommit);
         Ok(sealed)
     };
     let sealed: Vec<Durable<Parcel>> = ctx.store.write(work).await?;
+    fault::at(Station::EphemeralAfterCommit);
     let mut answers = Vec::with_capacity(sealed.len());
     for parcel in sealed {
         answers.push(socket.submit_mail(&parcel).await?.boxed());

@@ -13,9 +13,15 @@ use crate::thread;
 const BATCH: u32 = 100;
 
 pub(crate) async fn run(ctx: Context) {
+    let mut elsewhere = ctx.events.elsewhere();
     loop {
+        elsewhere.borrow_and_update();
         match purge(&ctx).await {
-            Ok(false) => ctx.upkeep.hidden.notified().await,
+            Ok(false) => tokio::select! {
+                () = ctx.upkeep.hidden.notified() => {}
+                // Another process may have deleted messages, or a chat.
+                Ok(()) = elsewhere.changed() => {}
+            },
             Ok(true) => sleep(Duration::from_millis(RESTORABLE_MS)).await,
             Err(error) => {
                 tracing::warn!(%error, "messages that were deleted on this device are still there");

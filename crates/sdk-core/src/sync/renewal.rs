@@ -17,11 +17,17 @@ const PAUSE_MS: u64 = 1_000;
 const BUSY_LANES: u32 = 40;
 
 pub(crate) async fn run(ctx: Context) {
+    let mut elsewhere = ctx.events.elsewhere();
     loop {
         ctx.transport.online().await;
+        elsewhere.borrow_and_update();
         match renew(&ctx).await {
             Ok(true) => pause(&ctx).await,
-            Ok(false) => ctx.upkeep.to_renew.notified().await,
+            Ok(false) => tokio::select! {
+                () = ctx.upkeep.to_renew.notified() => {}
+                // Another process may have learnt that this database is a copy.
+                Ok(()) = elsewhere.changed() => {}
+            },
             Err(error) => {
                 tracing::warn!(%error, "sessions are not renewed");
                 pause(&ctx).await;

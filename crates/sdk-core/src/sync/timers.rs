@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -20,7 +20,9 @@ const SOON: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(ctx: Context) {
+    let mut elsewhere = ctx.events.elsewhere();
     loop {
+        elsewhere.borrow_and_update();
         if ctx.stated_now_ms().is_none() {
             ctx.transport.online().await;
         }
@@ -32,9 +34,11 @@ pub(crate) async fn run(ctx: Context) {
                 continue;
             }
         };
-        match pause {
-            Some(pause) => drop(timeout(pause, ctx.upkeep.timers.notified()).await),
-            None => ctx.upkeep.timers.notified().await,
+        tokio::select! {
+            () = ctx.upkeep.timers.notified() => {}
+            // Another process may have marked messages as read.
+            Ok(()) = elsewhere.changed() => {}
+            () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
         }
     }
 }

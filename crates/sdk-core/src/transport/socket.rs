@@ -253,4 +253,38 @@ mod tests {
         assert!(lives, "{:?}", socket.ended());
         relay.abort();
     }
+
+    #[tokio::test]
+    async fn ephemeral_mail_that_nobody_processes_is_dropped_and_leaves_the_room_for_the_rest() {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let ours =
+            WebSocketStream::from_raw_socket(Box::new(ours) as Box<dyn Stream>, Role::Client, None).await;
+        let (socket, mut arrivals) = over(ours);
+        let mut relay = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
+        let frame = |body| {
+            let frame = wire::Frame { v: wire::FRAME_VERSION, id: 0, body: Some(body) };
+            Message::Binary(frame.encode_to_vec().into())
+        };
+        let mail = |mail_seq| Body::DeliverMail(wire::DeliverMail { mail_seq, ..Default::default() });
+        // Nobody takes what arrives.
+        for _ in 0..1_000 {
+            relay.send(frame(mail(0))).await.unwrap();
+        }
+        for mail_seq in 1..=100 {
+            relay.send(frame(mail(mail_seq))).await.unwrap();
+        }
+        relay.send(frame(Body::QueueEmpty(wire::QueueEmpty::default()))).await.unwrap();
+        let (mut ephemeral, mut kept) = (0, Vec::new());
+        while let Some(arrival) = arrivals.recv().await {
+            match arrival {
+                Arrival::DeliverMail(mail) if mail.mail_seq == 0 => ephemeral += 1,
+                Arrival::DeliverMail(mail) => kept.push(mail.mail_seq),
+                Arrival::QueueEmpty => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(kept, (1..=100).collect::<Vec<_>>());
+        assert!((64..1_000).contains(&ephemeral), "{ephemeral}");
+        assert!(!socket.outgoing.is_closed(), "{:?}", socket.ended());
+    }
 }
