@@ -162,6 +162,39 @@ async fn a_message_of_a_session_from_before_the_restore_does_not_make_it_used_ag
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_cannot_be_read_at_the_restore_is_not_used_again_when_it_can() {
+    let world = World::start().await;
+    let (ada, ben, saved) = with_copy(&world).await;
+    ada.live().await;
+    let his = ben.thread_with(&ada).await;
+    let disk = close_and_put_back(ada, &saved).await;
+    let database = || open_database(disk.database(), &disk.key());
+    let damaged = "ALTER TABLE session ADD COLUMN saved BLOB;
+        UPDATE session SET saved = state; UPDATE session SET state = x'ff00';";
+    database().execute_batch(damaged).unwrap();
+    let old = sessions(&disk);
+    assert!(!old.is_empty());
+    his.send_text("waits").await.unwrap();
+    let ada = disk.clone().open().await;
+    let hers = ada.thread_with(&ben).await;
+    talk(&ada, &ben, "in a new session").await;
+    assert!(!texts(&hers).await.contains(&"waits".to_owned()));
+    drop(hers);
+    ada.close().await;
+    let repaired = "UPDATE session SET state = saved WHERE saved IS NOT NULL;
+        ALTER TABLE session DROP COLUMN saved;";
+    database().execute_batch(repaired).unwrap();
+    let ada = disk.clone().open().await;
+    let hers = ada.thread_with(&ben).await;
+    eventually("it is opened", async || texts(&hers).await.contains(&"waits".to_owned()).then_some(())).await;
+    drop(hers);
+    ada.close().await;
+    for (id, _) in old {
+        assert!(!sessions(&disk).contains(&(id, true)), "an old session is used again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_written_before_the_restore_is_detected_reuse_no_key() {
     let mut world = World::start().await;
     let (ada, ben, saved) = with_copy(&world).await;

@@ -133,6 +133,20 @@ impl SessionRecord {
         Self { active: None, inactive: ended.collect() }
     }
 
+    /// The record in which these inactive sessions only receive, as after [`archive_for_ever`](Self::archive_for_ever). It is for sessions that
+    /// could not be read when the others were archived.
+    #[must_use = "the record stays as it was"]
+    pub fn receive_only(&self, these: &[SessionId]) -> Self {
+        let ended = self.inactive.iter().map(|entry| {
+            let is_meant = these.contains(&entry.session.parties.id) && !entry.session.receives_only;
+            match is_meant {
+                true => Entry { session: entry.session.receiving_only(), ..entry.clone() },
+                false => entry.clone(),
+            }
+        });
+        Self { active: self.active.clone(), inactive: ended.collect() }
+    }
+
     /// The record without the sessions that have been inactive for more than 30 days;
     /// [`changes_since`](Self::changes_since) names them. If it is not known since when a session has been inactive,
     /// its age counts from `now`. [`decrypt`](Self::decrypt) does the same. This method is for records that receive

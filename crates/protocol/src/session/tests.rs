@@ -427,6 +427,29 @@ fn a_session_of_a_restored_copy_still_receives_and_never_becomes_active_again() 
     assert_eq!((alice.active(), bob.active()), (newest, newest));
 }
 
+#[test]
+fn an_inactive_session_that_only_receives_never_becomes_active_and_the_others_stay_as_they_were() {
+    let (mut alice, mut bob) = acquainted();
+    let first = bob.active().unwrap();
+    let waiting = [alice.say(&bob), alice.say(&bob)];
+    bob.meet(&alice, true);
+    let newest = bob.active();
+    // The active one is not ended.
+    let unchanged = bob.record.receive_only(&[newest.unwrap()]);
+    assert_eq!(unchanged.changes_since(&bob.record).len(), 0);
+    let before = bob.record.clone();
+    bob.record = bob.record.receive_only(&[first, newest.unwrap()]);
+    assert_eq!(bob.record.changes_since(&before).len(), 1);
+    assert_eq!(bob.record.receive_only(&[first]).changes_since(&bob.record).len(), 0);
+    bob.record = bob.record.archive(NOW);
+    assert_eq!(bob.hear(&alice, &waiting[0]), Ok(()));
+    assert_eq!(bob.active(), None);
+    // Without that, it becomes active again.
+    bob.record = before.archive(NOW);
+    assert_eq!(bob.hear(&alice, &waiting[0]), Ok(()));
+    assert_eq!(bob.active(), Some(first));
+}
+
 /// A chain stays open after its successor, so a late message need not have been skipped before.
 #[test]
 fn a_late_message_of_an_older_chain_activates_no_session() {

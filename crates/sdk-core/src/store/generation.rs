@@ -185,7 +185,7 @@ impl Tx<'_> {
     }
 
     /// Archives all sessions for ever: they are no longer used for sending, so the next message to each device starts a new one,
-    /// even if messages of the old ones still arrive.
+    /// even if messages of the old ones still arrive, or if some of them cannot be read now.
     pub(crate) fn archive_all_sessions(&mut self, now: UnixSeconds) -> Result<()> {
         let mut statement =
             self.connection.prepare_cached("SELECT DISTINCT user_id, device_id FROM session")?;
@@ -198,7 +198,8 @@ impl Tx<'_> {
             sessions.record = sessions.record.archive_for_ever(now);
             self.store_sessions(&mut sessions)?;
         }
-        Ok(())
+        // Also those that cannot be read now, and perhaps later.
+        self.change("UPDATE session SET active = 0, ended = 1", []).map(drop)
     }
 
     /// Whether the one-time keys at the relay have to be replaced.

@@ -36,7 +36,7 @@ impl PeerSessions {
 
 impl Rows<'_> {
     pub(crate) fn sessions(&self, user: UserId, device: DeviceId) -> Result<PeerSessions> {
-        let sql = "SELECT session_id, rank, active, state, inactive_since FROM session
+        let sql = "SELECT session_id, rank, active, state, inactive_since, ended FROM session
                    WHERE user_id = ?1 AND device_id = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map(params![user.as_bytes(), device.get()], |row| {
@@ -46,13 +46,17 @@ impl Rows<'_> {
                 row.get::<_, bool>(2)?,
                 Zeroizing::new(row.get::<_, Vec<u8>>(3)?),
                 row.get::<_, Option<i64>>(4)?,
+                row.get::<_, bool>(5)?,
             ))
         })?;
-        let (mut stored, mut damaged) = (Vec::new(), Vec::new());
+        let (mut stored, mut damaged, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
-            let (name, rank, active, bytes, since) = row?;
+            let (name, rank, active, bytes, since, has_ended) = row?;
             match read_session(&name, rank, active, bytes, since) {
-                Ok(session) => stored.push(session),
+                Ok(session) => {
+                    ended.extend(has_ended.then_some(session.id));
+                    stored.push(session);
+                }
                 Err(_) => damaged.push(name),
             }
         }
@@ -74,7 +78,8 @@ impl Rows<'_> {
         if !damaged.is_empty() {
             tracing::warn!(count = damaged.len(), "stored sessions could not be decoded");
         }
-        Ok(PeerSessions { user, device, record: loaded.clone(), loaded, known, damaged })
+        let record = if ended.is_empty() { loaded.clone() } else { loaded.receive_only(&ended) };
+        Ok(PeerSessions { user, device, record, loaded, known, damaged })
     }
 
     /// The skipped keys that a message may need: at most one for each ratchet of each session with its sender.

@@ -99,6 +99,7 @@ CREATE TABLE session (
     active         INTEGER NOT NULL,
     state          BLOB    NOT NULL,
     inactive_since INTEGER,                        -- in seconds; NULL while it is active, or when that is not known
+    ended          INTEGER NOT NULL DEFAULT 0,     -- 1: from before a restore: it is made to receive only when it is loaded
     PRIMARY KEY (user_id, device_id, session_id)
 ) STRICT;
 

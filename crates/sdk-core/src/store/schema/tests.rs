@@ -52,7 +52,7 @@ fn a_newer_database_is_refused_and_left_alone() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     assert_eq!(
         migrate(&mut connection).unwrap_err(),
-        Error::Storage(Storage::Newer { found: 99, known: 29 })
+        Error::Storage(Storage::Newer { found: 99, known: 30 })
     );
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
     assert_eq!(tables, 0);
@@ -282,4 +282,18 @@ fn receipts_say_nothing_of_what_came_before_they_used_numbers() {
                  FROM heard";
     assert_eq!(text(heard), "90101 9 0 9");
     assert_eq!(text("SELECT group_concat(id) FROM mail"), "2,3");
+}
+
+#[test]
+fn archived_sessions_of_an_earlier_version_are_never_used_for_sending_again() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(&MIGRATIONS[..29].join(";")).unwrap();
+    connection.pragma_update(None, "user_version", 29).unwrap();
+    let rows = "INSERT INTO session (user_id, device_id, session_id, rank, active, state)
+        VALUES (zeroblob(16), 1, x'01', 1, 0, x'07'), (zeroblob(16), 1, x'02', 2, 1, x'07')";
+    connection.execute_batch(rows).unwrap();
+    migrate(&mut connection).unwrap();
+    let sql = "SELECT group_concat(hex(session_id) || ':' || ended, ' ') FROM session";
+    let ended: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(ended, "01:1 02:0");
 }

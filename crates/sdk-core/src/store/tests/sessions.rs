@@ -128,7 +128,10 @@ async fn a_session_that_cannot_be_decoded_is_kept_like_an_inactive_one() {
     let work = fixture.store.write(|tx| {
         insert_session(tx, session(1), true, None)?;
         insert_session(tx, session(2), false, Some(1))?;
-        tx.change_one("INSERT INTO session VALUES (?1, 1, x'0102', 0, 0, x'00', NULL)", [PEER.as_bytes()])?;
+        tx.change_one(
+            "INSERT INTO session VALUES (?1, 1, x'0102', 0, 0, x'00', NULL, 0)",
+            [PEER.as_bytes()],
+        )?;
         let mut sessions = tx.sessions(PEER, DeviceId::PRIMARY)?;
         let policy = sealpost_protocol::SessionPolicy::default();
         assert!(!sessions.record.usable_for_sending(policy, UnixSeconds(1)));
