@@ -71,16 +71,12 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
     let transport = Transport::new(&relay, &trust, &proxy)?;
     let events = EventBus::new();
     let for_store = events.clone();
-    let opening = tokio::task::spawn_blocking(move || Store::open(database, key, for_store, footprint));
-    let store = opening.await.map_err(|_| Error::Bug("a panic while opening the database"))??;
-    let (account, clocks) = match store.glance(|rows| rows.stored_account()).await {
-        Ok(found) => found,
-        Err(error) => {
-            // A caller that gets this error may try again immediately, so nothing of this attempt must remain.
-            store.close().await;
-            return Err(error);
-        }
-    };
+    // A caller that gets an error may try again immediately, because nothing of this attempt remains.
+    let opening = tokio::task::spawn_blocking(move || {
+        Store::open_and_read(database, key, for_store, footprint, |rows| rows.stored_account())
+    });
+    let (store, (account, clocks)) =
+        opening.await.map_err(|_| Error::Bug("a panic while opening the database"))??;
     let ctx = Context::new(store, transport, Env::new(clock), events, (policy, limits, requests));
     ctx.set_clocks(clocks);
     Ok((ctx, account))

@@ -168,17 +168,33 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Storage`].
+    #[cfg(test)]
     pub(crate) fn open(
         path: PathBuf,
         key: DatabaseKey,
         events: EventBus,
         footprint: Footprint,
     ) -> Result<Self> {
+        Self::open_and_read(path, key, events, footprint, |_| Ok(())).map(|(store, ())| store)
+    }
+
+    /// Opens or creates the file, and reads from it before anything else does. Blocking.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], or the error of `read`. The file is then closed.
+    pub(crate) fn open_and_read<T>(
+        path: PathBuf,
+        key: DatabaseKey,
+        events: EventBus,
+        footprint: Footprint,
+        read: impl FnOnce(&Rows<'_>) -> Result<T>,
+    ) -> Result<(Self, T)> {
         let vault = Vault::new(&path, key)?;
-        let (file, opening) = (Mutex::new(File::Suspended), Mutex::default());
-        let store = Self { shared: Arc::new(Shared { vault, footprint, events, file, opening }) };
-        store.reopen()?;
-        Ok(store)
+        let shared =
+            Shared { vault, footprint, events, file: Mutex::new(File::Suspended), opening: Mutex::default() };
+        let (opened, found) = shared.open(read)?;
+        *shared.file() = File::Open(Arc::new(opened));
+        Ok((Self { shared: Arc::new(shared) }, found))
     }
 
     /// Opens the file again after [`Store::close`], or does nothing if it is open. Blocking. Until the file is open, other
@@ -191,7 +207,8 @@ impl Store {
         if self.shared.is_open()? {
             return Ok(());
         }
-        let opened = Arc::new(self.shared.open()?);
+        let (opened, ()) = self.shared.open(|_| Ok(()))?;
+        let opened = Arc::new(opened);
         let mut file = self.shared.file();
         if matches!(*file, File::Gone) {
             drop(file);
@@ -327,18 +344,19 @@ impl Shared {
         }
     }
 
-    fn open(&self) -> Result<Open> {
+    fn open<T>(&self, read: impl FnOnce(&Rows<'_>) -> Result<T>) -> Result<(Open, T)> {
         let claim = Claim::acquire(self.vault.path())?;
         let lock = Lock::open(self.vault.path())?;
-        let connection = {
+        let mut connection = {
             // If two processes create or migrate the file at the same time, the second one finds this done.
             let _held = lock.take()?;
             self.vault.connect(self.footprint)?
         };
+        let found = connection.with(|connection| read(&Rows { connection }))?;
         let (readers, log) = (Arc::new(Readers::default()), Log::new(self.vault.path()));
         let events = self.events.clone();
         let state = WriterState::new(connection, lock, claim, log, Arc::clone(&readers), events)?;
-        Ok(Open { writer: Writer::start(state)?, readers })
+        Ok((Open { writer: Writer::start(state)?, readers }, found))
     }
 
     /// Marks the file as closed, and returns what the caller has to close.

@@ -38,6 +38,8 @@ use crate::receive::retry;
 use crate::send::{dispatch, mail};
 use crate::store::AccountStatus;
 
+/// The delay before a task begins that finishes what an earlier process has left. The first reads of the app have priority.
+const AFTER_OPENING: Duration = Duration::from_millis(100);
 /// The pause before a task that panicked is restarted.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
@@ -118,7 +120,7 @@ impl Tasks {
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || ephemeral::repeat_signals(c.clone())));
         let c = ctx.clone();
-        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || receipts::run(c.clone())));
+        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || after_opening(receipts::run(c.clone()))));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::PreKeys, move || upkeep::run(c.clone())));
         let c = ctx.clone();
@@ -128,11 +130,11 @@ impl Tasks {
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Receiving, move || retry::run(c.clone())));
         let c = ctx.clone();
-        tasks.spawn(supervise(ctx.clone(), Part::Search, move || purge::run(c.clone())));
+        tasks.spawn(supervise(ctx.clone(), Part::Search, move || after_opening(purge::run(c.clone()))));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Search, move || timers::run(c.clone())));
         let c = ctx.clone();
-        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || profile::run(c.clone())));
+        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || after_opening(profile::run(c.clone()))));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || renewal::run(c.clone())));
         Self(tasks)
@@ -150,6 +152,11 @@ impl Tasks {
     pub(crate) async fn stop(mut self) {
         self.0.shutdown().await;
     }
+}
+
+async fn after_opening(task: impl Future<Output = ()>) {
+    sleep(AFTER_OPENING).await;
+    task.await;
 }
 
 /// Runs a task until it ends, and restarts it if it panics.
