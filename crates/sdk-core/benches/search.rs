@@ -250,7 +250,9 @@ fn unlock(path: &Path) -> Connection {
     }
     let connection = Connection::open(path).unwrap();
     connection
-        .execute_batch(&format!("PRAGMA key = \"x'{key}'\"; PRAGMA cipher_plaintext_header_size = 32;"))
+        .execute_batch(&format!(
+            "PRAGMA key = \"x'{key}'\"; PRAGMA cipher_plaintext_header_size = 32; PRAGMA cipher_hmac_algorithm = HMAC_SHA256;"
+        ))
         .unwrap();
     connection
 }

@@ -13,11 +13,23 @@ use sha2::Sha256;
 pub fn open_database(path: &Path, key: &[u8; 32]) -> Connection {
     let mut salt = [0; 16];
     Hkdf::<Sha256>::new(None, key).expand(b"Sealpost database salt v1", &mut salt).expect("a short salt");
-    let database = Connection::open(path).expect("the file opens");
     let (key, salt) = (hex::encode(key), hex::encode(salt));
-    let unlock = format!("PRAGMA key = \"x'{key}{salt}'\"; PRAGMA cipher_plaintext_header_size = 32;");
-    database.execute_batch(&unlock).expect("the key is taken");
-    database
+    let unlock = |mac| {
+        let database = Connection::open(path).expect("the file opens");
+        let unlock = format!(
+            "PRAGMA cipher_log = off; PRAGMA key = \"x'{key}{salt}'\"; PRAGMA cipher_plaintext_header_size = 32;
+             PRAGMA cipher_hmac_algorithm = {mac};"
+        );
+        database.execute_batch(&unlock).expect("the key is taken");
+        let is_right = database.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).is_ok();
+        (database, is_right)
+    };
+    // Files of earlier versions use SHA-512. The header is not read here, because closing the file would release the locks of a
+    // client in this process.
+    match unlock("HMAC_SHA256") {
+        (database, true) => database,
+        _ => unlock("HMAC_SHA512").0,
+    }
 }
 
 /// Inserts unread messages of the other member into the only thread of a client that is closed: `hello`, with sequence numbers from

@@ -3,11 +3,15 @@
 //! SQLCipher is used with a raw key, without key derivation from a passphrase, which would take most of a second at
 //! every start. The first 32 bytes of the file are not encrypted, because iOS suspends an app that holds a lock on a
 //! file which it does not recognise as SQLite. The salt that would otherwise be stored there is derived from the key.
+//!
+//! Each page is encrypted with AES-256-CBC and authenticated with HMAC. New files use SHA-256, for which most processors have
+//! instructions; files of earlier versions use SHA-512, SQLCipher's default.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use hkdf::Hkdf;
 use rusqlite::config::DbConfig;
@@ -35,6 +39,24 @@ const SMALL_CACHE_KIB: i64 = 256;
 pub(super) struct Vault {
     path: PathBuf,
     key: DatabaseKey,
+    /// That of the file, once it was opened.
+    mac: Mutex<PageMac>,
+}
+
+/// The hash function in the MAC of each page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PageMac {
+    Sha256,
+    Sha512,
+}
+
+impl PageMac {
+    const fn setting(self) -> &'static str {
+        match self {
+            Self::Sha256 => "HMAC_SHA256",
+            Self::Sha512 => "HMAC_SHA512",
+        }
+    }
 }
 
 impl Vault {
@@ -57,7 +79,7 @@ impl Vault {
         match fs::metadata(&path) {
             Ok(found) if !found.is_file() => Err(Storage::NotAFile.into()),
             Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error(error)),
-            _ => Ok(Self { path, key }),
+            _ => Ok(Self { path, key, mac: Mutex::new(PageMac::Sha256) }),
         }
     }
 
@@ -75,7 +97,7 @@ impl Vault {
         let at_work = AtWork::begin()?;
         check_header(&self.path)?;
         let mut connection =
-            self.unlock(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+            self.unlock_any(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "fullfsync", true)?;
         connection.pragma_update(None, "secure_delete", true)?;
@@ -115,6 +137,23 @@ impl Vault {
         Ok(Guarded::new(connection, &at_work))
     }
 
+    /// Opens a connection, and finds out how the pages of the file are authenticated. A file does not say it where it could be read
+    /// without knowing it.
+    fn unlock_any(&self, flags: OpenFlags) -> Result<Connection> {
+        self.set_mac(PageMac::Sha256);
+        match self.unlock(flags) {
+            Err(Error::Storage(Storage::WrongKey)) => {
+                self.set_mac(PageMac::Sha512);
+                self.unlock(flags)
+            }
+            opened => opened,
+        }
+    }
+
+    fn set_mac(&self, mac: PageMac) {
+        *self.mac.lock().unwrap_or_else(PoisonError::into_inner) = mac;
+    }
+
     fn unlock(&self, flags: OpenFlags) -> Result<Connection> {
         exit::prepare()?;
         let connection = Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -146,7 +185,9 @@ impl Vault {
         for byte in self.key.expose().iter().chain(&salt) {
             write!(sql, "{byte:02x}").map_err(|_| Error::Bug("writing to a string failed"))?;
         }
-        sql.push_str("'\"; PRAGMA cipher_plaintext_header_size = 32;");
+        let mac = self.mac.lock().unwrap_or_else(PoisonError::into_inner).setting();
+        write!(sql, "'\"; PRAGMA cipher_plaintext_header_size = 32; PRAGMA cipher_hmac_algorithm = {mac};")
+            .map_err(|_| Error::Bug("writing to a string failed"))?;
         Ok(sql)
     }
 }
@@ -231,6 +272,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_pages_of_a_new_file_are_authenticated_with_sha_256() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let open = || {
+            let vault = Vault::new(&path, DatabaseKey::new([7; 32])).unwrap();
+            let connection = vault.connect(Footprint::Full).unwrap().unguarded();
+            let sql = "PRAGMA cipher_hmac_algorithm";
+            let of_writer: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+            let reader = vault.connect_reader().unwrap().unguarded();
+            let of_reader: String = reader.query_row(sql, [], |row| row.get(0)).unwrap();
+            assert_eq!((&*of_writer, &*of_reader), ("HMAC_SHA256", "HMAC_SHA256"));
+            reader.query_row("SELECT count(*) FROM message", [], |row| row.get::<_, i64>(0)).unwrap();
+            connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        };
+        open();
+        open();
+        // A page that was changed is noticed.
+        let mut file = fs::read(&path).unwrap();
+        let changed = file.len() - 2000;
+        file[changed] ^= 1;
+        fs::write(&path, &file).unwrap();
+        let vault = Vault::new(&path, DatabaseKey::new([7; 32])).unwrap();
+        let check = |connection: Connection| {
+            connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0))
+        };
+        let checked = check(vault.connect(Footprint::Full).unwrap().unguarded());
+        assert_ne!(checked.ok().as_deref(), Some("ok"));
+    }
+
     /// Written by SQLCipher 4.19 on x86-64 with a key of bytes 7. It holds one table, and has no log.
     const EARLIER: &[u8] = include_bytes!("../../tests/data/sqlcipher-4.19.db");
 
@@ -246,7 +317,8 @@ mod tests {
             rows.map(Result::unwrap).collect()
         };
         let mut expected = vec![(1, vec![1; 100]), (i64::MAX, vec![2; 9000])];
-        let connection = vault.unlock(OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+        let connection = vault.unlock_any(OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+        assert_eq!(*vault.mac.lock().unwrap(), PageMac::Sha512);
         assert_eq!(rows(&connection), expected);
         connection.execute("INSERT INTO kept VALUES (2, zeroblob(3))", []).unwrap();
         drop(connection);
