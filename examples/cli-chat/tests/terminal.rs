@@ -120,7 +120,10 @@ async fn commands_act_on_the_message_that_keys_or_the_mouse_have_selected() {
     tmux.shows("ben", "selected").await;
     tmux.enter("ben", "/reply to the second").await;
     tmux.shows("ada", "> second").await;
+    // With the time after it, it is in the conversation, and not only in the line that is being written.
+    tmux.shows("ben", "to the second  ").await;
     tmux.enter("ben", "/jump").await;
+    tmux.shows("ben", "selected").await;
     tmux.enter("ben", "/react 👍").await;
     tmux.shows("ada", "[👍 1]").await;
     let screen = tmux.screen("ada").await;
@@ -179,6 +182,7 @@ async fn polls_cards_locations_profiles_and_forwards_are_shown() {
     tmux.shows("ben", "location: Zürich HB").await;
     tmux.shows("ben", "(47.37690,").await;
     // The newest message that can be read.
+    tmux.shows("ada", "8.54170)  ").await;
     tmux.enter("ada", "/forward ben").await;
     tmux.shows("ben", "(forwarded)").await;
 
