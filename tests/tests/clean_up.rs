@@ -46,9 +46,8 @@ async fn old_messages_of_all_chats_are_deleted_on_one_device_with_progress() {
     assert_eq!(pair.ben.client.delete_older(u64::MAX).await.unwrap(), 3);
     let told = async {
         loop {
-            match events.next().await.unwrap() {
-                Ok(Event::CleaningUp { deleted, threads_left: 0 }) => return deleted,
-                _ => {}
+            if let Ok(Event::CleaningUp { deleted, threads_left: 0 }) = events.next().await.unwrap() {
+                return deleted;
             }
         }
     };

@@ -1,6 +1,7 @@
 //! The note to self, with a real relay, without one, and with one that is not honest.
 
 #![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
