@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use rusqlite::{Connection, OpenFlags};
-use sealpost_core::{Delivery, WaitReason, Waiting};
+use sealpost_core::{Change, Delivery, MessageList, WaitReason, Waiting};
 use sealpost_relay::limits::{Name, Rate};
 use sealpost_testkit::{Interceptor, Proxy, World, eventually};
 use sealpost_wire::frame::Body;
@@ -86,6 +86,22 @@ async fn a_message_above_the_limit_of_a_recipient_is_sent_later() {
         let waits = hers.waits(id);
         tokio::spawn(async move { waits.map(Result::unwrap).collect::<Vec<_>>().await })
     });
+    // A view of the thread tells it together with the messages.
+    let mut view = hers.subscribe();
+    let shown = tokio::spawn(async move {
+        let mut list = MessageList::new(view.snapshot().await.unwrap());
+        let (mut told, mut of_messages) = (Vec::new(), Vec::new());
+        while told.last() != Some(&None) {
+            let change = view.next().await.unwrap().unwrap();
+            if let Change::Waiting(waiting) = &change {
+                told.push(*waiting);
+            }
+            list.apply(change);
+            let all = list.messages().iter();
+            of_messages.extend(all.filter_map(|message| Some((message.id, list.waiting(message)?))));
+        }
+        (told, of_messages)
+    });
     let waits = async |id, reason| {
         eventually("the message waits for its next attempt", async || {
             hers.waiting(id).await.unwrap().filter(|waiting| waiting.reason == reason)
@@ -106,6 +122,14 @@ async fn a_message_above_the_limit_of_a_recipient_is_sent_later() {
     let put_off = |told: &&Waiting| told.reason == WaitReason::RelayBusy && told.next_ms.is_some();
     assert!(told_of_two.iter().find(put_off).is_some_and(|told| told.attempts > 0), "{told_of_two:?}");
     assert!(told_of_three.iter().any(|told| told.reason == WaitReason::Behind), "{told_of_three:?}");
+    let (told, of_messages) = shown.await.unwrap();
+    assert!(told.windows(2).all(|two| two[0] != two[1]), "nothing is told twice: {told:?}");
+    let was_shown = |id, found: &dyn Fn(&Waiting) -> bool| {
+        assert!(of_messages.iter().any(|(of, waiting)| *of == id && found(waiting)), "{of_messages:?}");
+    };
+    was_shown(two.id, &|waiting| waiting.attempts > 0 && put_off(&waiting));
+    was_shown(three.id, &|waiting| waiting.reason == WaitReason::Behind && waiting.next_ms.is_some());
+    assert!(of_messages.iter().all(|(of, _)| *of != one.id));
     assert!(watch.refused.load(Ordering::SeqCst) > 0, "nothing was refused");
     assert_eq!(watch.hellos.load(Ordering::SeqCst), 1, "the connection stays open");
 }

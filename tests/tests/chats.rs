@@ -2,7 +2,9 @@
 
 #![cfg(test)]
 
-use sealpost_core::{Client, Delivery, Folder, MessageBody, ThreadList, ThreadSummary, Threads, TrustState};
+use sealpost_core::{
+    Client, Delivery, Folder, MessageBody, Profile, ThreadList, ThreadSummary, Threads, TrustState,
+};
 use sealpost_testkit::{Pair, history, other, within};
 
 /// Follows a list until a thread in it fulfils a condition, and checks that the list equals a fresh page.
@@ -86,4 +88,22 @@ async fn drafts_and_settings_survive_the_end_of_the_app() {
     assert_eq!(thread.draft().await.unwrap(), None);
     thread.mark_read(history(&thread).await[0].id).await.unwrap();
     assert!(!thread.summary().await.unwrap().is_marked_unread);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_shows_the_names_of_others_as_they_can_be_shown() {
+    let pair = Pair::new().await;
+    pair.say("hello").await;
+    let client = &pair.ben.client;
+    let mut view = client.follow_threads(Folder::Chats, 50);
+    let mut list = ThreadList::new(client.folder_page(Folder::Chats, None, 50).await.unwrap());
+    list_when(client, (&mut view, &mut list), "the chat", |threads| !threads.is_empty()).await;
+    for (name, shown) in [("Ada\u{202e}  \u{200b}Lovelace\n", "Ada Lovelace"), ("Ada", "Ada")] {
+        let profile = Profile { name: name.to_owned(), ..Profile::default() };
+        assert_eq!(profile.displayable_name(), shown);
+        pair.ada.client.set_profile(profile.clone()).await.unwrap();
+        let has_name = |threads: &[ThreadSummary]| threads[0].displayable_name == shown;
+        list_when(client, (&mut view, &mut list), "the name", has_name).await;
+        assert_eq!(other(&pair.his).await.profile().await.unwrap(), Some(profile));
+    }
 }

@@ -75,7 +75,7 @@ async fn check(note: &Thread) {
     assert_eq!(note.pinned().await.unwrap().first().map(|message| message.id), Some(milk.id));
     assert_eq!(reply.quote.as_ref().unwrap().message, Some(milk.id));
     assert!(forwarded.is_forwarded && forwarded.text() == Some("buy almond milk"));
-    assert_eq!((gone.timer_s, gone.expires_ms), (3600, Some(gone.sent_ms + 3_600_000)));
+    assert_eq!((gone.timer_s, gone.expires_ms), (3600, Some(gone.sent_ms.saturating_add(3_600_000))));
 }
 
 #[tokio::test(flavor = "multi_thread")]

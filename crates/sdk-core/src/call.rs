@@ -4,6 +4,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::content::CallId;
+use crate::id::{ThreadId, UserId};
+
 /// The SRTP master key and salt (RFC 3711) of one direction. With AES-128, the first 16 bytes of the key are used.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SrtpKey {
@@ -27,6 +30,20 @@ pub struct CallKeys {
     pub sending: SrtpKey,
     /// For what the other side sends.
     pub receiving: SrtpKey,
+}
+
+/// Something has happened in a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallEvent {
+    /// The thread.
+    pub thread: ThreadId,
+    /// The other side.
+    pub user: UserId,
+    /// The call.
+    pub call: CallId,
+    /// What has happened.
+    pub signal: CallSignal,
 }
 
 /// What happens in a call.

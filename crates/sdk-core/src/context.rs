@@ -202,7 +202,7 @@ impl Context {
             transport,
             env,
             health: Health::new(events.clone()),
-            calls: Arc::new(Calls::new(events.clone())),
+            calls: Arc::new(Calls::new()),
             ephemeral: Arc::new(Ephemeral::new(events.clone())),
             events,
             policy,

@@ -11,8 +11,6 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use tokio::sync::{broadcast, watch};
 
-use crate::call::CallSignal;
-use crate::content::CallId;
 use crate::health::{FailedPart, Part};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{FailReason, Message, Position, Report};
@@ -93,17 +91,6 @@ pub enum Event {
         user: UserId,
         /// Whether they are there now.
         is_present: bool,
-    },
-    /// Something happens in a call: see [`CallSignal`]. Nobody calls who was not accepted, or is blocked.
-    Call {
-        /// The thread.
-        thread: ThreadId,
-        /// The other side.
-        user: UserId,
-        /// The call.
-        call: CallId,
-        /// What happens.
-        signal: Box<CallSignal>,
     },
     /// The safety number with this user has changed, or an unverified device was added to their account. Sends to a
     /// verified contact stop until the person accepts the change.

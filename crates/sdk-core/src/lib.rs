@@ -65,7 +65,7 @@ mod transport;
 mod view;
 mod waiting;
 
-pub use call::{CallEnd, CallKeys, CallSignal, SrtpKey};
+pub use call::{CallEnd, CallEvent, CallKeys, CallSignal, SrtpKey};
 pub use client::{
     Client, Contact, Departure, Fetched, History, Opened, Presence, Thread, Unregistered, fetch_for_push,
 };
@@ -92,6 +92,7 @@ pub use sealpost_protocol::SessionPolicy;
 pub use store::{Folder, PrivacySetting, ThreadCursor, ThreadKind, TrustState, process_is_exiting};
 pub use view::PAGE;
 pub use view::arrivals::Arrivals;
+pub use view::calls::Calls;
 pub use view::feed::{Feed, Overview, Update};
 pub use view::list::MessageList;
 pub use view::notices::Notices;
@@ -99,7 +100,7 @@ pub use view::summary::{ThreadPage, ThreadSummary, UnreadTotals};
 pub use view::threads::{ThreadList, Threads, ThreadsChange};
 pub use view::timeline::{Change, Timeline};
 pub use view::waits::Waits;
-pub use waiting::{WaitReason, Waiting};
+pub use waiting::{ThreadWaiting, WaitReason, Waiting};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

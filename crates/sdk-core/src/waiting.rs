@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::id::ThreadId;
+use crate::id::{MessageId, ThreadId};
 
 /// What a [`Queued`](crate::Delivery::Queued) message is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,33 @@ pub struct Waiting {
     /// When the next attempt is made, in milliseconds since the Unix epoch by this device's clock. `None` if it is
     /// made as soon as the reason no longer applies.
     pub next_ms: Option<u64>,
+}
+
+/// The oldest queued message of a thread, and what it is waiting for. The other queued messages of the thread are behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ThreadWaiting {
+    /// The oldest queued message.
+    pub message: MessageId,
+    /// What it is waiting for.
+    pub waiting: Waiting,
+}
+
+impl ThreadWaiting {
+    pub(crate) const fn new(message: MessageId, waiting: Waiting) -> Self {
+        Self { message, waiting }
+    }
+
+    /// What a queued message of the thread is waiting for.
+    pub fn of(&self, message: MessageId) -> Waiting {
+        match self.waiting {
+            first if message == self.message => first,
+            Waiting { reason: WaitReason::NotConnected, next_ms, .. } => {
+                Waiting { reason: WaitReason::NotConnected, attempts: 0, next_ms }
+            }
+            Waiting { next_ms, .. } => Waiting { reason: WaitReason::Behind, attempts: 0, next_ms },
+        }
+    }
 }
 
 /// Why a message has not been sent.

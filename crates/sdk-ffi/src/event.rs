@@ -134,6 +134,13 @@ pub enum Event {
         /// The thread. If the database is damaged, it may not be on this device.
         thread: ThreadId,
     },
+    /// The order of this thread, or the numbers of somebody's messages in it, contradict what their authors have stated: the relay or
+    /// an author is not honest, or a database was restored from a copy and nobody could notice. Messages are shown in an order
+    /// that does not contradict their authors.
+    OrderContradicted {
+        /// The thread.
+        thread: ThreadId,
+    },
     /// The relay was restored from a backup. Messages that it may have lost are submitted again.
     RelayRestored,
     /// This database was restored from a backup, or is a copy of another one. Messages that were received since the
@@ -186,6 +193,7 @@ impl Event {
                 Self::TypingChanged { thread, user, is_typing }
             }
             core::Event::PresenceChanged { user, is_present } => Self::PresenceChanged { user, is_present },
+            core::Event::OrderContradicted(thread) => Self::OrderContradicted { thread },
             core::Event::MessagesMissing { thread, .. } => Self::MessagesMissing { thread },
             core::Event::RelayRestored => Self::RelayRestored,
             core::Event::DatabaseRestored => Self::DatabaseRestored,

@@ -1,7 +1,7 @@
 //! Identifiers. They are passed as text and numbers, so that an app can store them, compare them, and show them in a
 //! code to scan.
 
-pub use sealpost_core::{MessageId, Position, ThreadCursor, ThreadId, UserId};
+pub use sealpost_core::{CallId, MessageId, Position, ThreadCursor, ThreadId, UserId};
 
 use crate::SealpostError;
 
@@ -19,6 +19,14 @@ uniffi::custom_type!(
     remote,
     lower: |id| id.to_string(),
     try_lift: |text| Ok(text.parse().map_err(|_| SealpostError::invalid("thread"))?),
+});
+
+uniffi::custom_type!(
+    /// A call. 16 random bytes in the form of a UUID, such as the systems of phones expect for a call.
+    CallId, String, {
+    remote,
+    lower: |id| id.to_string(),
+    try_lift: |text| Ok(text.parse().map_err(|_| SealpostError::invalid("call"))?),
 });
 
 uniffi::custom_type!(

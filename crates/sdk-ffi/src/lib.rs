@@ -13,13 +13,16 @@
 //!    threads; only the wait can be dropped. Cancelling a Swift task does not even reach Rust, so a call that may
 //!    take long accepts a [`CancelToken`], and both languages behave the same.
 //! 5. **A panic is reported as an error,** and never ends the app: every function returns a `Result`.
-//! 6. **Secrets do not cross the boundary,** except the storage key, which the platform already protects.
+//! 6. **Secrets do not cross the boundary,** except the storage key, which the platform already protects, and the keys of the media
+//!    of a call, which the app's media library needs. Both languages can wipe what they get; the copies that are made at the
+//!    boundary are not wiped.
 //! 7. **Everything that is added later has a default:** adding a field to a record or an argument to a call breaks no
 //!    app. Without a default are only the fields that say which thing it is and of which kind: ids, positions, enums,
 //!    and the one value that a record exists for. No record gets another field of that kind.
 //! 8. **The words are those of `sealpost-core`:** a type, a method or a field has the same name there, in Kotlin and in
 //!    Swift.
 
+mod call;
 mod cancel;
 mod client;
 mod config;
@@ -31,6 +34,7 @@ mod id;
 mod lists;
 mod log;
 mod message;
+mod name;
 mod pull;
 mod push;
 mod registration;
@@ -43,6 +47,7 @@ mod thread;
 mod view;
 mod waiting;
 
+pub use call::{CallEnd, CallEvent, CallKeys, CallSignal, SrtpKey};
 pub use cancel::CancelToken;
 pub use client::{Client, ConnectionState, Departure, History, Profile, Report, TrustState};
 pub use config::{ChangeLimits, Config};
@@ -50,22 +55,23 @@ pub use ephemeral::{Presence, PrivacySetting};
 pub use error::{InvalidContentReason, OfflineReason, SealpostError, StorageReason};
 pub use event::{ChangeKind, Event, Update};
 pub use health::{FailedPart, Part, PartFailure};
-pub use id::{MessageId, Position, ThreadCursor, ThreadId, UserId};
+pub use id::{CallId, MessageId, Position, ThreadCursor, ThreadId, UserId};
 pub use lists::{Page, UnreadDivider};
 pub use log::{LogLevel, LogLine, Logger, set_logger};
 pub use message::{
     ContactCard, Delivery, Direction, FailReason, LinkPreview, Location, Markup, Mention, Message,
-    MessageBody, Poll, PollOption, Quote, Reaction, ReactionCount, StyledRange, TextRange, TextStyle,
-    UndecryptableCause, Version, Vote,
+    MessageBody, Notice, NoticeAction, Poll, PollOption, Quote, Reaction, ReactionCount, StyledRange,
+    TextRange, TextStyle, UndecryptableCause, Version, Vote,
 };
+pub use name::displayable_name;
 pub use push::{Fetched, fetch_for_push};
 pub use registration::{Opened, Registration, open_account};
 pub use search::{FoundRange, Hit, Hits, Search, SearchOrder};
 pub use storage::{MessageDetails, StorageReport, ThreadStorage};
 pub use summary::{Folder, Overview, ThreadPage, ThreadSummary, UnreadTotals};
 pub use thread::{Thread, ThreadKind};
-pub use view::{Arrivals, Change, Feed, Threads, ThreadsChange, Timeline, Waits};
-pub use waiting::{WaitReason, Waiting};
+pub use view::{Arrivals, Calls, Change, Feed, Notices, Threads, ThreadsChange, Timeline, Waits};
+pub use waiting::{ThreadWaiting, WaitReason, Waiting};
 
 use error::Result;
 

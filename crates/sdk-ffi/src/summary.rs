@@ -115,6 +115,9 @@ pub struct ThreadSummary {
     /// Its newest message, whose body says of which kind it is; none in a new thread.
     #[uniffi(default = None)]
     pub newest: Option<Message>,
+    /// The name in the profile of the other member of a direct thread, as it can be shown in one line; empty if there is none.
+    #[uniffi(default = "")]
+    pub displayable_name: String,
 }
 
 impl From<core::ThreadSummary> for ThreadSummary {
@@ -136,6 +139,7 @@ impl From<core::ThreadSummary> for ThreadSummary {
             is_pinned: thread.is_pinned,
             draft: thread.draft,
             newest: thread.newest.map(Message::from),
+            displayable_name: thread.displayable_name,
         }
     }
 }

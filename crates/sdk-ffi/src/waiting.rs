@@ -2,7 +2,7 @@
 
 use sealpost_core as core;
 
-use crate::millis;
+use crate::{MessageId, millis};
 
 /// What a queued message is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
@@ -25,6 +25,22 @@ impl From<core::Waiting> for Waiting {
             attempts: waiting.attempts,
             next_ms: waiting.next_ms.map(millis),
         }
+    }
+}
+
+/// The oldest queued message of a thread, and what it is waiting for. The other queued messages of the thread are behind it:
+/// `MessageList.waiting` says what each is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
+pub struct ThreadWaiting {
+    /// The oldest queued message.
+    pub message: MessageId,
+    /// What it is waiting for.
+    pub waiting: Waiting,
+}
+
+impl From<core::ThreadWaiting> for ThreadWaiting {
+    fn from(waiting: core::ThreadWaiting) -> Self {
+        Self { message: waiting.message, waiting: waiting.waiting.into() }
     }
 }
 

@@ -99,6 +99,25 @@ extension Waits {
     }
 }
 
+extension Calls {
+    /// The next events: waits for at least one, and returns it with those that are queued behind it. Returns `nil` when the client was
+    /// shut down or is gone. Cancelling the task ends the wait without losing anything.
+    public func next() async throws -> [CallEvent]? {
+        try await cancellable { try await next(cancel: $0) }
+    }
+}
+
+extension Notices {
+    /// Waits until something is to be done, and returns it. What was returned before and not confirmed is returned again. While the
+    /// client is suspended, the call waits. Returns `nil` when the client was shut down or is gone. Cancelling the task ends the wait
+    /// without losing anything.
+    ///
+    /// Throws `Storage`; the next call then tries again.
+    public func next() async throws -> [Notice]? {
+        try await cancellable { try await next(cancel: $0) }
+    }
+}
+
 /// Opens the database, receives what is waiting at the relay, and closes the database again, within the time and memory that the
 /// system grants to a push notification. Returns after at most `atMostMs`, or when the task is cancelled, with the messages that are
 /// new by then. They are on disk.

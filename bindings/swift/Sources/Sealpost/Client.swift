@@ -50,6 +50,31 @@ extension Client {
         }
     }
 
+    /// What happens in calls, beginning with the offers of those that ring, until the client is shut down.
+    public var calls: Batches<CallEvent> {
+        Batches {
+            let view = try self.subscribeCalls()
+            return { try await view.next() }
+        }
+    }
+
+    /// What the app is to show as notifications, and what it is to take back, each once, also after a restart of the process. A notice is
+    /// confirmed when the next one is requested, together with those that were due with it. If the iteration ends before, they are
+    /// due again.
+    public var notices: Batches<Notice> {
+        Batches {
+            let view = try self.subscribeNotices()
+            var isDue = false
+            return {
+                if isDue { try await view.confirm() }
+                isDue = false
+                let batch = try await view.next()
+                isDue = batch != nil
+                return batch
+            }
+        }
+    }
+
     /// The changes of a list of threads, beginning with a snapshot of the first `size` of them (at most 500), until the client is shut
     /// down. A consumer that is too slow gets a fresh snapshot.
     public func threadsChanges(in folder: Folder = .chats, size: UInt32 = 50) -> Batches<ThreadsChange> {

@@ -36,3 +36,5 @@ extension ThreadSummary: Redacted {}
 extension LinkPreview: Redacted {}
 extension Search: Redacted {}
 extension Profile: Redacted {}
+extension SrtpKey: Redacted {}
+extension CallSignal: Redacted {}

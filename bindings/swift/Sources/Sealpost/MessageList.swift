@@ -8,6 +8,8 @@ public struct MessageList: Equatable, Sendable {
     public private(set) var older: Position?
     /// Where the page of newer messages begins, for `historyAfter`; `nil` if there are none.
     public private(set) var newer: Position?
+    /// The oldest queued message of the thread, and what it is waiting for; `nil` if none is queued.
+    public private(set) var firstWaiting: ThreadWaiting?
 
     /// An empty list: the first change is a snapshot.
     public init() {}
@@ -24,7 +26,16 @@ public struct MessageList: Equatable, Sendable {
         case .added(let message): put(message)
         case .changed(let message, was: _): put(message)
         case .removed(let id, position: _): messages.removeAll { $0.id == id }
+        case .waiting(let waiting): firstWaiting = waiting
         }
+    }
+
+    /// What a queued message is waiting for; `nil` if it is not queued.
+    public func waiting(_ message: Message) -> Waiting? {
+        guard let first = firstWaiting, message.direction == .outgoing(delivery: .queued) else { return nil }
+        if message.id == first.message { return first.waiting }
+        let isOffline = first.waiting.reason == .notConnected
+        return Waiting(reason: isOffline ? .notConnected : .behind, nextMs: first.waiting.nextMs)
     }
 
     /// Adds the page before `older`.

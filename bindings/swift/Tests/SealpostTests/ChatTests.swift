@@ -59,7 +59,7 @@ extension SealpostTests {
                     #expect(try await note.others().isEmpty)
                     try await note.edit(message: written.id, text: "buy oat milk")
                     let threads = try await ada.folderPage(folder: .chats).threads
-                    #expect(threads.map(\.id) == [try note.id()])
+                    #expect(try threads.map(\.id) == [note.id()])
                     #expect(threads[0].kind == .noteToSelf && threads[0].unread == 0)
                     #expect(threads[0].newest?.text == "buy oat milk")
                     #expect(try await ada.noteToSelf().id() == note.id())
@@ -106,7 +106,7 @@ extension SealpostTests {
             try await world { world in
                 try await world.person("ada") { ada in
                     try await world.person("ben") { ben in
-                        let profile = Profile(name: "Ada", about: "busy")
+                        let profile = Profile(name: "Ada", about: "busy", displayableName: "Ada")
                         try await ada.setProfile(profile: profile)
                         #expect(try await ada.profile() == profile)
                         let hers = try await ada.directThread(user: ben.userId())

@@ -23,6 +23,10 @@ private final class Recipes {
         notifications[message.id] = message.text
     }
 
+    func notifyRequest(_ id: MessageId) {
+        notifications[id] = "a stranger"
+    }
+
     /// If it is shown.
     func replace(_ message: Message) {
         if notifications[message.id] != nil { notifications[message.id] = message.text }
@@ -101,32 +105,89 @@ private final class Recipes {
     }
 
     func followNotifications(_ client: Client) async throws {
-        for try await update in client.updates {
-            switch update {
-            case .event(.messageAdded(let message)):
-                if isNew(message), try await !isMuted(client, message.thread) { notify(message) }
-            // It was read or deleted, perhaps in another process; or it was edited.
-            case .event(.messageChanged(let message, was: _)):
-                if !isNew(message) { takeBack(message.id) } else { replace(message) }
-            case .event(.messageRemoved(thread: _, let id, position: _)): takeBack(id)
-            default: break
+        for try await notice in client.notices {
+            switch notice.action {
+            case .show(let message): notify(message)
+            // Without what the stranger wrote.
+            case .request: notifyRequest(notice.message)
+            case .update(let message): replace(message)
+            // It was read or deleted, perhaps in another process.
+            case .withdraw: takeBack(notice.message)
             }
         }
-    }
-
-    func isNew(_ message: Message) -> Bool {
-        message.direction == .incoming(read: false) && message.body != .deleted
-    }
-
-    func isMuted(_ client: Client, _ id: ThreadId) async throws -> Bool {
-        let until = try await client.thread(id: id).summary().mutedUntilMs
-        return until.map { Double($0) > Date().timeIntervalSince1970 * 1000 } ?? false
     }
 
     func followBadge(_ client: Client) async throws {
         for try await _ in client.threadsChanges() {
             setBadge(try await client.unreadTotals().messages)
         }
+    }
+
+    /// What the phone and its media library do, in order.
+    var phone: [String] = []
+    var ringing: CallId?
+    var current: CallId?
+
+    func ring(_ call: CallId, _ description: Data, _ isVideo: Bool) {
+        ringing = call
+        phone.append("rings: \(String(decoding: description, as: UTF8.self)), \(isVideo)")
+    }
+
+    func stopRinging(_ call: CallId, isMissed: Bool) {
+        phone.append("no longer rings: \(call == ringing), \(isMissed)")
+    }
+
+    func startMedia(_ description: Data, _ sending: SrtpKey, _ receiving: SrtpKey) {
+        let isSecret = sending != receiving && sending.key.contains { $0 != 0 }
+        phone.append("\(String(decoding: description, as: UTF8.self)): \(isSecret)")
+    }
+
+    func stopMedia() {
+        phone.append("silence")
+    }
+
+    func addCandidates(_ candidates: Data) {
+        phone.append(String(decoding: candidates, as: UTF8.self))
+    }
+
+    func followCalls(_ client: Client) async throws {
+        for try await event in client.calls {
+            try await handle(try await client.thread(id: event.thread), event)
+        }
+    }
+
+    func handle(_ thread: Sealpost.Thread, _ event: CallEvent) async throws {
+        switch event.signal {
+        case .offer(let description, let isVideo):
+            if current == nil || current == event.call {
+                ring(event.call, description, isVideo)
+            } else {
+                try await thread.refuseCallAsBusy(call: event.call)
+            }
+        case .answer(let description, let keys): start(description, keys)
+        case .candidates(let candidates): addCandidates(candidates)
+        case .ended(let end): stop(event.call, end)
+        }
+    }
+
+    func call(_ thread: Sealpost.Thread, _ description: Data) async throws {
+        current = try await thread.call(description: description, isVideo: false)
+    }
+
+    func take(_ thread: Sealpost.Thread, _ call: CallId, _ description: Data) async throws {
+        current = call
+        start(description, try await thread.answerCall(call: call, description: description))
+    }
+
+    func start(_ description: Data, _ keys: CallKeys) {
+        startMedia(description, keys.sending, keys.receiving)
+        keys.wipe()
+    }
+
+    func stop(_ call: CallId, _ end: CallEnd) {
+        guard call == current else { return stopRinging(call, isMissed: end == .unanswered) }
+        current = nil
+        stopMedia()
     }
 }
 
@@ -174,5 +235,48 @@ extension SealpostTests {
                 }
             }
         }
+
+        @Test("the recipe for calls answers one, and refuses another one meanwhile")
+        func calls() async throws {
+            let app = await Recipes()
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        let following = Task { try await app.followCalls(ada) }
+                        let hers = try await ada.directThread(user: ben.userId())
+                        let his = try await ben.directThread(user: ada.userId())
+                        try await hers.sendText("hello")
+                        _ = try await his.shows { $0.text == "hello" }
+                        try await his.sendText("hi")
+                        _ = try await hers.shows { $0.text == "hi" }
+                        let (offer, answer) = (Data("offer".utf8), Data("answer".utf8))
+                        var atBen = ben.calls.makeAsyncIterator()
+                        let missed = try await his.call(description: offer)
+                        try await until { await app.phone.last == "rings: offer, false" }
+                        try await his.hangUp(call: missed)
+                        try await until { await app.phone.last == "no longer rings: true, false" }
+                        let first = try await his.call(description: offer, isVideo: true)
+                        try await until { await app.phone.last == "rings: offer, true" }
+                        try await app.take(hers, first, answer)
+                        #expect(await app.phone.last == "answer: true")
+                        guard case .answer = try await atBen.next()?.signal else { throw Unexpected() }
+                        try await his.sendCallCandidates(call: first, candidates: Data("candidates".utf8))
+                        try await until { await app.phone.last == "candidates" }
+                        _ = try await his.call(description: offer)
+                        #expect(try await atBen.next()?.signal == .ended(end: .busy))
+                        try await his.hangUp(call: first)
+                        try await until { await app.phone.last == "silence" }
+                        try await app.call(hers, offer)
+                        let call = try #require(try await atBen.next()).call
+                        _ = try await his.answerCall(call: call, description: answer)
+                        try await until { await app.phone.last == "answer: true" }
+                        following.cancel()
+                        _ = await following.result
+                    }
+                }
+            }
+        }
     }
 }
+
+private struct Unexpected: Error {}

@@ -3,7 +3,7 @@
 use rand::Rng as _;
 use zeroize::Zeroizing;
 
-use super::Thread;
+use super::{Client, Thread};
 use crate::call::CallKeys;
 #[cfg(doc)]
 use crate::call::CallSignal;
@@ -11,14 +11,21 @@ use crate::content::{Call, CallId, CallStep, MAX_CALL_CANDIDATES, MAX_CALL_DESCR
 use crate::context::Context;
 use crate::ephemeral::Offer;
 use crate::error::{Error, Offline, Result};
-#[cfg(doc)]
-use crate::event::Event;
 use crate::id::UserId;
 use crate::send::ephemeral::{Passing, pass};
+use crate::view::calls::Calls;
+
+impl Client {
+    /// What happens in calls from now on, beginning with the offers of those that ring. Nobody calls who was not accepted, or is
+    /// blocked.
+    pub fn calls(&self) -> Calls {
+        Calls::new(&self.inner.ctx.calls)
+    }
+}
 
 impl Thread {
     /// Calls the other person in a direct thread. `description` is for their app, such as SDP: 1 to 12,000 bytes. What they
-    /// answer arrives as [`Event::Call`], and so does that nobody has answered within 60 seconds. The relay passes signals on to devices
+    /// answer arrives at [`Client::calls`], and so does that nobody has answered within 60 seconds. The relay passes signals on to devices
     /// that are connected, and stores none; it cannot wake a device for a call yet. [`CallSignal`] describes the states of a call.
     ///
     /// # Errors

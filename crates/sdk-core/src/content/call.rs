@@ -1,19 +1,36 @@
 //! A signal of a call: ephemeral, and opaque to this library except for what its keys are derived from.
 
 use std::fmt;
+use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
 use super::{ContentError, proto};
+use crate::id::{InvalidId, ThreadId};
 
 /// Maximum size of the description in an offer or an answer, in bytes.
 pub const MAX_CALL_DESCRIPTION: usize = 12_000;
 /// Maximum size of the candidates in one signal, in bytes.
 pub const MAX_CALL_CANDIDATES: usize = 4_096;
 
-/// The id of a call: 16 random bytes.
+/// The id of a call: 16 random bytes. As text, it has the form of a UUID, such as the systems of phones expect for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallId(pub [u8; 16]);
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The ids of the relay have the same form.
+        ThreadId::from_bytes(self.0).fmt(f)
+    }
+}
+
+impl FromStr for CallId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        text.parse::<ThreadId>().map(|id| Self(*id.as_bytes()))
+    }
+}
 
 /// 32 random bytes of one side, from which the keys of a call are derived.
 pub(crate) type Contribution = Zeroizing<[u8; 32]>;
@@ -135,6 +152,14 @@ mod tests {
         }
         assert_eq!(Call::read(call(0, 0, 0)), Err(ContentError::Unknown));
         assert_eq!(Call::read(call(6, 0, 0)), Err(ContentError::Unknown));
+    }
+
+    #[test]
+    fn an_id_is_a_uuid_as_text() {
+        let id = CallId(std::array::from_fn(|n| n as u8 * 0x11));
+        assert_eq!(id.to_string(), "00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert!("nobody".parse::<CallId>().is_err());
     }
 
     #[test]

@@ -120,6 +120,20 @@ impl Rows<'_> {
         Ok(Some(SendProgress { attempts, due_ms: from_sql(due)?, is_first }))
     }
 
+    /// The oldest queued message of a lane; none if there is none.
+    pub(crate) fn first_waiting(&self, lane: ThreadId) -> Result<Option<(MessageId, SendProgress)>> {
+        // One step of the index for each state.
+        let sql = "SELECT message_id FROM (
+                SELECT * FROM (SELECT id, message_id FROM outgoing
+                    WHERE lane = ?1 AND state < 3 AND state = 1 AND message_id IS NOT NULL ORDER BY id LIMIT 1)
+                UNION ALL SELECT * FROM (SELECT id, message_id FROM outgoing
+                    WHERE lane = ?1 AND state < 3 AND state = 2 AND message_id IS NOT NULL ORDER BY id LIMIT 1)
+             ) ORDER BY id LIMIT 1";
+        let first = self.connection.prepare_cached(sql)?.query_row([lane.as_bytes()], |row| row.get(0));
+        let Some(message) = first.optional()?.map(MessageId) else { return Ok(None) };
+        Ok(self.waiting(lane, message)?.map(|progress| (message, progress)))
+    }
+
     /// Whether a message of ours may have a place in the thread that we do not know yet.
     pub(crate) fn has_unanswered(&self, thread: ThreadId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE lane = ?1 AND state < 3 AND state = 2)";

@@ -2,7 +2,8 @@
 
 use super::timeline::Change;
 use crate::id::MessageId;
-use crate::message::{Message, Page, Position};
+use crate::message::{Delivery, Direction, Message, Page, Position};
+use crate::waiting::{ThreadWaiting, Waiting};
 
 /// The messages that an app shows of a thread: those of a page and of the pages that were joined to it. Changes keep it equal to
 /// what would be read now between the same two places; nothing is read again.
@@ -28,13 +29,15 @@ pub struct MessageList {
     older: Option<Position>,
     /// The list ends at this position; none if it ends with the newest message.
     newer: Option<Position>,
+    /// The oldest queued message of the thread.
+    waiting: Option<ThreadWaiting>,
 }
 
 impl MessageList {
     /// Creates a list with this page. Changes are applied from a view that was created before the page was read.
     pub fn new(page: Page) -> Self {
         let Page { messages, older, newer } = page;
-        Self { messages, older, newer }
+        Self { messages, older, newer, waiting: None }
     }
 
     /// Newest first.
@@ -52,6 +55,12 @@ impl MessageList {
         self.newer
     }
 
+    /// What a queued message is waiting for; none if it is not queued.
+    pub fn waiting(&self, message: &Message) -> Option<Waiting> {
+        let is_queued = message.direction == Direction::Outgoing(Delivery::Queued);
+        self.waiting.filter(|_| is_queued).map(|waiting| waiting.of(message.id))
+    }
+
     /// Applies a change, even if the page already includes it.
     pub fn apply(&mut self, change: Change) {
         match change {
@@ -62,6 +71,7 @@ impl MessageList {
                 self.put(message);
             }
             Change::Removed { id, position } => self.remove(id, position),
+            Change::Waiting(waiting) => self.waiting = waiting,
         }
     }
 

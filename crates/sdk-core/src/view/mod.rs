@@ -1,9 +1,11 @@
 //! Live views: a snapshot, followed by changes.
 
 pub(crate) mod arrivals;
+pub(crate) mod calls;
 pub(crate) mod feed;
 pub(crate) mod list;
 pub(crate) mod notices;
+mod progress;
 pub(crate) mod summary;
 pub(crate) mod threads;
 pub(crate) mod timeline;

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::error::Result;
 use crate::id::{ThreadId, UserId};
 use crate::message::Message;
+use crate::name::displayable_name;
 use crate::store::{Folder, Listed, Other, Rows, ThreadCursor, ThreadKind, TrustState};
 
 /// A thread in a list.
@@ -21,6 +22,9 @@ pub struct ThreadSummary {
     pub kind: ThreadKind,
     /// Its members, except ourselves; none in the note to self.
     pub others: Vec<UserId>,
+    /// The name in the profile of the other member of a direct thread, as it can be shown ([`displayable_name`](crate::displayable_name));
+    /// empty if there is none.
+    pub displayable_name: String,
     /// How far the person trusts the other member of a direct thread; the least of all members in a group.
     pub trust: TrustState,
     /// Whether the other member of a direct thread is blocked.
@@ -102,6 +106,10 @@ impl From<Listed> for ThreadSummary {
             kind,
             trust: least_trust(&others),
             is_blocked: kind == ThreadKind::Direct && others.iter().any(|other| other.is_blocked),
+            displayable_name: match (kind, &others[..]) {
+                (ThreadKind::Direct, [other]) => displayable_name(&other.name),
+                _ => String::new(),
+            },
             others: others.into_iter().map(|other| other.user).collect(),
             is_request: listed.is_request,
             activity_ms,

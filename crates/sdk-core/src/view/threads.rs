@@ -169,7 +169,9 @@ impl Changes {
             Event::MessageAdded(message) | Event::MessageChanged { message, .. } => {
                 self.changed.insert(message.thread);
             }
-            Event::IdentityChanged(user) => drop(self.changed_users.insert(*user)),
+            Event::IdentityChanged(user) | Event::ProfileChanged(user) => {
+                self.changed_users.insert(*user);
+            }
             _ => {}
         }
     }

@@ -5,14 +5,16 @@ use std::task::{Context as TaskContext, Poll};
 
 use futures_util::Stream;
 
+use super::progress::Progress;
 use super::watch::{Next, Watch};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, EventBus};
 use crate::id::{MessageId, ThreadId};
-use crate::message::{Message, Page, Position};
+use crate::message::{Delivery, Direction, Message, Page, Position};
 use crate::store::{Rows, Store, WeakStore};
 use crate::stream::{Source, Streamed};
+use crate::waiting::ThreadWaiting;
 
 /// A change in a thread. [`MessageList`](crate::MessageList) applies it to the messages that an app shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +39,9 @@ pub enum Change {
         /// Its previous position.
         position: Position,
     },
+    /// The oldest queued message, and what it is waiting for; none if no message is queued any more. After a snapshot, nothing is
+    /// queued unless this follows.
+    Waiting(Option<ThreadWaiting>),
 }
 
 /// A live view of a thread. Memory use is bounded: a consumer that is too slow gets a fresh snapshot, which includes
@@ -46,12 +51,23 @@ pub struct Timeline(Streamed<Changes>);
 
 impl Timeline {
     pub(crate) fn new(ctx: &Context, thread: ThreadId, size: u32) -> Self {
-        Self::over(&ctx.store, &ctx.events, thread, size)
+        let mut timeline = Self::over(&ctx.store, &ctx.events, thread, size);
+        timeline.0.with(|changes| changes.progress = Some(Progress::new(ctx)));
+        timeline
     }
 
+    /// Without what messages are waiting for.
     pub(crate) fn over(store: &Store, events: &EventBus, thread: ThreadId, size: u32) -> Self {
-        let watch = Watch::new(events);
-        Self(Streamed::new(Changes { store: store.downgrade(), thread, size, watch }))
+        let (store, watch) = (store.downgrade(), Watch::new(events));
+        Self(Streamed::new(Changes {
+            store,
+            thread,
+            size,
+            watch,
+            progress: None,
+            must_ask: false,
+            told: None,
+        }))
     }
 
     /// The next change; `None` if the client is gone. While the client is suspended, the call waits. Dropping the
@@ -86,8 +102,10 @@ impl Timeline {
     /// [`Error::Storage`](crate::Error::Storage); [`Error::Misuse`](crate::Error::Misuse) while the client is
     /// suspended, or if it is gone.
     pub async fn snapshot(&mut self) -> Result<Page> {
-        let Changes { store, thread, size, watch } = &mut *self.0.source().await;
-        watch.look(store, newest(*thread, *size)).await
+        let source = &mut *self.0.source().await;
+        let page = source.watch.look(&source.store, newest(source.thread, source.size)).await?;
+        source.looked();
+        Ok(page)
     }
 
     /// Makes the next change a fresh snapshot.
@@ -110,6 +128,12 @@ struct Changes {
     thread: ThreadId,
     size: u32,
     watch: Watch,
+    /// What the messages are waiting for, as far as it is not in the database.
+    progress: Option<Progress>,
+    /// Whether the oldest queued message may have changed.
+    must_ask: bool,
+    /// What the consumer was told last of the oldest queued message.
+    told: Option<ThreadWaiting>,
 }
 
 impl Source for Changes {
@@ -117,7 +141,33 @@ impl Source for Changes {
 
     async fn next(&mut self) -> Option<Result<Change>> {
         loop {
-            match self.watch.next().await? {
+            if self.must_ask {
+                // Once for all changes that are queued.
+                if let Some(event) = self.watch.try_next() {
+                    match self.change(event) {
+                        Some(change) => return Some(Ok(change)),
+                        None => continue,
+                    }
+                }
+                match self.ask().await? {
+                    Ok(Some(change)) => return Some(Ok(change)),
+                    Ok(None) => {}
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            let told = self.told.map(|told| told.waiting);
+            let next = tokio::select! {
+                biased;
+                next = self.watch.next() => next?,
+                () = async { match &mut self.progress {
+                    Some(progress) => progress.changed(told).await,
+                    None => std::future::pending().await,
+                } } => {
+                    self.must_ask = true;
+                    continue;
+                }
+            };
+            match next {
                 Next::Event(event) => {
                     if let Some(change) = self.change(event) {
                         return Some(Ok(change));
@@ -126,6 +176,7 @@ impl Source for Changes {
                 Next::Look => {
                     let page = newest(self.thread, self.size);
                     let seen = self.watch.look_when_open(&self.store, page).await?;
+                    self.looked();
                     return Some(seen.map(Change::Snapshot));
                 }
             }
@@ -135,17 +186,52 @@ impl Source for Changes {
 
 impl Changes {
     /// The change that an event means for this thread.
-    fn change(&self, event: Event) -> Option<Change> {
-        match event {
-            Event::MessageAdded(message) if message.thread == self.thread => Some(Change::Added(message)),
+    fn change(&mut self, event: Event) -> Option<Change> {
+        let change = match event {
+            Event::MessageAdded(message) if message.thread == self.thread => Change::Added(message),
             Event::MessageChanged { message, was } if message.thread == self.thread => {
-                Some(Change::Changed { message, was })
+                Change::Changed { message, was }
             }
             Event::MessageRemoved { thread, id, position } if thread == self.thread => {
-                Some(Change::Removed { id, position })
+                Change::Removed { id, position }
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        let is_queued = match &change {
+            Change::Added(message) | Change::Changed { message, .. } => {
+                message.direction == Direction::Outgoing(Delivery::Queued)
+            }
+            _ => false,
+        };
+        self.must_ask |= self.progress.is_some() && (is_queued || self.told.is_some());
+        Some(change)
+    }
+
+    /// The consumer gets a page, and takes it that nothing is queued.
+    const fn looked(&mut self) {
+        self.told = None;
+        self.must_ask = self.progress.is_some();
+    }
+
+    /// Whether something else than the consumer was told waits now. `None` if the client is gone. Dropping the future loses nothing.
+    async fn ask(&mut self) -> Option<Result<Option<Change>>> {
+        let Some(progress) = &mut self.progress else {
+            self.must_ask = false;
+            return Some(Ok(None));
+        };
+        progress.mark_seen();
+        let thread = self.thread;
+        let first = match self.store.upgrade()?.glance(move |rows| rows.first_waiting(thread)).await {
+            Ok(first) => first,
+            // The database is closed, and a snapshot follows when it is open again.
+            Err(Error::Misuse(_)) => None,
+            Err(error) => return Some(Err(error)),
+        };
+        self.must_ask = false;
+        let waiting =
+            first.map(|(message, queued)| ThreadWaiting::new(message, progress.describe(thread, &queued)));
+        let is_news = std::mem::replace(&mut self.told, waiting) != waiting;
+        Some(Ok(is_news.then_some(Change::Waiting(waiting))))
     }
 }
 

@@ -1,28 +1,19 @@
 //! What a queued message is waiting for, followed until it is sent.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Duration;
 
 use futures_util::Stream;
-use tokio::sync::watch;
-use tokio::time::sleep;
 
+use super::progress::Progress;
 use super::watch::{Next, Watch};
 use crate::context::Context;
-use crate::env::Env;
 use crate::error::Result;
 use crate::event::Event;
 use crate::id::{MessageId, ThreadId};
-use crate::send::wait;
 use crate::store::{Rows, WeakStore};
 use crate::stream::{Source, Streamed};
-use crate::transport::Socket;
-use crate::waiting::{WaitReasons, Waiting};
-
-/// The longest time between two looks, because a clock that is set changes what is due.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+use crate::waiting::Waiting;
 
 /// What a queued message is waiting for: at the start, and again whenever it changes. It ends when the message is no
 /// longer queued. It is also a [`Stream`].
@@ -34,12 +25,7 @@ struct Changes {
     thread: ThreadId,
     message: MessageId,
     store: WeakStore,
-    env: Env,
-    reasons: Arc<WaitReasons>,
-    /// Changes whenever an attempt was put off.
-    put_off: watch::Receiver<()>,
-    /// Changes with the connection.
-    live: watch::Receiver<Option<Arc<Socket>>>,
+    progress: Progress,
     watch: Watch,
     /// What the consumer was told last.
     told: Option<Waiting>,
@@ -52,10 +38,7 @@ impl Waits {
             thread,
             message,
             store: ctx.store.downgrade(),
-            env: ctx.env.clone(),
-            reasons: Arc::clone(&ctx.wait_reasons),
-            put_off: ctx.wait_reasons.changes(),
-            live: ctx.transport.live_changes(),
+            progress: Progress::new(ctx),
             watch: Watch::new(&ctx.events),
             told: None,
             ended: false,
@@ -90,9 +73,7 @@ impl Source for Changes {
 
     async fn next(&mut self) -> Option<Result<Waiting>> {
         while !self.ended {
-            // What changes from here on is noticed below.
-            self.put_off.mark_unchanged();
-            let is_live = self.live.borrow_and_update().is_some();
+            self.progress.mark_seen();
             let (thread, message) = (self.thread, self.message);
             let read = move |rows: &Rows<'_>| rows.waiting(thread, message);
             let queued = match self.watch.look_when_open(&self.store, read).await? {
@@ -103,12 +84,11 @@ impl Source for Changes {
                 }
                 Err(error) => return Some(Err(error)),
             };
-            let now_ms = self.env.now_ms();
-            let waiting = wait::describe(&queued, is_live, self.reasons.of(thread), now_ms);
+            let waiting = self.progress.describe(thread, &queued);
             if self.told.replace(waiting) != Some(waiting) {
                 return Some(Ok(waiting));
             }
-            self.change(waiting.next_ms.map(|next_ms| next_ms.saturating_sub(now_ms))).await?;
+            self.change(waiting).await?;
         }
         None
     }
@@ -116,10 +96,9 @@ impl Source for Changes {
 
 impl Changes {
     /// Returns when something may have changed; `None` if the client is gone.
-    async fn change(&mut self, due_in_ms: Option<u64>) -> Option<()> {
-        let pause = LONGEST_PAUSE.min(Duration::from_millis(due_in_ms.unwrap_or(u64::MAX)));
+    async fn change(&mut self, told: Waiting) -> Option<()> {
         let thread = self.thread;
-        let (watch, put_off, live) = (&mut self.watch, &mut self.put_off, &mut self.live);
+        let (watch, progress) = (&mut self.watch, &mut self.progress);
         let touched = async {
             loop {
                 match watch.next().await? {
@@ -130,9 +109,7 @@ impl Changes {
         };
         tokio::select! {
             touched = touched => touched,
-            Ok(()) = put_off.changed() => Some(()),
-            Ok(()) = live.changed() => Some(()),
-            () = sleep(pause) => Some(()),
+            () = progress.changed(Some(told)) => Some(()),
         }
     }
 }

@@ -6,7 +6,8 @@ use sealpost_core as core;
 
 use super::Client;
 use crate::{
-    Folder, Result, ThreadCursor, ThreadId, ThreadPage, ThreadSummary, Threads, UnreadTotals, runtime,
+    Calls, Folder, Notices, Result, ThreadCursor, ThreadId, ThreadPage, ThreadSummary, Threads, UnreadTotals,
+    runtime,
 };
 
 #[uniffi::export]
@@ -49,6 +50,17 @@ impl Client {
     pub fn follow_threads(&self, folder: Folder, size: u32) -> Result<Arc<Threads>> {
         let ended = Arc::clone(&self.ended);
         runtime::enter(|| Threads::new(self.core.follow_threads(folder.into(), size), ended))
+    }
+
+    /// What the app is to show as notifications, and what it is to take back.
+    pub fn subscribe_notices(&self) -> Result<Arc<Notices>> {
+        runtime::enter(|| Notices::new(self.core.notices(), Arc::clone(&self.ended)))
+    }
+
+    /// What happens in calls from now on, beginning with the offers of those that ring. Nobody calls who was not accepted, or is
+    /// blocked.
+    pub fn subscribe_calls(&self) -> Result<Arc<Calls>> {
+        runtime::enter(|| Calls::new(self.core.calls(), Arc::clone(&self.ended)))
     }
 
     /// How much is unread in the chats and in the archive, for a badge. Muted chats count only if a message in them mentions us,

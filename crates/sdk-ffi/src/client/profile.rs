@@ -22,18 +22,23 @@ pub struct Profile {
     /// Where the apps find the picture, and how they decrypt it, in a form that they agree on; at most 1024 bytes.
     #[uniffi(default)]
     pub avatar: Vec<u8>,
+    /// The name as it can be shown, in one line: without invisible characters, without changes of the direction of text, with at most
+    /// three accents on a character and 80 characters; empty if nothing is left. `set_profile` ignores it.
+    #[uniffi(default = "")]
+    pub displayable_name: String,
 }
 
 impl From<core::Profile> for Profile {
     fn from(profile: core::Profile) -> Self {
+        let displayable_name = profile.displayable_name();
         let core::Profile { name, about, avatar } = profile;
-        Self { name, about, avatar }
+        Self { name, about, avatar, displayable_name }
     }
 }
 
 impl From<Profile> for core::Profile {
     fn from(profile: Profile) -> Self {
-        let Profile { name, about, avatar } = profile;
+        let Profile { name, about, avatar, displayable_name: _ } = profile;
         Self { name, about, avatar }
     }
 }

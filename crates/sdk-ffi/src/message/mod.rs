@@ -5,12 +5,14 @@ use sealpost_core as core;
 mod body;
 mod change;
 mod markup;
+mod notice;
 mod poll;
 mod quote;
 
 pub use body::{ContactCard, Location, MessageBody, UndecryptableCause};
 pub use change::{Reaction, ReactionCount, Version};
 pub use markup::{LinkPreview, Markup, Mention, StyledRange, TextRange, TextStyle};
+pub use notice::{Notice, NoticeAction};
 pub use poll::{Poll, PollOption, Vote};
 pub use quote::Quote;
 

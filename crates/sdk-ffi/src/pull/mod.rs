@@ -36,11 +36,17 @@ pub(crate) trait Snapshot: View {
     fn snapshot(&mut self) -> impl Future<Output = Result<Self::Snapshot>> + Send;
 }
 
+/// A view whose batches are due until they are confirmed.
+pub(crate) trait Confirm: View {
+    /// The last batch was handled.
+    fn confirm(&mut self) -> impl Future<Output = Result<()>> + Send;
+}
+
 /// A view that is shared between threads.
 pub(crate) struct Pull<V> {
     view: Arc<Mutex<V>>,
     calls: Calls,
-    /// Snapshot requests take priority over batch requests.
+    /// Snapshots and confirmations take priority over batches.
     snapshots: SnapshotRequests,
     /// Cancelled when the client is shut down.
     ended: Arc<CancelToken>,
@@ -108,6 +114,21 @@ impl<V: Snapshot> Pull<V> {
             let snapshot = view.lock().await.snapshot().await;
             drop(request);
             snapshot
+        })
+        .await
+    }
+}
+
+impl<V: Confirm> Pull<V> {
+    /// Confirms the last batch. If it has not reached its caller, it remains due.
+    pub(crate) async fn confirm(&self) -> Result<()> {
+        let (view, call) = (Arc::clone(&self.view), self.calls.begin());
+        let request = self.snapshots.request();
+        runtime::run(async move {
+            let mut view = view.lock().await;
+            let confirmed = if call.follows_a_lost_one() { Ok(()) } else { view.confirm().await };
+            drop(request);
+            confirmed
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! Snapshot requests take priority over batch requests.
+//! Requests of snapshots and confirmations take priority over those of batches.
 
 use tokio::sync::watch;
 

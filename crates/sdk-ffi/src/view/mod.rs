@@ -1,20 +1,24 @@
 //! Live views, each to be pulled by one consumer: a snapshot, followed by batches of changes.
 
 mod arrivals;
+mod calls;
 mod feed;
+mod notices;
 mod threads;
 mod timeline;
 mod waits;
 
 pub use arrivals::Arrivals;
+pub use calls::Calls;
 pub use feed::Feed;
+pub use notices::Notices;
 pub use threads::{Threads, ThreadsChange};
 pub use timeline::Timeline;
 pub use waits::Waits;
 
 use sealpost_core as core;
 
-use crate::{Message, MessageId, Page, Position};
+use crate::{Message, MessageId, Page, Position, ThreadWaiting};
 
 /// A change in a thread. `MessageList` applies it to the messages that an app shows.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
@@ -43,6 +47,12 @@ pub enum Change {
         /// Its previous position.
         position: Position,
     },
+    /// The oldest queued message, and what it is waiting for; none if no message is queued any more. After a snapshot, nothing is
+    /// queued unless this follows.
+    Waiting {
+        /// What is waiting.
+        waiting: Option<ThreadWaiting>,
+    },
 }
 
 impl Change {
@@ -53,6 +63,7 @@ impl Change {
             core::Change::Added(message) => Self::Added { message: message.into() },
             core::Change::Changed { message, was } => Self::Changed { message: message.into(), was },
             core::Change::Removed { id, position } => Self::Removed { id, position },
+            core::Change::Waiting(waiting) => Self::Waiting { waiting: waiting.map(ThreadWaiting::from) },
             _ => return None,
         })
     }

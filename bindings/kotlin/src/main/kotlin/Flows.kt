@@ -16,6 +16,27 @@ import kotlinx.coroutines.flow.runningFold
 public fun Client.updates(): Flow<Update> = elements(this::subscribe, Feed::next)
 
 /**
+ * What happens in calls, beginning with the offers of those that ring. Each collector has its own view, which is closed when it stops;
+ * the flow ends when the client is gone.
+ */
+public fun Client.calls(): Flow<CallEvent> = elements(this::subscribeCalls, Calls::next)
+
+/**
+ * What the app is to show as notifications, and what it is to take back, each once, also after a restart of the process. A notice is
+ * confirmed after it was collected, together with those that were due with it. If the collector stops before, they are due again;
+ * so do not buffer the flow.
+ */
+public fun Client.notices(): Flow<Notice> = flow {
+    subscribeNotices().use { view ->
+        while (true) {
+            val batch = cancellable { token -> view.next(token) } ?: break
+            batch.forEach { emit(it) }
+            view.confirm()
+        }
+    }
+}
+
+/**
  * What a list of threads shows, beginning with the first [size] of them (at most 500), again after every change. A collector that is
  * too slow misses states, but never a change.
  */

@@ -10,11 +10,13 @@ package io.github.sealpost
  *
  * @property older where the page of older messages begins, for [Thread.history]; null if there are none.
  * @property newer where the page of newer messages begins, for [Thread.historyAfter]; null if there are none.
+ * @property firstWaiting the oldest queued message of the thread, and what it is waiting for; null if none is queued.
  */
 public data class MessageList(
     val messages: List<Message> = emptyList(),
     val older: Position? = null,
     val newer: Position? = null,
+    val firstWaiting: ThreadWaiting? = null,
 ) {
     public constructor(page: Page) : this(page.messages, page.older, page.newer)
 
@@ -24,6 +26,15 @@ public data class MessageList(
         is Change.Added -> with(listOf(change.message))
         is Change.Changed -> with(listOf(change.message))
         is Change.Removed -> copy(messages = messages.filter { it.id != change.id })
+        is Change.Waiting -> copy(firstWaiting = change.waiting)
+    }
+
+    /** What a queued message is waiting for; null if it is not queued. */
+    public fun waiting(message: Message): Waiting? {
+        val first = firstWaiting?.takeIf { message.direction == Direction.Outgoing(Delivery.Queued) } ?: return null
+        if (message.id == first.message) return first.waiting
+        val isOffline = first.waiting.reason == WaitReason.NOT_CONNECTED
+        return Waiting(if (isOffline) WaitReason.NOT_CONNECTED else WaitReason.BEHIND, nextMs = first.waiting.nextMs)
     }
 
     /** The list with the page before [older]. */

@@ -84,13 +84,13 @@ class BorderTest {
         }
     }
 
-    private fun callsOf(library: String) = said(Calls::class.java, library) { redirectErrorStream(true) }
+    private fun callsOf(library: String) = said(CallsWithoutObjects::class.java, library) { redirectErrorStream(true) }
 }
 
-private val LAMENT = List(2 * Calls.all.size) { "misuse, false, not allowed now: the native library is missing, or not of this version" }
+private val LAMENT = List(2 * CallsWithoutObjects.all.size) { "misuse, false, not allowed now: the native library is missing, or not of this version" }
 
 /** All calls that need no object. */
-internal object Calls {
+internal object CallsWithoutObjects {
     val all: List<suspend () -> Unit> = listOf(
         { openClient("no/such/folder", key("new"), "http://127.0.0.1:1") },
         { fetchForPush("no/such/folder", key("new"), "http://127.0.0.1:1") },

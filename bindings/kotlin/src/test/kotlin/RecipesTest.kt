@@ -1,9 +1,11 @@
 package io.github.sealpost
 
 import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.flow.conflate
 import kotlinx.coroutines.launch
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import java.util.concurrent.ConcurrentHashMap
 
@@ -27,6 +29,10 @@ class RecipesTest {
 
     private fun notify(message: Message) {
         notifications[message.id] = message.text.orEmpty()
+    }
+
+    private fun notifyRequest(id: MessageId) {
+        notifications[id] = "a stranger"
     }
 
     /** If it is shown. */
@@ -89,24 +95,122 @@ class RecipesTest {
         is Delivery.Failed -> "failed"
     }
 
-    suspend fun followNotifications(client: Client) = client.updates().collect { update ->
-        when (val event = (update as? Update.Event)?.event) {
-            is Event.MessageAdded -> if (isNew(event.message) && !isMuted(client, event.message.thread)) notify(event.message)
-            // It was read or deleted, perhaps in another process; or it was edited.
-            is Event.MessageChanged -> if (!isNew(event.message)) takeBack(event.message.id) else replace(event.message)
-            is Event.MessageRemoved -> takeBack(event.id)
-            else -> {}
+    suspend fun followNotifications(client: Client) = client.notices().collect { notice ->
+        when (val action = notice.action) {
+            is NoticeAction.Show -> notify(action.message)
+            // Without what the stranger wrote.
+            NoticeAction.Request -> notifyRequest(notice.message)
+            is NoticeAction.Update -> replace(action.message)
+            // It was read or deleted, perhaps in another process.
+            NoticeAction.Withdraw -> takeBack(notice.message)
         }
-    }
-
-    fun isNew(message: Message): Boolean = message.direction == Direction.Incoming(read = false) && message.body != MessageBody.Deleted
-
-    suspend fun isMuted(client: Client, id: ThreadId): Boolean = client.thread(id).use { thread ->
-        thread.summary().mutedUntilMs.let { it != null && it > System.currentTimeMillis() }
     }
 
     suspend fun followBadge(client: Client) = client.threadsChanges().conflate().collect {
         setBadge(client.unreadTotals().messages)
+    }
+
+    private var current: CallId? = null
+
+    suspend fun followCalls(client: Client) = client.calls().collect { event ->
+        client.thread(event.thread).use { thread -> handle(thread, event) }
+    }
+
+    suspend fun handle(thread: Thread, event: CallEvent) = when (val signal = event.signal) {
+        is CallSignal.Offer -> when (current) {
+            null, event.call -> ring(event.call, signal.description, signal.isVideo)
+            else -> thread.refuseCallAsBusy(event.call)
+        }
+        is CallSignal.Answer -> start(signal.description, signal.keys)
+        is CallSignal.Candidates -> addCandidates(signal.candidates)
+        is CallSignal.Ended -> stop(event.call, signal.end)
+    }
+
+    suspend fun call(thread: Thread, description: ByteArray) {
+        current = thread.call(description, isVideo = false)
+    }
+
+    suspend fun take(thread: Thread, call: CallId, description: ByteArray) {
+        current = call
+        val keys = thread.answerCall(call, description)
+        start(description, keys)
+    }
+
+    fun start(description: ByteArray, keys: CallKeys) {
+        startMedia(description, keys.sending, keys.receiving)
+        keys.wipe()
+    }
+
+    fun stop(call: CallId, end: CallEnd) {
+        if (call != current) return stopRinging(call, isMissed = end == CallEnd.UNANSWERED)
+        current = null
+        stopMedia()
+    }
+
+    /** What the phone and its media library do, in order. */
+    private val phone = Channel<String>(Channel.UNLIMITED)
+
+    @Volatile private var ringing: CallId? = null
+
+    private fun ring(call: CallId, description: ByteArray, isVideo: Boolean) {
+        ringing = call
+        phone.trySend("rings: ${description.decodeToString()}, $isVideo")
+    }
+
+    private fun stopRinging(call: CallId, isMissed: Boolean) {
+        phone.trySend("no longer rings: ${call == ringing}, $isMissed")
+    }
+
+    private fun startMedia(description: ByteArray, sending: SrtpKey, receiving: SrtpKey) {
+        phone.trySend("${description.decodeToString()}: ${sending != receiving && sending.key.any { it != 0.toByte() }}")
+    }
+
+    private fun stopMedia() {
+        phone.trySend("silence")
+    }
+
+    private fun addCandidates(candidates: ByteArray) {
+        phone.trySend(candidates.decodeToString())
+    }
+
+    @Test
+    fun `the recipe for calls answers one, and refuses another one meanwhile`() = world { world ->
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                val following = launch { followCalls(ada) }
+                ada.directThread(ben.userId()).use { hers ->
+                    ben.directThread(ada.userId()).use { his ->
+                        hers.sendText("hello")
+                        his.shows { it.text == "hello" }
+                        his.sendText("hi")
+                        hers.shows { it.text == "hi" }
+                        ben.subscribeCalls().use { atBen ->
+                            suspend fun nextSignal() = checkNotNull(atBen.next()).single().signal
+                            val missed = his.call("offer".toByteArray())
+                            assertEquals("rings: offer, false", phone.receive())
+                            his.hangUp(missed)
+                            assertEquals("no longer rings: true, false", phone.receive())
+                            val first = his.call("offer".toByteArray(), isVideo = true)
+                            assertEquals("rings: offer, true", phone.receive())
+                            take(hers, first, "answer".toByteArray())
+                            assertEquals("answer: true", phone.receive())
+                            assertTrue(nextSignal() is CallSignal.Answer)
+                            his.sendCallCandidates(first, "candidates".toByteArray())
+                            assertEquals("candidates", phone.receive())
+                            his.call("offer".toByteArray())
+                            assertEquals(CallEnd.BUSY, (nextSignal() as CallSignal.Ended).end)
+                            his.hangUp(first)
+                            assertEquals("silence", phone.receive())
+                            call(hers, "offer".toByteArray())
+                            assertTrue(nextSignal() is CallSignal.Offer)
+                            his.answerCall(checkNotNull(current), "answer".toByteArray())
+                            assertEquals("answer: true", phone.receive())
+                        }
+                    }
+                }
+                following.cancelAndJoin()
+            }
+        }
     }
 
     @Test

@@ -9,15 +9,14 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
 use self::keys::derive;
 use self::limit::OfferLimit;
-use crate::call::{CallEnd, CallKeys, CallSignal};
+use crate::call::{CallEnd, CallEvent, CallKeys, CallSignal};
 use crate::content::{Call, CallId, CallStep, Contribution};
 use crate::error::{Error, Result};
-use crate::event::{Event, EventBus};
 use crate::id::{ThreadId, UserId};
 
 /// How long a call can be answered after its offer was sent.
@@ -28,6 +27,8 @@ const LASTS: Duration = Duration::from_secs(12 * 3600);
 const REMEMBERED: Duration = Duration::from_secs(120);
 /// If there is more time between two calls that cross, the earlier one has not arrived, in milliseconds.
 const CROSSES_MS: u64 = 5_000;
+/// The number of events that are kept for a slow listener before it loses some.
+const CAPACITY: usize = 512;
 /// The maximum number of calls that ring at the same time. Further ones ring nothing.
 const MAX_RINGING: usize = 8;
 /// The maximum number of calls that have not ended.
@@ -65,8 +66,8 @@ enum State {
     /// Our call waits for an answer. By server time, it was offered at `sent_ms`.
     Calling { offer: Offer, sent_ms: u64, is_repeated: bool },
     /// Their call waits for our answer. `ours` is what we contribute once an answer was tried: it may have arrived although nothing
-    /// was heard of it, so that a second one must lead to the same keys.
-    Ringing { offered: Contribution, sent_ms: u64, ours: Option<Contribution> },
+    /// was heard of it, so that a second one must lead to the same keys. `offer`: what the app is told.
+    Ringing { offered: Contribution, sent_ms: u64, ours: Option<Contribution>, offer: CallSignal },
     /// Both sides have the keys.
     Answered,
     /// The call has ended on this side. `is_told`: they were told, if that was to be done. `is_repeated`: they were told again,
@@ -87,6 +88,10 @@ impl Known {
         matches!(self.state, State::Ringing { .. })
     }
 
+    fn event(&self, call: CallId, signal: CallSignal) -> CallEvent {
+        CallEvent { thread: self.thread, user: self.peer, call, signal }
+    }
+
     fn end(&mut self, is_told: bool) {
         self.state = State::Ended { is_told, is_repeated: false };
         self.until = after(REMEMBERED);
@@ -95,7 +100,7 @@ impl Known {
 
 /// The calls of this process.
 pub(crate) struct Calls {
-    events: EventBus,
+    events: broadcast::Sender<CallEvent>,
     inner: Mutex<Inner>,
     /// Notified when there is something to [send again](Self::take_again).
     pub(crate) again: Notify,
@@ -109,12 +114,20 @@ struct Inner {
     again: Vec<Again>,
 }
 
-/// What is to be published.
-type Signalled = (ThreadId, UserId, CallId, CallSignal);
-
 impl Calls {
-    pub(crate) fn new(events: EventBus) -> Self {
-        Self { events, inner: Mutex::default(), again: Notify::new() }
+    pub(crate) fn new() -> Self {
+        Self { events: broadcast::Sender::new(CAPACITY), inner: Mutex::default(), again: Notify::new() }
+    }
+
+    /// The offers of the calls that ring, and what happens from now on.
+    pub(crate) fn subscribe(&self) -> (Vec<CallEvent>, broadcast::Receiver<CallEvent>) {
+        // Events are published under this lock.
+        let inner = self.lock();
+        let ringing = inner.known.iter().filter_map(|(id, call)| match &call.state {
+            State::Ringing { offer, .. } => Some(call.event(*id, offer.clone())),
+            _ => None,
+        });
+        (ringing.collect(), self.events.subscribe())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -208,15 +221,13 @@ impl Calls {
         let ended: Vec<_> = live
             .map(|(id, call)| {
                 call.end(true);
-                (call.thread, *id)
+                call.event(*id, CallSignal::Ended(CallEnd::HungUp))
             })
             .collect();
         inner.forget_oldest();
-        drop(inner);
-        let signal =
-            |(thread, id): &(ThreadId, CallId)| (*thread, user, *id, CallSignal::Ended(CallEnd::HungUp));
-        self.publish(ended.iter().map(signal).collect());
-        ended
+        let calls = ended.iter().map(|event| (event.thread, event.call)).collect();
+        self.publish(ended);
+        calls
     }
 
     /// Handles a signal of somebody who may be answered, which was sent at `sent_ms`. Both times are server time.
@@ -232,15 +243,13 @@ impl Calls {
             CallStep::Offer { description, is_video, ours } => {
                 let age = Duration::from_millis(now_ms.saturating_sub(sent_ms));
                 let until = after(RINGS.saturating_sub(age));
-                let state = State::Ringing { offered: ours, sent_ms, ours: None };
                 let offer = CallSignal::Offer { description, is_video };
+                let state = State::Ringing { offered: ours, sent_ms, ours: None, offer: offer.clone() };
                 inner.offered(id, Known { thread, peer, state, until }, sent_ms, offer)
             }
             step => inner.go_on(id, (thread, peer), us, step).into_iter().collect(),
         };
-        let is_to_be_sent = !inner.again.is_empty();
-        drop(inner);
-        if is_to_be_sent {
+        if !inner.again.is_empty() {
             self.again.notify_one();
         }
         self.publish(signals);
@@ -256,25 +265,24 @@ impl Calls {
             let is_answered = matches!(call.state, State::Answered);
             let end = if is_answered { CallEnd::Expired } else { CallEnd::Unanswered };
             call.end(true);
-            signals.push((call.thread, call.peer, *id, CallSignal::Ended(end)));
+            signals.push(call.event(*id, CallSignal::Ended(end)));
         }
         inner.forget_oldest();
-        let next = inner.known.values().map(|call| call.until).min();
-        drop(inner);
         self.publish(signals);
-        next
+        inner.known.values().map(|call| call.until).min()
     }
 
-    fn publish(&self, signals: Vec<Signalled>) {
-        for (thread, user, call, signal) in signals {
-            self.events.publish(Event::Call { thread, user, call, signal: Box::new(signal) });
+    fn publish(&self, events: Vec<CallEvent>) {
+        for event in events {
+            // It fails if nobody listens.
+            let _ = self.events.send(event);
         }
     }
 }
 
 impl Inner {
     /// They call. Ends the call whose place it takes.
-    fn offered(&mut self, id: CallId, new: Known, new_ms: u64, offer: CallSignal) -> Vec<Signalled> {
+    fn offered(&mut self, id: CallId, new: Known, new_ms: u64, offer: CallSignal) -> Vec<CallEvent> {
         if self.known.contains_key(&id) || !self.offers.admits(new.peer) {
             return Vec::new();
         }
@@ -321,12 +329,12 @@ impl Inner {
         for (other, end) in replaced {
             if let Some(call) = self.known.get_mut(&other) {
                 call.end(true);
+                signals.push(call.event(other, CallSignal::Ended(end)));
             }
-            signals.push((thread, peer, other, CallSignal::Ended(end)));
         }
+        signals.push(new.event(id, offer));
         self.known.insert(id, new);
         self.forget_oldest();
-        signals.push((thread, peer, id, offer));
         signals
     }
 
@@ -337,7 +345,7 @@ impl Inner {
         (thread, peer): (ThreadId, UserId),
         us: UserId,
         step: CallStep,
-    ) -> Option<Signalled> {
+    ) -> Option<CallEvent> {
         let call = self.known.get_mut(&id).filter(|call| call.is_with(thread, peer))?;
         let signal = match (step, &mut call.state) {
             (CallStep::HangUp | CallStep::Busy, State::Ended { .. }) => {
@@ -364,10 +372,11 @@ impl Inner {
             // An answer to their own call, or a second one, or what is handled elsewhere.
             (CallStep::Answer { .. } | CallStep::Offer { .. }, _) => return None,
         };
-        if matches!(signal, CallSignal::Ended(_)) {
+        let event = call.event(id, signal);
+        if matches!(event.signal, CallSignal::Ended(_)) {
             self.known.remove(&id);
         }
-        Some((thread, peer, id, signal))
+        Some(event)
     }
 
     /// Forgets the calls that have ended first, if there are too many.

@@ -1,7 +1,6 @@
 use tokio::time::advance;
 
 use super::*;
-use crate::event::EventReceiver;
 
 const THREAD: ThreadId = ThreadId::from_bytes([1; 16]);
 const US: UserId = UserId::from_bytes([2; 16]);
@@ -12,16 +11,16 @@ const NOW: u64 = 1_000_000;
 /// One side of a call.
 struct Side {
     calls: Calls,
-    events: EventReceiver,
+    events: broadcast::Receiver<CallEvent>,
     us: UserId,
     peer: UserId,
 }
 
 impl Side {
     fn new(us: UserId, peer: UserId) -> Self {
-        let bus = EventBus::new();
-        let events = bus.subscribe();
-        Self { calls: Calls::new(bus), events, us, peer }
+        let calls = Calls::new();
+        let (_, events) = calls.subscribe();
+        Self { calls, events, us, peer }
     }
 
     /// A signal of the other side arrives, sent and received at these times.
@@ -44,8 +43,8 @@ impl Side {
     /// What the app has been told since the last time.
     fn told(&mut self) -> Vec<(u8, CallSignal)> {
         let mut all = Vec::new();
-        while let Some(Ok(Event::Call { call, signal, .. })) = self.events.try_next() {
-            all.push((call.0[0], *signal));
+        while let Ok(CallEvent { call, signal, .. }) = self.events.try_recv() {
+            all.push((call.0[0], signal));
         }
         all
     }

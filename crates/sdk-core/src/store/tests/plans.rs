@@ -126,13 +126,14 @@ fn finding_due_entries_costs_the_same_however_much_is_queued() {
     let (mut few, mut many) = (queued(&few, 10, 5), queued(&many, 100_000, 2_000));
     type Look = fn(&Rows<'_>);
     const LONG_LANE: ThreadId = ThreadId::from_bytes([0; 16]);
-    let looks: [(&str, Look); 8] = [
+    let looks: [(&str, Look); 9] = [
         ("lanes that are due", |rows| assert_eq!(rows.due_lanes(5_000, 2).unwrap().len(), 2)),
         ("when none is", |rows| assert_eq!(rows.due_lanes(0, 2).unwrap(), [THREAD])),
         ("the next one", |rows| assert!(rows.next_due(1_001).unwrap().is_some())),
         ("the entries of a lane", |rows| {
             assert_eq!(rows.entries(THREAD, None, (256, 1 << 20)).unwrap().len(), 10);
         }),
+        ("the oldest queued message", |rows| drop(rows.first_waiting(LONG_LANE).unwrap())),
         ("whether a lane is busy", |rows| assert!(rows.is_lane_busy(THREAD).unwrap())),
         ("whether something is unanswered", |rows| assert!(!rows.has_unanswered(LONG_LANE).unwrap())),
         ("what is sealed behind an entry", |rows| {

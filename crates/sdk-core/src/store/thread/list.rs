@@ -68,9 +68,11 @@ pub(crate) struct Listed {
 }
 
 /// Another member of a thread, as the list shows them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Other {
     pub(crate) user: UserId,
+    /// What their profile says; empty if there is none.
+    pub(crate) name: String,
     pub(crate) trust: TrustState,
     pub(crate) is_blocked: bool,
 }
@@ -225,15 +227,16 @@ impl Rows<'_> {
     }
 
     fn others_as_listed(&self, thread: ThreadId) -> Result<Vec<Other>> {
-        let sql = "SELECT m.user_id, c.trust, coalesce(c.blocked, 0) > 0 FROM member AS m JOIN contact AS c USING (user_id)
+        let sql = "SELECT m.user_id, c.trust, coalesce(c.blocked, 0) > 0, coalesce(p.name, '')
+                   FROM member AS m JOIN contact AS c USING (user_id) LEFT JOIN profile AS p USING (user_id)
                    WHERE m.thread_id = ?1 AND m.user_id IS NOT (SELECT user_id FROM account) ORDER BY m.user_id";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map([thread.as_bytes()], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?, row.get(2)?))
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get(3)?))
         })?;
         rows.map(|row| {
-            let (user, trust, is_blocked) = row?;
-            Ok(Other { user: UserId::from_slice(&user)?, trust: trust_from_stored(trust)?, is_blocked })
+            let (user, trust, is_blocked, name) = row?;
+            Ok(Other { user: UserId::from_slice(&user)?, name, trust: trust_from_stored(trust)?, is_blocked })
         })
         .collect()
     }

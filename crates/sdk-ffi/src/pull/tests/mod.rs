@@ -1,3 +1,4 @@
+mod confirm;
 mod ended;
 mod lost;
 mod priority;
@@ -8,12 +9,13 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
-use super::{Pull, Snapshot, View};
+use super::{Confirm, Pull, Snapshot, View};
 use crate::Result;
 
 /// A view that counts: it returns one number for each permit.
 struct Numbers {
     last: u32,
+    confirmed: u32,
     go_on: Arc<Notify>,
     given: mpsc::UnboundedSender<u32>,
 }
@@ -41,11 +43,18 @@ impl Snapshot for Numbers {
     }
 }
 
+impl Confirm for Numbers {
+    async fn confirm(&mut self) -> Result<()> {
+        self.confirmed = self.last;
+        Ok(())
+    }
+}
+
 /// A view of numbers, what permits the next one, and the numbers that were taken.
 fn numbers() -> (Pull<Numbers>, Arc<Notify>, mpsc::UnboundedReceiver<u32>) {
     let (given, was_given) = mpsc::unbounded_channel();
     let go_on = Arc::new(Notify::new());
-    let numbers = Numbers { last: 0, go_on: Arc::clone(&go_on), given };
+    let numbers = Numbers { last: 0, confirmed: 0, go_on: Arc::clone(&go_on), given };
     (Pull::new(numbers, Arc::default()), go_on, was_given)
 }
 
