@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sealpost_core::{Delivery, Direction, MessageId, PrivacySetting, Thread};
-use sealpost_testkit::{Interceptor, Party, PartyDisk, Proxy, World, eventually, history, open_database};
+use sealpost_relay::Config;
+use sealpost_testkit::{
+    Interceptor, ManualClock, Party, PartyDisk, Proxy, World, eventually, history, open_database,
+};
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
 
@@ -318,4 +321,39 @@ async fn receipts_name_the_runs_from_before_and_after_a_restore() {
     let his = ben.client.thread(thread).await.unwrap();
     his.mark_read(arrives(&his, "three").await).await.unwrap();
     become_all(&hers, &[Delivery::Read; 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_nobody_fetches_for_30_days_expires() {
+    const START_MS: u64 = 1_800_000_000_000;
+    const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3_600);
+    let clock = ManualClock::at(START_MS);
+    let relays = clock.clone();
+    let world = World::start_with(move |config| Config { clock: Arc::new(relays.clone()), ..config }).await;
+    let ada = world.disk("ada").with_clock(&clock).register().await;
+    let ben = world.disk("ben").with_clock(&clock).register().await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    hers.send_text("fetched").await.unwrap();
+    become_all(&hers, &[Delivery::Delivered]).await;
+    drop(his);
+    ben.close().await;
+    let lost = hers.send_text("not fetched").await.unwrap();
+    ada.message_reaches(&hers, lost.id, Delivery::Sent).await;
+    let thread = hers.id();
+    drop(hers);
+    let disk = ada.close().await;
+    clock.advance(29 * DAY);
+    let ada = disk.open().await;
+    ada.live().await;
+    let hers = ada.client.thread(thread).await.unwrap();
+    let later = hers.send_text("later").await.unwrap();
+    ada.message_reaches(&hers, later.id, Delivery::Sent).await;
+    assert_eq!(states(&hers).await, [Delivery::Delivered, Delivery::Sent, Delivery::Sent]);
+    drop(hers);
+    let disk = ada.close().await;
+    clock.advance(2 * DAY);
+    let ada = disk.open().await;
+    let hers = ada.client.thread(thread).await.unwrap();
+    become_all(&hers, &[Delivery::Delivered, Delivery::Expired, Delivery::Sent]).await;
+    ada.close().await;
 }

@@ -34,6 +34,7 @@ const TICKS: &[(&str, &str)] = &[
     ("✓", "the relay has it"),
     ("✓✓", "a device of the other person has it"),
     ("✓✓ read", "the other person has read it"),
+    ("✓✗", "nobody has received it within 30 days"),
     ("✗ not sent", "it was not sent, and will not be"),
 ];
 

@@ -310,6 +310,7 @@ pub(crate) enum Tick {
     Delivered,
     Read,
     Failed(sealpost_core::FailReason),
+    Expired,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

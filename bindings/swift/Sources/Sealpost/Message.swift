@@ -7,7 +7,7 @@ extension Message {
     /// Whether this is an outgoing message that has at least reached the relay.
     public var isSent: Bool {
         switch direction {
-        case .outgoing(.sent), .outgoing(.delivered), .outgoing(.read): true
+        case .outgoing(.sent), .outgoing(.delivered), .outgoing(.read), .outgoing(.expired): true
         case .outgoing(.queued), .outgoing(.failed), .incoming: false
         }
     }

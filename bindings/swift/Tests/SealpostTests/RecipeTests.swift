@@ -101,6 +101,7 @@ private final class Recipes {
         case .delivered: "✓✓"
         case .read: "read"
         case .failed: "failed"
+        case .expired: "not delivered"
         }
     }
 

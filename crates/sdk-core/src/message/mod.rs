@@ -132,6 +132,9 @@ pub enum Delivery {
     Read,
     /// It will not be sent unless the person retries it.
     Failed(FailReason),
+    /// The relay had stored it, and deletes what was not fetched for 30 days; nothing has said since that it arrived. The recipient may have
+    /// switched receipts off. If something says later that it did arrive, it becomes [`Delivered`](Self::Delivered).
+    Expired,
 }
 
 /// Why a message was not sent.

@@ -1,14 +1,18 @@
-//! What receipts change about our messages.
+//! What receipts change about our messages, and which have expired.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use rusqlite::params;
 
 use super::message::KIND_CONTENT;
+use super::outgoing::to_number;
 use super::stage::numbers;
-use super::{MarkKind, MarkOf, Tx, to_sql};
-use crate::content::Counts;
+use super::{MarkKind, MarkOf, Rows, Tx, stage, to_sql};
+use crate::content::{Counts, Number};
 use crate::error::Result;
-use crate::id::MessageId;
-use crate::message::DeliveryEvent;
+use crate::id::{MessageId, ThreadId};
+use crate::message::{DeliveryEvent, Stage};
 
 /// How many changes of one mark are reported one by one.
 const REPORTED: usize = 256;
@@ -23,15 +27,15 @@ impl Tx<'_> {
         (told_ms, now_ms): (u64, u64),
     ) -> Result<()> {
         let Some(new) = self.set_mark(of, counts, told_ms)? else { return Ok(()) };
-        let (event, column) = match of.kind {
-            MarkKind::Delivered => (DeliveryEvent::Delivered, "delivered"),
-            MarkKind::Read => (DeliveryEvent::Read, "read"),
-            // People are not told.
-            MarkKind::Seen => return Ok(()),
+        let (event, also) = match of.kind {
+            MarkKind::Delivered => (DeliveryEvent::Delivered, ", delivered = ?5"),
+            MarkKind::Read => (DeliveryEvent::Read, ", read = ?5"),
+            // When is not known.
+            MarkKind::Seen => (DeliveryEvent::Seen, ", delivered = nullif(?5, ?5)"),
         };
         let mut changed = Vec::new();
         for range in new.ranges() {
-            changed.extend(self.advance(of, range, (event, column), now_ms)?);
+            changed.extend(self.advance(of, range, (event, also), now_ms)?);
         }
         if changed.len() > REPORTED {
             self.look_again();
@@ -46,13 +50,13 @@ impl Tx<'_> {
         &mut self,
         of: MarkOf,
         (first, last): (u64, u64),
-        (event, column): (DeliveryEvent, &str),
+        (event, also): (DeliveryEvent, &str),
         now_ms: u64,
     ) -> Result<Vec<MessageId>> {
         let (from, to) = event.transition();
         let (from, to) = (numbers(from), to as i64);
         let sql = format!(
-            "UPDATE message SET state = {to}, {column} = ?5
+            "UPDATE message SET state = {to}{also}
              WHERE run = ?2 AND count BETWEEN ?3 AND ?4 AND outgoing IS NOT NULL AND count IS NOT NULL AND state IN ({from})
                 AND thread_id = ?1 AND kind = {KIND_CONTENT} RETURNING id"
         );
@@ -66,5 +70,65 @@ impl Tx<'_> {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(values, |row| row.get(0).map(MessageId))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Judges up to `limit` messages that nobody has judged yet, in the order in which they were written: those of ours that the relay
+    /// stored before this time, and that nobody has, have expired. One that waited longer than that before it was sent does not expire.
+    pub(crate) fn expire_some(&mut self, before_ms: u64, limit: u32) -> Result<()> {
+        let old = self.to_judge(before_ms, limit)?;
+        let Some(last) = old.last().map(|message| message.id) else { return Ok(()) };
+        let mut proven = BTreeMap::new();
+        let sql = format!(
+            "UPDATE message SET state = {} WHERE id = ?1",
+            stage::state_after(DeliveryEvent::Expired)
+        );
+        for message in &old {
+            let Some((thread, number)) = message.sent else { continue };
+            let counts = match proven.entry((thread, number.run)) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(self.proven(thread, number.run)?.0),
+            };
+            if !counts.contains(number.count) {
+                self.change_one(&sql, [message.id.0])?;
+                self.emit_changed(message.id)?;
+            }
+        }
+        self.change_one("UPDATE account SET judged_up_to = ?1", [last.0])
+    }
+}
+
+/// A message that is old enough to be judged.
+struct Old {
+    id: MessageId,
+    /// If it is ours and was sent: where it is in.
+    sent: Option<(ThreadId, Number)>,
+}
+
+impl Rows<'_> {
+    /// Whether there is a message to be judged.
+    pub(crate) fn may_expire(&self, before_ms: u64) -> Result<bool> {
+        Ok(!self.to_judge(before_ms, 1)?.is_empty())
+    }
+
+    /// Up to `limit` messages after those that were judged, but none from the first one on that the relay has stored since this time.
+    fn to_judge(&self, before_ms: u64, limit: u32) -> Result<Vec<Old>> {
+        let sql = "SELECT id, coalesce(stored, sent), state, thread_id, run, count, kind FROM message
+                   WHERE id > (SELECT judged_up_to FROM account) ORDER BY id LIMIT ?1";
+        let before = to_sql(before_ms)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([limit])?;
+        let mut old = Vec::new();
+        while let Some(row) = rows.next()? {
+            if row.get::<_, i64>(1)? > before {
+                break;
+            }
+            let number = to_number(row.get(4)?, row.get(5)?)?;
+            let is_sent =
+                row.get::<_, i64>(2)? == Stage::Sent as i64 && row.get::<_, i64>(6)? == KIND_CONTENT;
+            let number = number.filter(|_| is_sent);
+            let thread = ThreadId::from_slice(&row.get::<_, Vec<u8>>(3)?)?;
+            old.push(Old { id: MessageId(row.get(0)?), sent: number.map(|number| (thread, number)) });
+        }
+        Ok(old)
     }
 }

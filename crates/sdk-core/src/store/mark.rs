@@ -100,7 +100,7 @@ impl Rows<'_> {
 
     /// The posts of a run that some device has, and when a header said last which there are. A receipt does not name what its author
     /// keeps to themselves, so what it leaves out is not lost.
-    fn proven(&self, thread: ThreadId, run: Run) -> Result<(Counts, i64)> {
+    pub(super) fn proven(&self, thread: ThreadId, run: Run) -> Result<(Counts, i64)> {
         let sql =
             "SELECT up_to, excepted, iif(kind = 3, told, 0) FROM mark WHERE thread_id = ?1 AND run = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;

@@ -344,7 +344,10 @@ impl Tx<'_> {
     /// Removes a message that was never submitted, or has failed. Returns `false` if it may have been submitted.
     pub(crate) fn cancel(&mut self, id: MessageId) -> Result<bool> {
         let Some(Message { thread, direction, .. }) = self.message(id)? else { return Err(Error::NotFound) };
-        if matches!(direction, Direction::Outgoing(Delivery::Sent | Delivery::Delivered | Delivery::Read)) {
+        if matches!(
+            direction,
+            Direction::Outgoing(Delivery::Sent | Delivery::Delivered | Delivery::Read | Delivery::Expired)
+        ) {
             return Ok(false);
         }
         let content = self.content_of(thread, id)?;
@@ -414,7 +417,7 @@ impl Tx<'_> {
     }
 }
 
-fn to_number(run: Option<Vec<u8>>, count: Option<i64>) -> Result<Option<Number>> {
+pub(super) fn to_number(run: Option<Vec<u8>>, count: Option<i64>) -> Result<Option<Number>> {
     let (Some(run), Some(count)) = (run, count) else { return Ok(None) };
     Ok(Some(Number { run: to_run(&run)?, count: from_sql(count)? }))
 }

@@ -1,9 +1,10 @@
-//! Uploads pre-keys and deletes old rows and sessions: when a connection is established, when the relay reports that keys
+//! Uploads pre-keys, deletes old rows and sessions, and finds the messages that have expired: when a connection is established, when the relay reports that keys
 //! are running low, and four times a day.
 
 use std::time::Duration;
 
 use sealpost_protocol::UnixSeconds;
+use sealpost_wire::limits::MAILBOX_TTL_S;
 use tokio::time::{sleep, timeout};
 
 use crate::account::pre_keys;
@@ -24,6 +25,9 @@ const RESUBMIT_MS: u64 = 7 * DAY_MS;
 
 /// How many contents that the recipient has are deleted in one transaction.
 const PROVEN_AT_A_TIME: u32 = 256;
+
+/// How many messages are examined in one transaction, to find those that have expired.
+const JUDGED_AT_A_TIME: u32 = 500;
 
 pub(crate) async fn run(ctx: Context) {
     let (mut reports, mut failures) = (0, 0);
@@ -81,5 +85,9 @@ async fn keep_up(ctx: &Context) -> Result<()> {
         ctx.outbox.notify_one();
     }
     while ctx.store.write(|tx| tx.forget_some_proven(PROVEN_AT_A_TIME)).await? {}
+    let expired_ms = now_ms.saturating_sub(MAILBOX_TTL_S.saturating_mul(1_000));
+    while ctx.store.glance(move |rows| rows.may_expire(expired_ms)).await? {
+        ctx.store.write(move |tx| tx.expire_some(expired_ms, JUDGED_AT_A_TIME)).await?;
+    }
     Ok(())
 }

@@ -124,6 +124,9 @@ pub enum Delivery {
         /// The reason.
         reason: FailReason,
     },
+    /// The relay had stored it, and nothing has said within 30 days that it arrived. The recipient may have switched receipts off. If
+    /// something says later that it did arrive, it is delivered.
+    Expired,
 }
 
 impl From<core::Delivery> for Delivery {
@@ -133,6 +136,7 @@ impl From<core::Delivery> for Delivery {
             core::Delivery::Delivered => Self::Delivered,
             core::Delivery::Read => Self::Read,
             core::Delivery::Failed(reason) => Self::Failed { reason: reason.into() },
+            core::Delivery::Expired => Self::Expired,
             _ => Self::Queued,
         }
     }

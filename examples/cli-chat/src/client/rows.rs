@@ -45,6 +45,7 @@ fn tick(delivery: Delivery) -> Tick {
         Delivery::Delivered => Tick::Delivered,
         Delivery::Read => Tick::Read,
         Delivery::Failed(reason) => Tick::Failed(reason),
+        Delivery::Expired => Tick::Expired,
         // A state of a later version says at least that the message is not known to have left.
         _ => Tick::Queued,
     }

@@ -54,6 +54,7 @@ impl Screen {
             Delivery::Delivered => self.note(&format!("{} has received: {what}", self.them)),
             Delivery::Read => self.note(&format!("{} has read: {what}", self.them)),
             Delivery::Failed(reason) => self.note(&format!("not sent, {reason}: {what}")),
+            Delivery::Expired => self.note(&format!("not delivered within 30 days: {what}")),
             _ => Ok(()),
         }
     }
@@ -80,6 +81,7 @@ fn state(delivery: Delivery) -> String {
         Delivery::Delivered => "received".to_owned(),
         Delivery::Read => "read".to_owned(),
         Delivery::Failed(reason) => format!("not sent: {reason}"),
+        Delivery::Expired => "not delivered within 30 days".to_owned(),
         _ => "?".to_owned(),
     }
 }

@@ -135,6 +135,7 @@ const fn tick_text(tick: Tick) -> &'static str {
     match tick {
         Tick::Read => "✓✓ read",
         Tick::Failed(_) => "✗ not sent",
+        Tick::Expired => "✓✗ not delivered",
         other => tick_mark(other),
     }
 }
@@ -146,6 +147,7 @@ pub(crate) const fn tick_mark(tick: Tick) -> &'static str {
         Tick::Sent => "✓",
         Tick::Delivered | Tick::Read => "✓✓",
         Tick::Failed(_) => "✗",
+        Tick::Expired => "✓✗",
     }
 }
 

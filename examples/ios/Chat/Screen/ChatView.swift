@@ -73,6 +73,7 @@ private struct MessageRow: View {
         case .delivered: "delivered"
         case .read: "read"
         case .failed: "not sent"
+        case .expired: "not delivered"
         }
     }
 }

@@ -13,6 +13,6 @@ public val Message.isSent: Boolean
         is Direction.Incoming -> false
         is Direction.Outgoing -> when (direction.delivery) {
             Delivery.Queued, is Delivery.Failed -> false
-            Delivery.Sent, Delivery.Delivered, Delivery.Read -> true
+            Delivery.Sent, Delivery.Delivered, Delivery.Read, Delivery.Expired -> true
         }
     }

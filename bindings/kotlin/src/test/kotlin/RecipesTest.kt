@@ -93,6 +93,7 @@ class RecipesTest {
         Delivery.Delivered -> "✓✓"
         Delivery.Read -> "read"
         is Delivery.Failed -> "failed"
+        Delivery.Expired -> "not delivered"
     }
 
     suspend fun followNotifications(client: Client) = client.notices().collect { notice ->

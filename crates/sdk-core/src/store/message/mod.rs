@@ -28,6 +28,7 @@ const STATE_SENT: i64 = Stage::Sent as i64;
 const STATE_DELIVERED: i64 = Stage::Delivered as i64;
 const STATE_READ: i64 = Stage::Read as i64;
 const STATE_FAILED: i64 = Stage::Failed as i64;
+const STATE_EXPIRED: i64 = Stage::Expired as i64;
 
 /// Messages without an answer of the relay come after all others, in the order in which they were written.
 pub(crate) const POSITION_PENDING: i64 = 1 << 62;

@@ -3,8 +3,8 @@
 use rusqlite::Row;
 
 use super::{
-    KIND_CONTENT, KIND_DELETED, KIND_UNDECRYPTABLE, KIND_UNKNOWN, STATE_DELIVERED, STATE_FAILED,
-    STATE_QUEUED, STATE_READ, STATE_SENT,
+    KIND_CONTENT, KIND_DELETED, KIND_UNDECRYPTABLE, KIND_UNKNOWN, STATE_DELIVERED, STATE_EXPIRED,
+    STATE_FAILED, STATE_QUEUED, STATE_READ, STATE_SENT,
 };
 use crate::content::{Body, Contact, ContactCard, Place, Quote, Text};
 use crate::error::{Error, Result, Storage};
@@ -108,6 +108,7 @@ impl Columns {
                 STATE_DELIVERED => Direction::Outgoing(Delivery::Delivered),
                 STATE_READ => Direction::Outgoing(Delivery::Read),
                 STATE_FAILED => Direction::Outgoing(Delivery::Failed(FailReason::from_stored(cause))),
+                STATE_EXPIRED => Direction::Outgoing(Delivery::Expired),
                 STATE_INCOMING => Direction::Incoming { read: position <= read_mark },
                 STATE_READ_LATE => Direction::Incoming { read: true },
                 STATE_LATE => Direction::Incoming { read: false },

@@ -28,7 +28,8 @@ CREATE TABLE account (
     passed           INTEGER NOT NULL DEFAULT 0,   -- a time that has passed according to both clocks
     notified_up_to   INTEGER NOT NULL DEFAULT 0,   -- a message.id: newer ones are to be shown as notifications
     clean_before     INTEGER,                      -- messages from before are to be deleted; NULL: none are
-    clean_after      BLOB    CHECK (length(clean_after) = 16)    -- a thread: that is done up to it; NULL: in none
+    clean_after      BLOB    CHECK (length(clean_after) = 16),   -- a thread: that is done up to it; NULL: in none
+    judged_up_to     INTEGER NOT NULL DEFAULT 0    -- a message.id: up to it, ours are known to have expired or not
 ) STRICT;
 
 CREATE TABLE signed_pre_key (
@@ -193,7 +194,7 @@ CREATE TABLE message (
     sent       INTEGER NOT NULL,
     server_seq INTEGER,                        -- NULL until the relay has answered
     position   INTEGER NOT NULL,               -- order in the thread: epoch and server_seq, else after all
-    -- ours: 0 queued, 1 sent, 2 delivered, 3 read, 4 failed; others': 10 read up to the mark of the thread, 11 read, 12 late: it
+    -- ours: 0 queued, 1 sent, 2 delivered, 3 read, 4 failed, 5 expired; others': 10 read up to the mark of the thread, 11 read, 12 late: it
     -- came after the mark had passed its position, and is read up to the marks in late_mark
     state      INTEGER NOT NULL,
     run        BLOB    CHECK (length(run) = 8),    -- with count: its number among the posts of its author's device

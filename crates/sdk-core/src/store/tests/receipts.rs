@@ -335,7 +335,7 @@ impl Fixture {
         let work = self.store.write(move |tx| {
             for count in 1..=number {
                 let message = tx.enqueue(outgoing(Body::text(format!("{count}"))))?.unwrap();
-                let sql = "UPDATE message SET state = 1, run = ?2, count = ?3, server_seq = ?3 WHERE id = ?1";
+                let sql = "UPDATE message SET state = 1, run = ?2, count = ?3, server_seq = ?3, stored = 100 * ?3 WHERE id = ?1";
                 tx.change_one(sql, rusqlite::params![message.id.0, RUN.0.as_slice(), count.cast_signed()])?;
             }
             tx.change("DELETE FROM outgoing", [])?;
@@ -428,4 +428,44 @@ async fn a_receipt_for_very_many_messages_is_reported_at_once() {
         assert_eq!(changed.iter().filter(is_change).count(), reported);
     }
     assert_eq!(fixture.in_state(Delivery::Delivered).await.len(), 600);
+}
+
+#[tokio::test]
+async fn what_nobody_has_expires_and_a_late_proof_counts() {
+    let fixture = Fixture::new().await;
+    fixture.sent(9).await;
+    let seen = ours(MarkKind::Seen, DeviceId::PRIMARY);
+    fixture.receive_mark(seen, Counts::of([2]), 2_000).await;
+    fixture.receive_mark(ours(MarkKind::Delivered, DeviceId::PRIMARY), Counts::of([4]), 2_000).await;
+    let expire = async |before_ms: u64| {
+        let mut steps = 0;
+        while fixture.store.read(move |rows| rows.may_expire(before_ms)).await.unwrap() {
+            fixture.store.write(move |tx| tx.expire_some(before_ms, 2)).await.unwrap();
+            steps += 1;
+        }
+        steps
+    };
+    assert_eq!(expire(99).await, 0);
+    let mut events = fixture.events.subscribe();
+    // What a device has seen is there, although people are not told.
+    assert_eq!(expire(500).await, 3);
+    assert_eq!(fixture.in_state(Delivery::Expired).await, BTreeSet::from([1, 3, 5]));
+    assert_eq!(fixture.in_state(Delivery::Sent).await, BTreeSet::from([2, 6, 7, 8, 9]));
+    assert_eq!(drain(&mut events).len(), 3);
+    assert_eq!(expire(500).await, 0, "each is judged once");
+    assert_eq!(expire(650).await, 1);
+    assert_eq!(fixture.in_state(Delivery::Expired).await, BTreeSet::from([1, 3, 5, 6]));
+    // A receipt that comes late, and an answer whose author has switched receipts off.
+    fixture.receive_mark(ours(MarkKind::Read, DeviceId::PRIMARY), Counts::of([1]), 3_000).await;
+    fixture.receive_mark(seen, Counts::of([2, 3, 7]), 3_000).await;
+    assert_eq!(fixture.in_state(Delivery::Read).await, BTreeSet::from([1]));
+    assert_eq!(fixture.in_state(Delivery::Delivered).await, BTreeSet::from([3, 4]));
+    assert_eq!(fixture.in_state(Delivery::Sent).await, BTreeSet::from([2, 7, 8, 9]));
+    // It was sent, so it can neither be cancelled nor sent again.
+    let work = fixture.store.write(|tx| {
+        let sql = "SELECT id FROM message WHERE count = 5";
+        let id = MessageId(tx.connection.query_row(sql, [], |row| row.get(0))?);
+        Ok((tx.cancel(id), tx.retry(id, 1)))
+    });
+    assert_eq!(work.await.unwrap(), (Ok(false), Err(crate::Error::NotFound)));
 }

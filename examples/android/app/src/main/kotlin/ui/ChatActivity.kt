@@ -96,4 +96,5 @@ private fun state(delivery: Delivery): String = when (delivery) {
     Delivery.Delivered -> "delivered"
     Delivery.Read -> "read"
     is Delivery.Failed -> "not sent"
+    Delivery.Expired -> "not delivered"
 }
