@@ -1,6 +1,6 @@
 //! What only passes by: typing, presence and calls. Nobody stores it, so the other side must see it when it happens.
 
-use sealpost_core::{CallEnd, CallId, CallSignal, Error, Event, Events};
+use sealpost_core::{CallEnd, CallId, CallSignal, Calls, Error};
 use tokio::time::timeout;
 
 use crate::act::Kind;
@@ -47,8 +47,8 @@ impl Stage {
         self.both_are_live().await?;
         let callee = 1_usize.saturating_sub(by);
         let (ours, theirs) = (self.thread(by).await?, self.thread(callee).await?);
-        let mut at_caller = self.side(by).client.events();
-        let mut at_callee = self.side(callee).client.events();
+        let mut at_caller = self.side(by).client.calls();
+        let mut at_callee = self.side(callee).client.calls();
         let description = format!("v=0 call {}", self.model.done(Kind::Call)).into_bytes();
         let call = until("a connection", async || match ours.call(&description, true).await {
             Err(Error::Offline(_)) => Ok(None),
@@ -97,14 +97,14 @@ async fn within_a_moment(happened: impl AsyncFn() -> bool) -> bool {
 
 /// The next signal of this call, which must be this one.
 async fn expect<T>(
-    events: &mut Events,
+    calls: &mut Calls,
     wanted: CallId,
     is_it: impl FnOnce(CallSignal) -> Option<T>,
 ) -> Result<T> {
     let signal = async {
         loop {
-            match events.next().await {
-                Some(Ok(Event::Call { call, signal, .. })) if call == wanted => return Ok(*signal),
+            match calls.next().await {
+                Some(event) if event.call == wanted => return Ok(event.signal),
                 Some(_) => {}
                 None => return Err(Failure::TimedOut("a signal of a call")),
             }

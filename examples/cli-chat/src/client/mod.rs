@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_core::{
-    CallSignal, Change, Client, Contact, Error, Event, Feed, Folder, MessageBody, MessageId, ThreadId,
+    CallSignal, Calls, Change, Client, Contact, Error, Event, Feed, Folder, MessageBody, MessageId, ThreadId,
     Update, UserId, displayable_name,
 };
 use tokio::sync::mpsc;
@@ -38,6 +38,7 @@ pub(crate) struct Worker {
     client: Client,
     home: Arc<Home>,
     feed: Feed,
+    calls: Calls,
     requests: mpsc::UnboundedReceiver<Request>,
     news: mpsc::UnboundedSender<News>,
     /// The list that is shown, and the number of chats that it is to show.
@@ -58,11 +59,22 @@ impl Worker {
     ) -> (Self, mpsc::UnboundedSender<Request>, mpsc::UnboundedReceiver<News>) {
         let (to_worker, requests) = mpsc::unbounded_channel();
         let (news, from_worker) = mpsc::unbounded_channel();
-        let feed = client.subscribe();
+        let (feed, calls) = (client.subscribe(), client.calls());
         let (folder, chats) = (Folder::Chats, CHATS);
         let profiles = HashMap::new();
-        let worker =
-            Self { client, home, feed, requests, news, folder, chats, open: None, profiles, meeting: None };
+        let worker = Self {
+            client,
+            home,
+            feed,
+            calls,
+            requests,
+            news,
+            folder,
+            chats,
+            open: None,
+            profiles,
+            meeting: None,
+        };
         (worker, to_worker, from_worker)
     }
 
@@ -79,6 +91,12 @@ impl Worker {
                     Some(Err(error)) => Err(error),
                     None => break,
                 },
+                Some(call) = self.calls.next() => {
+                    if matches!(call.signal, CallSignal::Offer { .. }) {
+                        self.note(&format!("{} calls you; a terminal cannot take calls", self.who_is(call.user)));
+                    }
+                    Ok(())
+                }
                 changes = Open::changed(self.open.as_mut()) => match changes {
                     Some(Ok(changes)) => self.changed(changes).await,
                     Some(Err(error)) => Err(error),
@@ -245,9 +263,6 @@ impl Worker {
             Event::PresenceChanged { .. } => self.tell_peer().await?,
             Event::MessageAdded(message) if matches!(message.body, MessageBody::TimerChanged { .. }) => {
                 self.tell_peer().await?;
-            }
-            Event::Call { user, signal, .. } if matches!(*signal, CallSignal::Offer { .. }) => {
-                self.note(&format!("{} calls you; a terminal cannot take calls", self.who_is(user)));
             }
             Event::ChangeFailed { reason, .. } => self.note(&format!("a change was not sent: {reason}")),
             Event::MessagesMissing { first, last, .. } => {
