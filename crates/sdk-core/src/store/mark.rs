@@ -13,7 +13,8 @@ use crate::content::{Counts, Run};
 use crate::error::Result;
 use crate::id::{DeviceId, ThreadId, UserId};
 
-/// A mark with more exceptions than that is ignored. No client sends one, but several together could amount to it.
+/// How many exceptions of a mark are kept. Posts of which people are never told amount to more with the time. Then the first exception
+/// grows: what was told about the oldest posts has had its effect.
 const MAX_EXCEPTIONS: usize = 256;
 /// After this time, a post that the relay has accepted must have come to the device that it is for, if that tells us anything.
 const LOST_AFTER_MS: u64 = 24 * 3_600 * 1_000;
@@ -120,11 +121,14 @@ impl Tx<'_> {
     pub(crate) fn set_mark(&mut self, of: MarkOf, counts: &Counts, told_ms: u64) -> Result<Option<Counts>> {
         let Some(highest) = self.highest_of(of.thread, of.run)? else { return Ok(None) };
         let known = self.mark(of)?;
-        let marked = known.union(&counts.at_most(highest));
-        if marked.exceptions().len() > MAX_EXCEPTIONS {
-            tracing::warn!("a mark with too many exceptions is ignored");
-            return Ok(None);
-        }
+        let counts = counts.at_most(highest);
+        // What is not kept below may be new again later. That changes nothing.
+        let new = counts.without(known.ranges());
+        self.forget_accepted(of.run, &new, FORGOTTEN_AT_ONCE)?;
+        let whole = known.union(&counts);
+        let marked = whole.clone().with_fewer_exceptions(MAX_EXCEPTIONS);
+        // Nothing says any longer that these have come, so all of them are forgotten now, and none is sent again.
+        self.forget_accepted(of.run, &whole.without(marked.ranges()), u32::MAX)?;
         self.change_one(
             "INSERT INTO mark (thread_id, run, user_id, device_id, kind, up_to, excepted, told)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -141,8 +145,6 @@ impl Tx<'_> {
                 to_sql(told_ms)?,
             ],
         )?;
-        let new = marked.without(known.ranges());
-        self.forget_accepted(of.run, &new, FORGOTTEN_AT_ONCE)?;
         Ok(Some(new))
     }
 

@@ -221,6 +221,26 @@ async fn what_a_device_has_seen_is_kept_no_longer() {
 }
 
 #[tokio::test]
+async fn what_a_device_has_seen_is_not_sent_again_when_its_mark_forgets_it() {
+    let fixture = Fixture::new().await;
+    for count in 1..=300 {
+        fixture.send_numbered(count, 1_000).await;
+    }
+    let last = 300 + 2 * 257;
+    fixture.store.write(move |tx| tx.set_own_number(THREAD, Number { run: RUN, count: last })).await.unwrap();
+    fixture.tell(MarkKind::Seen, Counts::up_to(300).without([(1, 1)]), 2_000).await;
+    assert_eq!(fixture.kept().await, 44, "some are forgotten in the background");
+    for count in (302..=last).step_by(2) {
+        fixture.tell(MarkKind::Seen, Counts::of([count]), 2_000).await;
+    }
+    let of = MarkOf { thread: THREAD, user: PEER, device: DeviceId::PRIMARY, kind: MarkKind::Seen, run: RUN };
+    let mark = fixture.store.read(move |rows| rows.mark(of)).await.unwrap();
+    assert!(!mark.contains(300) && mark.contains(last), "{mark:?}");
+    assert_eq!(fixture.store.write(|tx| tx.send_lost_again(DAY_MS + 1_001, 0)).await, Ok(1));
+    assert_eq!(fixture.to_seal().await, [(Some(1), false)]);
+}
+
+#[tokio::test]
 async fn what_the_relay_has_lost_is_sent_again_after_a_day() {
     let fixture = Fixture::new().await;
     for count in 1..=4 {

@@ -413,6 +413,27 @@ async fn a_receipt_for_what_is_not_ours_has_no_effect() {
 }
 
 #[tokio::test]
+async fn receipts_count_however_many_posts_are_never_told() {
+    let fixture = Fixture::new().await;
+    fixture.sent(602).await;
+    let read = ours(MarkKind::Read, DeviceId::PRIMARY);
+    let told: BTreeSet<_> = (1..=300).map(|n| 2 * n).collect();
+    for count in &told {
+        fixture.receive_mark(read, Counts::of([*count]), 2_000).await;
+    }
+    assert_eq!(fixture.in_state(Delivery::Read).await, told);
+    let of_last = fixture.receive_mark(read, Counts::of([602]), 3_000).await;
+    assert_eq!(of_last, 2, "the mark and the message");
+    assert!(fixture.in_state(Delivery::Read).await.contains(&602));
+    let mark = fixture.store.read(move |rows| rows.mark(read)).await.unwrap();
+    assert_eq!((mark.highest(), mark.exceptions().len()), (602, 256));
+    assert!(mark.ranges().into_iter().all(|(first, last)| first == last && first % 2 == 0), "{mark:?}");
+    // An old one that was held back is told later.
+    fixture.receive_mark(read, Counts::of([1]), 4_000).await;
+    assert!(fixture.in_state(Delivery::Read).await.contains(&1));
+}
+
+#[tokio::test]
 async fn a_receipt_for_very_many_messages_is_reported_at_once() {
     let fixture = Fixture::new().await;
     fixture.sent(600).await;
