@@ -11,7 +11,7 @@ use super::waiting::Origin;
 use super::{OutgoingId, Rows, Tx, to_sql};
 use crate::config::ChangeLimits;
 use crate::content::{Body, Target};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
 
@@ -105,7 +105,14 @@ impl Tx<'_> {
         if restored == 0 {
             return Ok(());
         }
-        if let Some((_, _, body)) = self.content_of(thread, message)? {
+        // Edits may have been accepted or refused meanwhile.
+        let body = match (self.content_of(thread, message)?, self.last_version(message)?) {
+            (Some(_), Some((last, ..))) => {
+                Some(Body::from_bytes(&last).map_err(|_| Error::Storage(Storage::Corrupt))?)
+            }
+            (content, _) => content.map(|(_, _, body)| body),
+        };
+        if let Some(body) = body {
             self.set_body(message, &body)?;
             self.index_late(message)?;
         }

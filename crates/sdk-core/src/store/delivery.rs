@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 
 use rusqlite::params;
 
-use super::message::KIND_CONTENT;
+use super::message::{KIND_CONTENT, KIND_DELETED};
 use super::outgoing::to_number;
 use super::stage::numbers;
 use super::{MarkKind, MarkOf, Rows, Tx, stage, to_sql};
@@ -45,7 +45,7 @@ impl Tx<'_> {
     }
 
     /// Changes the states of messages in a range of numbers, and returns which have changed. Those that have the state already are
-    /// left alone.
+    /// left alone. One whose deletion waits may be shown again, with its state.
     fn advance(
         &mut self,
         of: MarkOf,
@@ -58,7 +58,7 @@ impl Tx<'_> {
         let sql = format!(
             "UPDATE message SET state = {to}{also}
              WHERE run = ?2 AND count BETWEEN ?3 AND ?4 AND outgoing IS NOT NULL AND count IS NOT NULL AND state IN ({from})
-                AND thread_id = ?1 AND kind = {KIND_CONTENT} RETURNING id"
+                AND thread_id = ?1 AND (kind = {KIND_CONTENT} OR kind = {KIND_DELETED} AND body <> x'') RETURNING id"
         );
         let values = params![
             of.thread.as_bytes(),

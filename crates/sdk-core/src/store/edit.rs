@@ -37,7 +37,7 @@ impl Rows<'_> {
 
     /// The version of a message that is last in the thread: its body, when it was written, and its position. None if the message was
     /// not edited.
-    fn last_version(&self, message: MessageId) -> Result<Option<(Vec<u8>, i64, i64)>> {
+    pub(super) fn last_version(&self, message: MessageId) -> Result<Option<(Vec<u8>, i64, i64)>> {
         let sql = "SELECT body, sent, position FROM edit WHERE message_id = ?1
                    ORDER BY position DESC, content_id DESC LIMIT 1";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -63,7 +63,7 @@ impl Tx<'_> {
         (text, markup): (&str, &Markup),
         limits: ChangeLimits,
     ) -> Result<bool> {
-        let content = self.content_of(origin.thread, message)?;
+        let content = self.kept_content_of(origin.thread, message)?;
         let Some((author, content_id, Body::Text(old))) = content else { return Ok(false) };
         let sent_ms = self.sent_of(message)?;
         if author != origin.author || !limits.may_edit(sent_ms, origin.sent_ms) {
@@ -103,7 +103,7 @@ impl Tx<'_> {
         origin: &Origin,
         is_accepted: bool,
     ) -> Result<()> {
-        let Some((_, _, Body::Text(shown))) = self.content_of(origin.thread, message)? else {
+        let Some((_, _, Body::Text(shown))) = self.kept_content_of(origin.thread, message)? else {
             return Ok(());
         };
         let shown = Body::Text(shown).to_bytes();
@@ -133,8 +133,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Shows the version that is last in the thread, instead of this one.
+    /// Shows the version that is last in the thread, instead of this one. One that is shown as deleted is left alone: the version is
+    /// shown if the deletion is refused.
     fn show_last_version(&mut self, message: MessageId, shown: &[u8]) -> Result<()> {
+        if self.is_deleted(message)? {
+            return Ok(());
+        }
         let Some((body, sent, position)) = self.last_version(message)? else { return Ok(()) };
         let edited = (position != ORIGINAL).then_some(sent);
         let is_new = body != shown;

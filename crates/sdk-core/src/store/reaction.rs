@@ -4,7 +4,7 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::message::POSITION_PENDING;
+use super::message::{KIND_DELETED, POSITION_PENDING};
 use super::waiting::Origin;
 use super::{Rows, Tx, from_sql, to_sql};
 use crate::error::Result;
@@ -109,8 +109,11 @@ impl Tx<'_> {
             return Ok(());
         }
         let more = i64::from(!now.is_empty()).saturating_sub(i64::from(!before.is_empty()));
-        let sql = "UPDATE message SET reactions = max(reactions + ?2, 0) WHERE id = ?1";
-        self.change_one(sql, [message.0, more])?;
+        // They are counted again if a deletion is taken back.
+        let sql = "UPDATE message SET reactions = max(reactions + ?2, 0) WHERE id = ?1 AND kind <> ?3";
+        if self.change(sql, [message.0, more, KIND_DELETED])? == 0 {
+            return Ok(());
+        }
         self.emit_changed(message)
     }
 }

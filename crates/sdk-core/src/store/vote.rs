@@ -66,7 +66,7 @@ impl Tx<'_> {
     /// Replaces the vote of a person in a poll, or withdraws it. Returns false if that has no effect, because the message is not a
     /// poll, or does not allow these choices. Does nothing if a later content of the person did so already.
     pub(crate) fn vote(&mut self, message: MessageId, origin: &Origin, choices: &Choices) -> Result<bool> {
-        match self.content_of(origin.thread, message)? {
+        match self.kept_content_of(origin.thread, message)? {
             Some((_, _, Body::Poll(poll))) if poll.allows(choices) => {}
             _ => return Ok(false),
         }

@@ -42,7 +42,7 @@ pub(crate) enum WaitsFor<'w> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     Here(MessageId),
-    /// It was here, and was deleted, for everyone or on this device.
+    /// It was here, and was deleted, for everyone or on this device. One that waits for the relay to accept its deletion is still here.
     Gone,
     /// It has not arrived.
     Missing,
@@ -66,7 +66,7 @@ impl Rows<'_> {
     /// The message of this thread that a content refers to.
     pub(crate) fn find(&self, thread: ThreadId, target: Target) -> Result<Found> {
         match self.message_of_thread(thread, target.author, target.id)? {
-            Some(id) if self.is_deleted(id)? => Ok(Found::Gone),
+            Some(id) if self.is_erased(id)? => Ok(Found::Gone),
             Some(id) => Ok(Found::Here(id)),
             None if self.was_applied(target.author, target.id)? => Ok(Found::Gone),
             None => Ok(Found::Missing),

@@ -183,6 +183,14 @@ impl Rows<'_> {
         Ok(kind == KIND_DELETED)
     }
 
+    /// Whether nothing is left of what a message contained that was deleted for everyone. A deletion of ours that the relay has not
+    /// accepted only hides it.
+    pub(in crate::store) fn is_erased(&self, id: MessageId) -> Result<bool> {
+        let sql = "SELECT kind = ?2 AND body = x'' FROM message WHERE id = ?1";
+        let values = params![id.0, KIND_DELETED];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
     /// The author of a message of this thread, the id of its content, and its body; none if there is no such message, or if it
     /// could not be opened.
     pub(crate) fn content_of(
@@ -190,8 +198,27 @@ impl Rows<'_> {
         thread: ThreadId,
         id: MessageId,
     ) -> Result<Option<(UserId, ClientMsgId, Body)>> {
+        self.content_where(&format!("kind = {KIND_CONTENT}"), (thread, id))
+    }
+
+    /// Like [`Rows::content_of`], also for a message that is shown as deleted although the relay has not accepted the deletion.
+    pub(in crate::store) fn kept_content_of(
+        &self,
+        thread: ThreadId,
+        id: MessageId,
+    ) -> Result<Option<(UserId, ClientMsgId, Body)>> {
+        let kept =
+            format!("(kind = {KIND_CONTENT} OR kind = {KIND_DELETED} AND body <> x'' AND version IS NULL)");
+        self.content_where(&kept, (thread, id))
+    }
+
+    fn content_where(
+        &self,
+        condition: &str,
+        (thread, id): (ThreadId, MessageId),
+    ) -> Result<Option<(UserId, ClientMsgId, Body)>> {
         let sql = format!(
-            "SELECT author, content_id, body FROM message WHERE id = ?1 AND thread_id = ?2 AND kind = {KIND_CONTENT}"
+            "SELECT author, content_id, body FROM message WHERE id = ?1 AND thread_id = ?2 AND {condition}"
         );
         let row = self.connection.prepare_cached(&sql)?.query_row(params![id.0, thread.as_bytes()], |row| {
             Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))

@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::messages::incoming;
+use super::reactions::origin;
 use super::*;
+use crate::config::ChangeLimits;
 use crate::content::{Counts, Number, Run};
 use crate::id::MessageId;
 use crate::message::{Delivery, Direction};
-use crate::store::{HeardPost, HeardRun, MarkKind, MarkOf, NewIncoming, PrivacySetting, Tx};
+use crate::store::{
+    HeardPost, HeardRun, MarkKind, MarkOf, NewIncoming, POSITION_PENDING, PrivacySetting, Tx,
+};
 
 const RUN: Run = Run([7; 8]);
 const THEIRS: HeardRun = HeardRun { thread: THREAD, user: PEER, device: DeviceId::PRIMARY, run: RUN };
@@ -359,6 +363,26 @@ impl Fixture {
         let messages = page.into_iter().filter(|message| message.direction == Direction::Outgoing(delivery));
         messages.map(|message| message.text().unwrap().parse().unwrap()).collect()
     }
+}
+
+#[tokio::test]
+async fn a_receipt_counts_for_a_message_whose_deletion_is_refused_later() {
+    let fixture = Fixture::new().await;
+    fixture.sent(2).await;
+    let page = fixture.store.read(|rows| rows.page(THREAD, None, 9)).await.unwrap().messages;
+    let [first, second] = [page[0].id, page[1].id];
+    let delete = fixture.store.write(move |tx| {
+        assert!(tx.delete_for_everyone(first, &origin(US, POSITION_PENDING), ChangeLimits::default())?);
+        assert!(tx.delete_for_everyone(second, &origin(US, 5), ChangeLimits::default())?);
+        Ok(())
+    });
+    delete.await.unwrap();
+    fixture.receive_mark(ours(MarkKind::Read, DeviceId::PRIMARY), Counts::up_to(2), 1_000).await;
+    fixture.store.write(move |tx| tx.take_back_deletion(THREAD, first)).await.unwrap();
+    let delivery =
+        async |id| fixture.store.read(move |rows| rows.message(id)).await.unwrap().unwrap().direction;
+    assert_eq!(delivery(first).await, Direction::Outgoing(Delivery::Read));
+    assert_eq!(delivery(second).await, Direction::Outgoing(Delivery::Sent), "nothing is left of it");
 }
 
 #[tokio::test]

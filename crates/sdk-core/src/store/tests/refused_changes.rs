@@ -281,3 +281,80 @@ async fn refused_votes_and_pins_give_way_to_those_before() {
     fixture.refuse_change(pin).await;
     assert!(fixture.store.read(|rows| rows.pinned(THREAD)).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn an_edit_is_settled_while_the_deletion_of_its_message_waits() {
+    let fixture = Fixture::new().await;
+    for is_accepted in [false, true] {
+        let id = fixture.accepted("one").await;
+        let target = fixture.target_of(id).await;
+        let edit = fixture.make(id, target, Change::Edit("two")).await;
+        let deletion = fixture.make(id, target, Change::Delete).await;
+        let mut events = fixture.events.subscribe();
+        if is_accepted {
+            fixture.accept_change(edit, 2).await;
+        } else {
+            fixture.refuse_change(edit).await;
+            let (change, reason) = (ChangeKind::Edit, FailReason::Refused);
+            let told = Event::ChangeFailed { thread: THREAD, message: Some(id), change, reason };
+            assert_eq!(drain(&mut events), [told]);
+        }
+        assert_eq!(fixture.seen(id).await.body, MessageBody::Deleted);
+        fixture.refuse_change(deletion).await;
+        let shown = fixture.seen(id).await;
+        let expected = if is_accepted { ("two", Some(3_000)) } else { ("one", None) };
+        assert_eq!((shown.text().unwrap(), shown.edited_ms), expected);
+        // A later one counts.
+        let last = fixture.make(id, target, Change::Edit("three")).await;
+        fixture.accept_change(last, 3).await;
+        assert_eq!(fixture.seen(id).await.text(), Some("three"));
+    }
+}
+
+#[tokio::test]
+async fn other_changes_are_settled_while_the_deletion_of_their_message_waits() {
+    let fixture = Fixture::new().await;
+    let content_id = fresh_id();
+    let options = ["a", "b"].map(str::to_owned).to_vec();
+    let poll = Body::Poll(Poll::new("which?".to_owned(), options, false).unwrap());
+    let new = NewOutgoing { content_id, ..outgoing(poll) };
+    let id = fixture.store.write(|tx| tx.enqueue(new)).await.unwrap().unwrap().id;
+    let entry = fixture.entry(id).await;
+    fixture.accept_change(entry, 1).await;
+    let target = Target { author: US, id: content_id };
+    let (emoji, vote, pin) = (Change::React("👍"), Change::Vote(&[0]), Change::Pin(true));
+    let mut accepted = Vec::new();
+    for change in [emoji, vote, pin] {
+        accepted.push(fixture.make(id, target, change).await);
+    }
+    let (emoji, vote, pin) = (Change::React(""), Change::Vote(&[1]), Change::Pin(false));
+    let mut refused = Vec::new();
+    for change in [emoji, vote, pin] {
+        refused.push(fixture.make(id, target, change).await);
+    }
+    let deletion = fixture.make(id, target, Change::Delete).await;
+    for entry in accepted {
+        fixture.accept_change(entry, 2).await;
+    }
+    for entry in refused {
+        fixture.refuse_change(entry).await;
+    }
+    // One of the peer comes meanwhile.
+    let balloon = origin(PEER, 4);
+    fixture.store.write(move |tx| tx.react(id, &balloon, "🎈")).await.unwrap();
+    let shown = fixture.seen(id).await;
+    assert_eq!((shown.body, shown.reactions), (MessageBody::Deleted, Vec::new()));
+    let pending = fixture.store.read(|rows| {
+        let sql = "SELECT (SELECT count(pending_by) FROM reaction) + (SELECT count(pending_by) FROM vote)
+            + (SELECT count(pending_by) FROM pin)";
+        Ok(rows.connection.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+    });
+    assert_eq!(pending.await.unwrap(), 0);
+    fixture.refuse_change(deletion).await;
+    let shown = fixture.seen(id).await;
+    assert_eq!(fixture.emoji(id).await.as_deref(), Some("👍"));
+    assert_eq!(shown.reactions.len(), 2);
+    let MessageBody::Poll(poll) = shown.body else { panic!("a poll was deleted") };
+    assert_eq!((poll.options[0].is_ours, poll.options[1].is_ours), (true, false));
+    assert_eq!(fixture.store.read(|rows| rows.pinned(THREAD)).await.unwrap().len(), 1);
+}
