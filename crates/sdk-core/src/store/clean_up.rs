@@ -5,6 +5,7 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
+use super::clearing::EXAMINED;
 use super::{Rows, Tx, from_sql, to_sql};
 use crate::error::Result;
 use crate::id::ThreadId;
@@ -14,7 +15,13 @@ use crate::message::Position;
 const THREADS: usize = 10;
 
 /// How far a clean-up has come within a thread.
-pub(crate) type CleaningAt = (ThreadId, Position);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CleaningAt {
+    thread: ThreadId,
+    position: Position,
+    /// The time before which messages were deleted up to there.
+    before_ms: u64,
+}
 
 /// What one step of a clean-up has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,21 +82,25 @@ impl Tx<'_> {
         };
         let mut deleted = 0_u64;
         // Another clean-up may have begun or gone on meanwhile.
-        let mut from =
-            from.filter(|(thread, _)| self.next_thread(done).is_ok_and(|next| next == Some(*thread)));
+        let mut from = from.filter(|at| {
+            at.before_ms == before_ms && self.next_thread(done).is_ok_and(|next| next == Some(at.thread))
+        });
         for _ in 0..THREADS {
+            // No more are deleted in all threads than in one.
+            let limit = u64::from(EXAMINED).saturating_sub(deleted);
+            let Some(limit) = u32::try_from(limit).ok().filter(|limit| *limit > 0) else { break };
             let begin = match from.take() {
-                Some(from) => Some(from),
+                Some(at) => Some((at.thread, at.position)),
                 None => self.next_thread(done)?.map(|thread| (thread, Position::FIRST)),
             };
             let Some((thread, position)) = begin else {
                 self.change_one("UPDATE account SET clean_before = NULL, clean_after = NULL", [])?;
                 return Ok(Cleaned { deleted, threads_left: 0, next: None });
             };
-            let (next, count) = self.delete_older(thread, position, before_ms, now_ms)?;
+            let (next, count) = self.delete_older_of((thread, position), limit, before_ms, now_ms)?;
             deleted = deleted.saturating_add(count);
-            if let Some(next) = next {
-                from = Some((thread, next));
+            if let Some(position) = next {
+                from = Some(CleaningAt { thread, position, before_ms });
                 break;
             }
             done = Some(thread);

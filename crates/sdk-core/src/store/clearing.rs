@@ -14,7 +14,7 @@ use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
 use crate::message::{Position, StorageReport, ThreadStorage};
 
 /// How many messages are examined in one transaction.
-const EXAMINED: u32 = 1_000;
+pub(super) const EXAMINED: u32 = 500;
 
 impl Rows<'_> {
     /// How much the database takes up. It reads the header of each message.
@@ -93,9 +93,20 @@ impl Tx<'_> {
         before_ms: u64,
         now_ms: u64,
     ) -> Result<(Option<Position>, u64)> {
+        self.delete_older_of((thread, after), EXAMINED, before_ms, now_ms)
+    }
+
+    /// Like [`Tx::delete_older`] for up to `limit` messages, at least one.
+    pub(super) fn delete_older_of(
+        &mut self,
+        (thread, after): (ThreadId, Position),
+        limit: u32,
+        before_ms: u64,
+        now_ms: u64,
+    ) -> Result<(Option<Position>, u64)> {
         let sql = "SELECT position, id FROM message WHERE thread_id = ?1 AND (position, id) > (?2, ?3)
                    ORDER BY position, id LIMIT 1 OFFSET ?4";
-        let last = params![thread.as_bytes(), after.order, after.id, EXAMINED];
+        let last = params![thread.as_bytes(), after.order, after.id, limit.saturating_sub(1)];
         let end: Option<Position> = self
             .connection
             .prepare_cached(sql)?

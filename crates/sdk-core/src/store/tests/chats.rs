@@ -346,7 +346,7 @@ async fn old_messages_are_deleted_and_what_is_to_be_sent_stays() {
         let (next, count) = work.await.unwrap();
         (after, deleted, rounds) = (next, deleted + count, rounds + 1);
     }
-    assert_eq!((deleted, rounds), (1_999, 3));
+    assert_eq!((deleted, rounds), (1_999, 6));
     assert_eq!(fixture.listed(THREAD).await.unread, 501);
     assert_eq!(fixture.store.read(|rows| rows.page(THREAD, None, 5_000)).await.unwrap().messages.len(), 502);
 }
@@ -377,8 +377,9 @@ async fn a_clean_up_of_all_threads_is_continued_where_it_was_interrupted() {
         let cleaned = fixture.write(move |tx| tx.clean_up(from, 1)).await.unwrap();
         assert!(cleaned.threads_left <= left);
         (deleted, left, steps) = (deleted + cleaned.deleted, cleaned.threads_left, steps + 1);
-        // In every other step, the process has ended in between and has forgotten where it was.
-        from = cleaned.next.filter(|_| steps % 2 == 0);
+        assert!(cleaned.deleted <= 500, "a transaction is short");
+        // Sometimes the process has ended in between and has forgotten where it was.
+        from = cleaned.next.filter(|_| steps % 5 != 0);
         assert!(steps < 50);
     }
     assert_eq!((deleted, left), (1_000 + 30, 0));
@@ -394,6 +395,35 @@ async fn a_clean_up_of_all_threads_is_continued_where_it_was_interrupted() {
         assert!(deleted <= 1_530);
     }
     assert_eq!(deleted, 1_530, "what is to be sent stays");
+}
+
+#[tokio::test]
+async fn a_clean_up_deletes_a_bounded_number_in_one_transaction_and_begins_again_for_a_later_time() {
+    let fixture = Fixture::new().await;
+    let work = fixture.write(|tx| {
+        for n in 0..8_u8 {
+            let (id, peer) = (ThreadId::from_bytes([100 + n; 16]), UserId::from_bytes([100 + n; 16]));
+            tx.put_thread(Thread { id, peer, roster_version: 1 }, 1)?;
+            for seq in 1..=if n == 0 { 600 } else { 100 } {
+                let new = incoming("old or new", seq);
+                let server_ms = if seq % 2 == 0 { 5 } else { 50 };
+                tx.insert_incoming(&NewIncoming { thread: id, author: peer, server_ms, ..new })?;
+            }
+        }
+        tx.begin_clean_up(10)
+    });
+    work.await.unwrap();
+    let first = fixture.write(|tx| tx.clean_up(None, 1)).await.unwrap();
+    assert_eq!(first.deleted, 250, "half of those that were examined in the first thread");
+    // The next one has another time, but would be in the middle of the same thread.
+    fixture.write(|tx| tx.begin_clean_up(100)).await.unwrap();
+    let (mut from, mut deleted) = (first.next, first.deleted);
+    while fixture.store.read(|rows| rows.is_clean_up_due()).await.unwrap() {
+        let cleaned = fixture.write(move |tx| tx.clean_up(from, 1)).await.unwrap();
+        assert!(cleaned.deleted <= 500);
+        (from, deleted) = (cleaned.next, deleted + cleaned.deleted);
+    }
+    assert_eq!(deleted, 600 + 7 * 100);
 }
 
 #[tokio::test]
