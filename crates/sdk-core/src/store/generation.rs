@@ -7,6 +7,7 @@
 use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::UnixSeconds;
 
+use super::lane::NEVER_MS;
 use super::{NewOutgoing, Rows, Tx, from_sql, to_sql};
 use crate::content::Body;
 use crate::error::Result;
@@ -67,9 +68,10 @@ impl Rows<'_> {
         Ok(up_to.flatten().map(|id| ThreadId::from_slice(&id)).transpose()?)
     }
 
-    /// How many threads have something to send.
+    /// How many threads have something to send that is not held until something else happens.
     pub(crate) fn lanes(&self) -> Result<u32> {
-        Ok(self.connection.prepare_cached("SELECT count(*) FROM lane")?.query_row([], |row| row.get(0))?)
+        let sql = "SELECT count(*) FROM lane WHERE due < ?1";
+        Ok(self.connection.prepare_cached(sql)?.query_row([to_sql(NEVER_MS)?], |row| row.get(0))?)
     }
 
     fn threads_after(&self, after: ThreadId, limit: u32) -> Result<Vec<ThreadId>> {

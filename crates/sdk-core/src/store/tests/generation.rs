@@ -97,6 +97,12 @@ async fn every_thread_is_renewed_once_in_small_batches_that_a_later_process_cont
     begin.await.unwrap();
     let lanes = async || fixture.store.read(|rows| rows.lanes()).await.unwrap();
     assert_eq!(lanes().await, 200);
+    // What is held for somebody who is blocked does not delay the others.
+    let held = ThreadId::from_bytes(id(THREADS - 1));
+    fixture.store.write(move |tx| tx.hold_lane(held)).await.unwrap();
+    assert_eq!(lanes().await, 199);
+    let due = "UPDATE lane SET due = 0";
+    fixture.store.write(move |tx| tx.change(due, []).map(drop)).await.unwrap();
     // With one of the peers, there is an active session again.
     let met = "UPDATE session SET active = 1 WHERE user_id = ?1";
     fixture.store.write(move |tx| tx.change_one(met, [id(0)])).await.unwrap();
