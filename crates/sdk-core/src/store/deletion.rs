@@ -47,8 +47,6 @@ impl Tx<'_> {
         }
         self.unindex(message)?;
         self.read_for_ever(message)?;
-        // It is not submitted again if the relay loses it.
-        self.nullify_accepted(message, origin.thread)?;
         self.change_one(
             "UPDATE message SET kind = ?2, reactions = 0, edits = 0, edited = NULL, links = 0 WHERE id = ?1",
             params![message.0, KIND_DELETED],
@@ -66,6 +64,8 @@ impl Tx<'_> {
 
     /// Deletes what a message contained that was deleted for everyone, and what belonged to it. Nothing of it can return.
     pub(super) fn erase(&mut self, thread: ThreadId, message: MessageId) -> Result<()> {
+        // It is not submitted again if the relay loses it.
+        self.nullify_accepted(message, thread)?;
         self.change("DELETE FROM reaction WHERE message_id = ?1", [message.0])?;
         self.change("DELETE FROM edit WHERE message_id = ?1", [message.0])?;
         self.change("DELETE FROM vote WHERE message_id = ?1", [message.0])?;

@@ -118,7 +118,7 @@ impl Tx<'_> {
             message.direction = Direction::Outgoing(Delivery::Sent);
         }
         let is_sent = message.direction == Direction::Outgoing(Delivery::Sent);
-        let awaits_receipt = is_sent && message.body != MessageBody::Deleted;
+        let awaits_receipt = is_sent && !self.is_erased(id)?;
         if !is_hidden {
             self.emit(Event::MessageChanged { message, was });
         }

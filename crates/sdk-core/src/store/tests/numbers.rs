@@ -182,6 +182,31 @@ async fn what_the_relay_has_lost_and_was_deleted_since_becomes_a_null_content() 
 }
 
 #[tokio::test]
+async fn what_the_relay_has_lost_is_submitted_again_if_its_deletion_was_refused() {
+    let fixture = Fixture::new().await;
+    let limits = crate::config::ChangeLimits::default();
+    let delete = async |id| {
+        let ours = origin(US, crate::store::POSITION_PENDING);
+        let work = fixture.store.write(move |tx| tx.delete_for_everyone(id, &ours, limits));
+        assert!(work.await.unwrap());
+    };
+    // One was accepted before it was deleted, the other was on its way.
+    let (first, _) = fixture.send_numbered(1, 1_000).await;
+    delete(first).await;
+    let second = fixture.enqueue("on its way").await;
+    let entry = fixture.entry(second).await;
+    fixture.seal_as(entry, Number { run: RUN, count: 2 }, 1_000).await;
+    delete(second).await;
+    fixture.settle_as(entry, Settlement::Accepted { epoch: 1, server_seq: 2, server_ms: 1_000 }).await;
+    let take_back = fixture.store.write(move |tx| {
+        tx.take_back_deletion(THREAD, first)?;
+        tx.take_back_deletion(THREAD, second)?;
+        tx.resubmit_unproven(0)
+    });
+    assert_eq!(take_back.await.unwrap(), 2);
+}
+
+#[tokio::test]
 async fn a_restored_database_gives_no_number_twice() {
     let fixture = Fixture::new().await;
     let message = fixture.enqueue("sealed before the copy was made").await;
