@@ -52,7 +52,7 @@ fn a_newer_database_is_refused_and_left_alone() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     assert_eq!(
         migrate(&mut connection).unwrap_err(),
-        Error::Storage(Storage::Newer { found: 99, known: 31 })
+        Error::Storage(Storage::Newer { found: 99, known: 32 })
     );
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
     assert_eq!(tables, 0);
@@ -296,4 +296,28 @@ fn archived_sessions_of_an_earlier_version_are_never_used_for_sending_again() {
     let sql = "SELECT group_concat(hex(session_id) || ':' || ended, ' ') FROM session";
     let ended: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(ended, "01:1 02:0");
+}
+
+#[test]
+fn our_accepted_edits_of_an_earlier_version_are_before_later_ones() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(&MIGRATIONS[..26].join(";")).unwrap();
+    let filled = connection.execute_batch(
+        "INSERT INTO thread (thread_id, roster_version, created) VALUES (zeroblob(16), 1, 1);
+         INSERT INTO message (id, thread_id, author, device, kind, body, sent, position, state)
+            VALUES (1, zeroblob(16), zeroblob(16), 1, 1, x'01', 1, 10, 1);
+         INSERT INTO edit (message_id, position, content_id, body, sent) VALUES
+            (1, 0, zeroblob(16), x'01', 1), (1, 1 << 62, x'01010101010101010101010101010101', x'02', 2),
+            (1, 1 << 62, x'02020202020202020202020202020202', x'03', 3), (1, 70, x'03030303030303030303030303030303', x'04', 4),
+            (1, 1 << 62, x'04040404040404040404040404040404', x'05', 5);
+         INSERT INTO outgoing (lane, content_id, sent, class, body, state)
+            VALUES (zeroblob(16), x'04040404040404040404040404040404', 5, 1, x'05', 1);
+         PRAGMA user_version = 26;",
+    );
+    filled.unwrap();
+    migrate(&mut connection).unwrap();
+    let sql = "SELECT group_concat(hex(body) || ':' || (position >= 1 << 62), ' ')
+               FROM (SELECT * FROM edit ORDER BY position, content_id)";
+    let versions: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(versions, "01:0 02:0 03:0 04:0 05:1");
 }
