@@ -37,16 +37,18 @@ pub(crate) async fn run(ctx: Context) {
     let mut elsewhere = ctx.events.elsewhere();
     let mut live = ctx.transport.live_changes();
     loop {
-        meetings.beside(ctx.transport.online()).await;
+        let ((), _) = meetings.beside(ctx.transport.online()).await;
         live.borrow_and_update();
         let busy = meetings.users().clone();
-        let outcome = meetings.beside(step(&ctx, busy)).await;
+        let (outcome, has_any_ended) = meetings.beside(step(&ctx, busy)).await;
         ctx.health.report(Part::Sending, &outcome);
         let pause = match outcome {
             Ok(Step::Done(unmet)) => {
                 unmet.into_iter().for_each(|unmet| meetings.start(&ctx, unmet));
                 continue;
             }
+            // What waited for this user was left out.
+            Ok(Step::Nothing { .. }) if has_any_ended => continue,
             Ok(Step::Nothing { next_due_ms }) => {
                 let wait_ms = next_due_ms.map(|due| due.saturating_sub(ctx.env.now_ms()));
                 let of_receipt = ctx.receipts.next(Instant::now()).unwrap_or(LONGEST_PAUSE);

@@ -60,13 +60,14 @@ impl Meetings {
         Some(())
     }
 
-    /// Waits for something else while the sessions are started.
-    pub(super) async fn beside<T>(&mut self, other: impl Future<Output = T>) -> T {
+    /// Waits for something else while the sessions are started. Also returns whether a user was met meanwhile, or could not be.
+    pub(super) async fn beside<T>(&mut self, other: impl Future<Output = T>) -> (T, bool) {
         pin!(other);
+        let mut has_any_ended = false;
         loop {
             tokio::select! {
-                done = &mut other => return done,
-                Some(()) = self.ended() => {}
+                done = &mut other => return (done, has_any_ended),
+                Some(()) = self.ended() => has_any_ended = true,
             }
         }
     }
@@ -106,4 +107,31 @@ async fn try_to_meet(ctx: &Context, Unmet { thread, attempts, to_meet }: Unmet) 
     // Never at once, so that what fails without waiting for the network is not tried in a loop.
     let due_ms = ctx.env.now_ms().saturating_add(wait_ms.max(1));
     ctx.store.write(move |tx| tx.put_off_mail_to(user, due_ms)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_beside_something_else_is_reported_once() {
+        let user = UserId::from_bytes([1; 16]);
+        let mut meetings = Meetings::default();
+        meetings.users.insert(user);
+        meetings.running.push(ready(user).boxed());
+        let mut polls = 0;
+        let other = async {
+            while polls < 1_000 {
+                polls += 1;
+                yield_now().await;
+            }
+        };
+        assert_eq!(meetings.beside(other).await, ((), true));
+        assert!(meetings.users().is_empty());
+        assert_eq!(meetings.beside(yield_now()).await, ((), false));
+    }
 }
