@@ -177,7 +177,9 @@ fn queue_receipt(
     let now = Instant::now();
     if more_follow {
         let due_ms = due_after(ctx, RECEIPT_PACE);
-        if !tx.set_mail_due(slot, due_ms)? {
+        if tx.is_mail_waiting(slot)? {
+            tx.set_mail_due(slot, due_ms)?;
+        } else {
             queue_at(ctx, tx, slot, kind, due_ms)?;
         }
         tx.after_commit(move || receipts.put_off(slot, now));

@@ -136,10 +136,10 @@ impl Rows<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
 
-    /// Whether there is mail in a slot that is not sealed and not due.
+    /// Whether there is mail in a slot that is not sealed and not due, although nothing has failed.
     pub(crate) fn is_mail_held(&self, (thread, to, slot): MailSlot, now_ms: u64) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM mail WHERE thread_id = ?1 AND recipient = ?2 AND slot = ?3 AND bytes IS NULL
-                   AND due > ?4)";
+                   AND due > ?4 AND attempts = 0)";
         let values = params![thread.as_bytes(), to.as_bytes(), slot, to_sql(now_ms)?];
         Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
@@ -229,17 +229,18 @@ impl Tx<'_> {
         )
     }
 
-    /// Sets the local time before which the mail in a slot is not sealed. Returns false if there is none.
-    pub(crate) fn set_mail_due(&mut self, (thread, to, slot): MailSlot, due_ms: u64) -> Result<bool> {
-        let sql = "UPDATE mail SET due = ?4 WHERE thread_id = ?1 AND recipient = ?2 AND slot = ?3 AND bytes IS NULL";
+    /// Sets the local time before which the mail in a slot is not sealed, unless it was put off after a failure.
+    pub(crate) fn set_mail_due(&mut self, (thread, to, slot): MailSlot, due_ms: u64) -> Result<()> {
+        let sql = "UPDATE mail SET due = ?4
+                   WHERE thread_id = ?1 AND recipient = ?2 AND slot = ?3 AND bytes IS NULL AND attempts = 0";
         let values = params![thread.as_bytes(), to.as_bytes(), slot, to_sql(due_ms)?];
-        Ok(self.change(sql, values)? > 0)
+        self.change(sql, values).map(drop)
     }
 
-    /// Makes the mail in a slot due at this time, if it would be later. Returns false if it was not.
+    /// Makes the mail in a slot due at this time, if it would be later and was not put off after a failure. Returns false if it was not.
     pub(crate) fn hurry_mail_in(&mut self, (thread, to, slot): MailSlot, due_ms: u64) -> Result<bool> {
         let sql = "UPDATE mail SET due = ?4
-                   WHERE thread_id = ?1 AND recipient = ?2 AND slot = ?3 AND bytes IS NULL AND due > ?4";
+                   WHERE thread_id = ?1 AND recipient = ?2 AND slot = ?3 AND bytes IS NULL AND due > ?4 AND attempts = 0";
         let values = params![thread.as_bytes(), to.as_bytes(), slot, to_sql(due_ms)?];
         Ok(self.change(sql, values)? > 0)
     }

@@ -195,3 +195,23 @@ async fn mail_to_a_user_without_a_session_waits_together_and_is_passed_over() {
     fixture.store.write(|tx| tx.drop_unsealed_mail_to(PEER)).await.unwrap();
     assert_eq!(shown(&fixture.due_mail(u64::MAX >> 2).await), [None, Some(4)]);
 }
+
+#[tokio::test]
+async fn what_is_put_off_after_a_failure_is_not_hurried_by_what_happens_in_its_slot() {
+    let fixture = Fixture::new().await;
+    let slot = (THREAD, PEER, 1);
+    fixture.queue_mail(mail(PEER, Some(1), 1, 900)).await;
+    let held = async |now_ms| {
+        fixture.store.read(move |rows| rows.is_mail_held(slot, now_ms)).await.unwrap()
+    };
+    let hurry = async |due_ms| fixture.store.write(move |tx| tx.hurry_mail_in(slot, due_ms)).await.unwrap();
+    let set = async |due_ms| fixture.store.write(move |tx| tx.set_mail_due(slot, due_ms)).await.unwrap();
+    let next = async || fixture.store.read(|rows| rows.next_mail_due(0)).await.unwrap();
+    assert!(hurry(800).await && held(799).await && !held(800).await);
+    set(850).await;
+    assert_eq!(next().await, Some(850));
+    fixture.store.write(|tx| tx.put_off_mail_to(PEER, 5_000)).await.unwrap();
+    assert!(!hurry(900).await && !held(900).await);
+    set(900).await;
+    assert_eq!(next().await, Some(5_000));
+}
