@@ -168,8 +168,8 @@ fn judge(
         // They may accept the thread later, or unblock us.
         reason::NOT_ACCEPTED => {
             let ceiling_ms = backoff_ceiling_ms(mail.attempts.saturating_add(1), LONG_MS);
-            let due_ms = ctx.env.now_ms().saturating_add(ctx.env.jitter(ceiling_ms));
-            (MailOutcome::Later { due_ms }, None)
+            let due_ms = ctx.env.now_ms().saturating_add(1).saturating_add(ctx.env.jitter(ceiling_ms));
+            (MailOutcome::Unwelcome { due_ms }, None)
         }
         // A restored relay may know the thread again soon.
         reason::NOT_FOUND if mail.attempts < MAX_REFUSALS => {

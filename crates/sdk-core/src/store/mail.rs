@@ -91,6 +91,9 @@ pub(crate) enum MailOutcome {
     Anew { due_ms: u64, is_refusal: bool },
     /// It is tried again at this local time, with the same bytes if it is sealed.
     Later { due_ms: u64 },
+    /// The recipient does not let the relay store it for now. It is tried again at this local time. What has a slot is sealed anew then, so
+    /// that newer mail replaces it instead of waiting beside it.
+    Unwelcome { due_ms: u64 },
 }
 
 /// The outcome of mail, and the parcel that it belongs to. There is none if the mail was not sealed.
@@ -278,6 +281,22 @@ impl Tx<'_> {
                     "UPDATE mail SET client_msg_id = NULL, bytes = NULL, made = NULL, due = ?2,
                         attempts = attempts + 1, refusals = refusals + ?3 WHERE id = ?1",
                     params![id.0, to_sql(due_ms)?, is_refusal],
+                )?;
+                Ok(())
+            }
+            MailOutcome::Unwelcome { due_ms } => {
+                // What has taken its slot since is as unwelcome.
+                self.change(
+                    "UPDATE mail SET due = max(mail.due, ?2), attempts = max(mail.attempts, old.attempts + 1) FROM mail AS old
+                     WHERE old.id = ?1 AND mail.thread_id = old.thread_id AND mail.recipient = old.recipient
+                        AND mail.slot = old.slot AND mail.bytes IS NULL",
+                    params![id.0, to_sql(due_ms)?],
+                )?;
+                self.change(&format!("DELETE FROM mail AS old WHERE id = ?1 AND {IS_REPLACED}"), [id.0])?;
+                self.change(
+                    "UPDATE mail SET due = ?2, attempts = attempts + 1, client_msg_id = iif(slot IS NULL, client_msg_id, NULL),
+                        bytes = iif(slot IS NULL, bytes, NULL), made = iif(slot IS NULL, made, NULL) WHERE id = ?1",
+                    params![id.0, to_sql(due_ms)?],
                 )?;
                 Ok(())
             }

@@ -215,3 +215,31 @@ async fn what_is_put_off_after_a_failure_is_not_hurried_by_what_happens_in_its_s
     set(900).await;
     assert_eq!(next().await, Some(5_000));
 }
+
+#[tokio::test]
+async fn mail_that_is_refused_for_now_waits_once_in_each_slot() {
+    let fixture = Fixture::new().await;
+    fixture.queue_mail(mail(PEER, None, 9, 0)).await;
+    let other = fixture.due_mail(0).await.remove(0);
+    let bytes = fixture.seal_mail(&other).await;
+    for n in 1..=5 {
+        fixture.queue_mail(mail(PEER, Some(1), n, 0)).await;
+        let refused = fixture.due_mail(u64::MAX >> 2).await.pop().unwrap();
+        let parcel = fixture.seal_mail(&refused).await;
+        // Every other time, the next one is queued before the answer.
+        if n % 2 == 0 {
+            fixture.queue_mail(mail(PEER, Some(1), n + 10, 0)).await;
+        }
+        let due_ms = 1_000 * u64::from(n);
+        fixture.settle_mail(&refused, Some(parcel), MailOutcome::Unwelcome { due_ms }).await;
+        assert!(fixture.due_mail(due_ms - 1).await.iter().all(|mail| mail.id == other.id));
+        let left = fixture.due_mail(due_ms).await;
+        assert_eq!(left.len(), 2);
+        assert_eq!((left[1].attempts, left[1].refusals, left[1].sealed.is_none()), (n.into(), 0, true));
+    }
+    // What has no slot keeps its bytes.
+    fixture.settle_mail(&other, Some(bytes), MailOutcome::Unwelcome { due_ms: 7 }).await;
+    assert!(fixture.due_mail(6).await.is_empty());
+    let again = fixture.due_mail(7).await.remove(0);
+    assert_eq!((again.id, again.attempts, again.sealed.is_some()), (other.id, 1, true));
+}
