@@ -175,9 +175,9 @@ fn judge(
         reason::NOT_FOUND if mail.attempts < MAX_REFUSALS => {
             (later(ctx, mail.attempts, Offline::Unreachable), None)
         }
-        // It still does not.
-        reason::NOT_FOUND => (MailOutcome::GivenUp, None),
-        _ => (MailOutcome::Done, None),
+        reason::RECIPIENT_DELETED => (MailOutcome::Done, None),
+        // The relay still does not know it, or does not take it.
+        _ => (MailOutcome::GivenUp, None),
     }
 }
 

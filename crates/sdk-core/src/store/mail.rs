@@ -83,9 +83,9 @@ pub(crate) const PROFILE_SLOT: u8 = 22;
 /// What becomes of mail that was submitted, or could not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MailOutcome {
-    /// The relay has stored it, or never will.
+    /// The relay has stored it, or never will because the recipient is gone.
     Done,
-    /// It was refused too often.
+    /// It was refused for good, or too often.
     GivenUp,
     /// The relay has stored nothing. It is sealed anew at this local time.
     Anew { due_ms: u64, is_refusal: bool },
@@ -316,8 +316,16 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Drops all mail to a user that is not sealed, because nothing can be sealed for them any more.
-    pub(crate) fn drop_unsealed_mail_to(&mut self, user: UserId) -> Result<()> {
+    /// Drops all mail to a user that is not sealed, because nothing can be sealed for them. A profile is due again, unless they have
+    /// deleted their account.
+    pub(crate) fn drop_unsealed_mail_to(&mut self, user: UserId, is_deleted: bool) -> Result<()> {
+        if !is_deleted {
+            self.change(
+                "UPDATE thread SET profile_due = 1 WHERE thread_id IN
+                    (SELECT thread_id FROM mail WHERE recipient = ?1 AND bytes IS NULL AND slot = ?2)",
+                params![user.as_bytes(), PROFILE_SLOT],
+            )?;
+        }
         self.change("DELETE FROM mail WHERE recipient = ?1 AND bytes IS NULL", [user.as_bytes()]).map(drop)
     }
 

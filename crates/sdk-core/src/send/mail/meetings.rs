@@ -96,7 +96,10 @@ async fn try_to_meet(ctx: &Context, Unmet { thread, attempts, to_meet }: Unmet) 
         // They may upload other keys.
         Ok(Err(FailReason::BadKeys)) => ctx.env.jitter(backoff_ceiling_ms(next, LONG_MS)),
         // Nothing can be sealed for this person.
-        Ok(Err(_)) => return ctx.store.write(move |tx| tx.drop_unsealed_mail_to(user)).await,
+        Ok(Err(reason)) => {
+            let is_deleted = reason == FailReason::RecipientDeleted;
+            return ctx.store.write(move |tx| tx.drop_unsealed_mail_to(user, is_deleted)).await;
+        }
         Err(error) if error.stops_everything() => return Err(error),
         Err(Error::Offline(Offline::Busy(wait))) => asked_ms(wait).saturating_add(backoff_ms(&ctx.env, next)),
         Err(error) => {

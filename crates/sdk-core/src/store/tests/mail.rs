@@ -164,6 +164,14 @@ async fn a_profile_that_could_not_be_sent_is_due_again() {
     fixture.store.write(move |tx| tx.settle_mail((id, None, MailOutcome::GivenUp))).await.unwrap();
     assert!(is_due().await);
     assert!(fixture.due_mail(0).await.is_empty());
+    // Nothing could be sealed: the recipient has no devices, or has deleted the account.
+    for is_deleted in [false, true] {
+        fixture.store.write(|tx| tx.set_profile_queued(THREAD)).await.unwrap();
+        fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 4, 0)).await;
+        fixture.store.write(move |tx| tx.drop_unsealed_mail_to(PEER, is_deleted)).await.unwrap();
+        assert_eq!(is_due().await, !is_deleted);
+        assert!(fixture.due_mail(0).await.is_empty());
+    }
 }
 
 #[tokio::test]
@@ -192,7 +200,7 @@ async fn mail_to_a_user_without_a_session_waits_together_and_is_passed_over() {
     assert_eq!(to_peer(500).await, (1, None));
     fixture.store.write(|tx| tx.put_off_mail_to(PEER, 400)).await.unwrap();
     assert_eq!(to_peer(0).await, (2, Some(500)), "never earlier than before");
-    fixture.store.write(|tx| tx.drop_unsealed_mail_to(PEER)).await.unwrap();
+    fixture.store.write(|tx| tx.drop_unsealed_mail_to(PEER, false)).await.unwrap();
     assert_eq!(shown(&fixture.due_mail(u64::MAX >> 2).await), [None, Some(4)]);
 }
 
