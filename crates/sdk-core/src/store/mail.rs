@@ -356,6 +356,11 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Makes mail due immediately that waits although nothing has failed.
+    pub(crate) fn release_mail(&mut self) -> Result<()> {
+        self.change("UPDATE mail SET due = 0 WHERE due > 0 AND attempts = 0", []).map(drop)
+    }
+
     /// Seals all mail anew, because this database is an older copy, and the same message keys may have been used for other contents.
     pub(super) fn unseal_mail(&mut self) -> Result<()> {
         self.change(&format!("DELETE FROM mail AS old WHERE bytes IS NOT NULL AND {IS_REPLACED}"), [])?;

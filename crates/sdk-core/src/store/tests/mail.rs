@@ -209,9 +209,7 @@ async fn what_is_put_off_after_a_failure_is_not_hurried_by_what_happens_in_its_s
     let fixture = Fixture::new().await;
     let slot = (THREAD, PEER, 1);
     fixture.queue_mail(mail(PEER, Some(1), 1, 900)).await;
-    let held = async |now_ms| {
-        fixture.store.read(move |rows| rows.is_mail_held(slot, now_ms)).await.unwrap()
-    };
+    let held = async |now_ms| fixture.store.read(move |rows| rows.is_mail_held(slot, now_ms)).await.unwrap();
     let hurry = async |due_ms| fixture.store.write(move |tx| tx.hurry_mail_in(slot, due_ms)).await.unwrap();
     let set = async |due_ms| fixture.store.write(move |tx| tx.set_mail_due(slot, due_ms)).await.unwrap();
     let next = async || fixture.store.read(|rows| rows.next_mail_due(0)).await.unwrap();
@@ -221,7 +219,12 @@ async fn what_is_put_off_after_a_failure_is_not_hurried_by_what_happens_in_its_s
     fixture.store.write(|tx| tx.put_off_mail_to(PEER, 5_000)).await.unwrap();
     assert!(!hurry(900).await && !held(900).await);
     set(900).await;
+    fixture.store.write(|tx| tx.release_mail()).await.unwrap();
     assert_eq!(next().await, Some(5_000));
+    // Nothing has failed for this one.
+    fixture.queue_mail(mail(OTHER, Some(1), 2, 900)).await;
+    fixture.store.write(|tx| tx.release_mail()).await.unwrap();
+    assert_eq!(shown(&fixture.due_mail(0).await), [Some(2)]);
 }
 
 #[tokio::test]
