@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Storage};
 
 /// Each migrates the schema from version n to n + 1. The version is SQLite's `user_version`. New migrations are appended; one that was
 /// released is never changed.
-const MIGRATIONS: [&str; 32] = [
+const MIGRATIONS: [&str; 33] = [
     include_str!("schema/01.sql"),
     include_str!("schema/02.sql"),
     include_str!("schema/03.sql"),
@@ -39,6 +39,7 @@ const MIGRATIONS: [&str; 32] = [
     include_str!("schema/30.sql"),
     include_str!("schema/31.sql"),
     include_str!("schema/32.sql"),
+    include_str!("schema/33.sql"),
 ];
 
 /// The tables of a new database: the result of all migrations.

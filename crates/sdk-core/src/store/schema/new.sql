@@ -468,6 +468,7 @@ CREATE TABLE mail (
 
 CREATE INDEX mail_due ON mail (due, id);
 CREATE UNIQUE INDEX mail_slot ON mail (thread_id, recipient, slot) WHERE bytes IS NULL;
+CREATE INDEX mail_recipient ON mail (recipient) WHERE bytes IS NULL;
 
 -- What a person tells others: 0 nothing, 1 everything; NULL the default. What is off for all is off everywhere.
 CREATE TABLE privacy (

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::{PEER, THREAD, Thread, outgoing};
 use crate::config::DatabaseKey;
 use crate::content::{Body, Counts, Number, Run};
-use crate::id::{DeviceId, MessageId, ThreadId};
+use crate::id::{DeviceId, MessageId, ThreadId, UserId};
 use crate::store::vault::Vault;
 use crate::store::{Folder, Footprint, MarkKind, MarkOf, OutgoingId, Rows, Tx};
 
@@ -222,4 +222,31 @@ fn a_receipt_costs_the_same_however_many_messages_there_are() {
     let delivered: i64 =
         many.query_row("SELECT count(*) FROM message WHERE state = 2", [], |row| row.get(0)).unwrap();
     assert_eq!(delivered, 20);
+}
+
+#[test]
+fn mail_to_a_user_without_a_session_costs_the_same_however_much_waits_for_others() {
+    let (few, many) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let waiting = |dir: &TempDir, others: u32| {
+        let connection = connect(dir);
+        let made = connection.execute_batch(&format!(
+            "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < {others})
+             INSERT INTO mail (thread_id, recipient, slot, content_id, sent, body, due)
+                SELECT name, name, 11, name, 1, x'52', 1 FROM (SELECT CAST(unhex(printf('%032x', n)) AS BLOB) AS name FROM n);"
+        ));
+        made.unwrap();
+        connection
+    };
+    let (mut few, mut many) = (waiting(&few, 20), waiting(&many, 20_000));
+    type Look = fn(&Rows<'_>);
+    const FIRST: UserId = UserId::from_bytes([0; 16]);
+    let looks: [(&str, Look); 3] = [
+        ("how long it waits", |rows| assert_eq!(rows.unsealed_mail_to(FIRST, 1).unwrap().1, None)),
+        ("it is put off", |rows| Tx::new(rows.connection).put_off_mail_to(FIRST, 1).unwrap()),
+        ("it is dropped", |rows| Tx::new(rows.connection).drop_unsealed_mail_to(FIRST, false).unwrap()),
+    ];
+    for (what, look) in looks {
+        let (of_few, of_many) = (steps(&mut few, look), steps(&mut many, look));
+        assert!(of_few > 0 && of_few == of_many, "{what}: {of_few} and {of_many} steps");
+    }
 }
