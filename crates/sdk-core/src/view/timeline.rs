@@ -110,7 +110,11 @@ impl Timeline {
 
     /// Makes the next change a fresh snapshot.
     pub fn refresh(&mut self) {
-        self.0.with(|source| source.watch.look_again());
+        self.0.with(|source| {
+            source.watch.look_again();
+            // What waits is asked for after the snapshot.
+            source.must_ask = false;
+        });
     }
 }
 
