@@ -4,6 +4,7 @@ mod lost;
 mod priority;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
@@ -15,7 +16,7 @@ use crate::Result;
 /// A view that counts: it returns one number for each permit.
 struct Numbers {
     last: u32,
-    confirmed: u32,
+    confirmed: Arc<AtomicU32>,
     go_on: Arc<Notify>,
     given: mpsc::UnboundedSender<u32>,
 }
@@ -45,7 +46,7 @@ impl Snapshot for Numbers {
 
 impl Confirm for Numbers {
     async fn confirm(&mut self) -> Result<()> {
-        self.confirmed = self.last;
+        self.confirmed.store(self.last, Ordering::SeqCst);
         Ok(())
     }
 }
@@ -54,7 +55,7 @@ impl Confirm for Numbers {
 fn numbers() -> (Pull<Numbers>, Arc<Notify>, mpsc::UnboundedReceiver<u32>) {
     let (given, was_given) = mpsc::unbounded_channel();
     let go_on = Arc::new(Notify::new());
-    let numbers = Numbers { last: 0, confirmed: 0, go_on: Arc::clone(&go_on), given };
+    let numbers = Numbers { last: 0, confirmed: Arc::default(), go_on: Arc::clone(&go_on), given };
     (Pull::new(numbers, Arc::default()), go_on, was_given)
 }
 
