@@ -402,7 +402,11 @@ async fn a_clean_up_deletes_a_bounded_number_in_one_transaction_and_begins_again
     let fixture = Fixture::new().await;
     let work = fixture.write(|tx| {
         for n in 0..8_u8 {
-            let (id, peer) = (ThreadId::from_bytes([100 + n; 16]), UserId::from_bytes([100 + n; 16]));
+            // The first of them is before all other threads.
+            let (id, peer) = (
+                ThreadId::from_bytes([if n == 0 { 0 } else { 100 + n }; 16]),
+                UserId::from_bytes([100 + n; 16]),
+            );
             tx.put_thread(Thread { id, peer, roster_version: 1 }, 1)?;
             for seq in 1..=if n == 0 { 600 } else { 100 } {
                 let new = incoming("old or new", seq);
