@@ -36,6 +36,8 @@ pub(crate) async fn run(ctx: Context) {
     let mut meetings = Meetings::default();
     let mut elsewhere = ctx.events.elsewhere();
     let mut live = ctx.transport.live_changes();
+    // Nothing is written before there is a connection.
+    ctx.transport.online().await;
     // Receipts wait for a moment by the local clock, which may have been set back since an earlier process queued them.
     while let Err(error) = ctx.store.write(|tx| tx.release_mail()).await {
         tracing::debug!(%error, "mail is not sent yet");
