@@ -21,9 +21,6 @@ mod decrypt;
 mod id;
 mod interaction;
 mod messages;
-#[path = "../../crates/sdk-core/src/name.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the client uses the rest")]
-mod name;
 mod records;
 mod sealed;
 mod vectors;

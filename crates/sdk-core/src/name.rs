@@ -6,6 +6,8 @@
 use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory as Category;
 
+use crate::content::Profile;
+
 /// The number of characters of a name that are shown, apart from marks.
 const MAX_CHARACTERS: usize = 80;
 /// The number of marks on one character. Vietnamese and Tibetan names need three.
@@ -109,6 +111,13 @@ fn may_join(c: char, last: char, next: char) -> bool {
         matches!(c, '\u{600}'..='\u{8ff}' | '\u{900}'..='\u{dff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{1820}'..='\u{18af}')
     }
     is_joined(last) && is_joined(next) || c == JOINER && is_symbol(last) && is_symbol(next)
+}
+
+impl Profile {
+    /// The name as it can be shown ([`displayable_name`]); empty if nothing is left of it.
+    pub fn displayable_name(&self) -> String {
+        displayable_name(&self.name)
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::{ContentError, proto};
-use crate::name::displayable_name;
 
 /// Maximum size of the name in a profile, in bytes of UTF-8.
 pub const MAX_PROFILE_NAME: usize = 256;
@@ -24,11 +23,6 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The name as it can be shown ([`displayable_name`](crate::displayable_name)); empty if nothing is left of it.
-    pub fn displayable_name(&self) -> String {
-        displayable_name(&self.name)
-    }
-
     /// Whether it can be sent.
     pub(crate) fn is_valid(&self) -> bool {
         self.name.len() <= MAX_PROFILE_NAME
