@@ -73,7 +73,9 @@ impl Contact {
     /// Blocks this user: nothing that they send in the direct thread arrives any more, neither on this device nor at the relay, and
     /// they are told nothing: their messages stay queued, as if the thread had not been accepted. Nothing can be sent to them, and
     /// receipts and a profile that wait to be sent to them are dropped; a profile is sent once they are unblocked. Messages that
-    /// were written before and have not been sent wait until then ([`WaitReason::Blocked`](crate::WaitReason::Blocked)). Calls with them end. A request of theirs leaves the list. The relay is told as soon as it can be reached. What they send meanwhile is lost, even
+    /// were written before and have not been sent wait until then ([`WaitReason::Blocked`](crate::WaitReason::Blocked)). Calls
+    /// with them end. A request of theirs leaves the list. The relay is told as soon as it can be reached. What they send
+    /// meanwhile is lost, even
     /// if they are unblocked later.
     ///
     /// # Errors
