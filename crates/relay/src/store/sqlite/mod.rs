@@ -33,7 +33,6 @@ mod transaction;
 mod trim;
 mod writer;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,7 +45,7 @@ use self::arrivals::Arrivals;
 use self::deferred::Deferred;
 use self::fair::Payer;
 use self::history::History;
-use self::open::{database, open_files, read_epoch};
+use self::open::{FolderLock, database, open_files, read_epoch};
 use self::readers::Readers;
 use self::room::{Need, Room};
 use self::writer::Writer;
@@ -83,7 +82,7 @@ pub struct SqliteStore {
     clock: Arc<dyn Clock>,
     epoch: Arc<AtomicU64>,
     history: Arc<History>,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl SqliteStore {
@@ -106,7 +105,7 @@ impl SqliteStore {
 
     fn from_parts(
         folder: &Path,
-        lock: File,
+        lock: FolderLock,
         db: Connection,
         clock: Arc<dyn Clock>,
         (metrics, limiter): (Arc<Metrics>, Arc<Limiter>),

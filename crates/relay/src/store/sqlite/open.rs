@@ -24,14 +24,35 @@ pub(super) fn database(folder: &Path) -> std::path::PathBuf {
     folder.join("relay.db")
 }
 
+/// The exclusive right of one store to use a folder, until dropped or until the process ends.
+#[derive(Debug)]
+pub(super) struct FolderLock(File);
+
+impl FolderLock {
+    fn acquire(folder: &Path) -> Result<Self, OpenError> {
+        let file = private::file(&folder.join("lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
+            Err(TryLockError::Error(error)) => Err(OpenError::Io(error)),
+        }
+    }
+}
+
+impl Drop for FolderLock {
+    /// Closing the file would not be enough: a program that this process is just starting has a copy of it for a
+    /// moment.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the data folder could not be unlocked");
+        }
+    }
+}
+
 /// Locks the folder for this process and opens the database for writing.
-pub(super) fn open_files(folder: &Path) -> Result<(File, Connection), OpenError> {
+pub(super) fn open_files(folder: &Path) -> Result<(FolderLock, Connection), OpenError> {
     private::folder(folder)?;
-    let lock = private::file(&folder.join("lock"))?;
-    lock.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => OpenError::InUse,
-        TryLockError::Error(error) => OpenError::Io(error),
-    })?;
+    let lock = FolderLock::acquire(folder)?;
     // SQLite gives its additional files the mode of this one.
     private::file(&database(folder))?;
     let mut db = Connection::open(database(folder))?;
@@ -72,4 +93,20 @@ pub(super) fn count_statements(mut db: Connection, metrics: &Arc<Metrics>) -> ru
 /// The number of times that a backup was restored, starting at 1.
 pub(super) fn read_epoch(db: &Connection) -> rusqlite::Result<u64> {
     db.query_row("SELECT v FROM store_meta WHERE k = 'epoch'", [], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_unlocked_even_if_a_descriptor_of_its_lock_was_inherited() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = FolderLock::acquire(folder.path()).unwrap();
+        let inherited = lock.0.try_clone().unwrap();
+        assert!(matches!(FolderLock::acquire(folder.path()), Err(OpenError::InUse)));
+        drop(lock);
+        assert!(FolderLock::acquire(folder.path()).is_ok());
+        drop(inherited);
+    }
 }
