@@ -7,7 +7,7 @@ import Testing
 enum SealpostTests {}
 
 /// Longer than any test takes that works.
-private let patience = Duration.seconds(600)
+private let patience = Duration.seconds(300)
 
 /// A relay in a separate process, which can be killed and started again at the same address.
 actor Relay {
@@ -88,9 +88,10 @@ func world(within patience: Duration = patience, _ test: (World) async throws ->
     let folder = FileManager.default.temporaryDirectory.appending(path: "sealpost-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let relay = try await Relay(folder: folder)
+    let name = Test.current?.displayName ?? "a test"
     let watch = Task {
         try await Task.sleep(for: patience)
-        fatalError("a test does not end")
+        fatalError("\(name) does not end")
     }
     defer { watch.cancel() }
     let outcome: Result<Void, any Error>
