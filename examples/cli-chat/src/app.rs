@@ -41,9 +41,9 @@ pub(crate) async fn run(
     let size = screen.terminal.size()?;
     let mut state = State::new(us, user, relay, Clock::system(), (size.width, size.height));
     let left = talk(&mut state, &mut screen, &mut signals, &requests, &mut news).await;
-    // However it has ended, what was being written is kept.
-    if let Some(draft) = state.keep_draft() {
-        let _ = requests.send(draft);
+    // However it has ended, what was being written is kept, and nobody waits in a call.
+    for last in state.keep_draft().into_iter().chain(state.end_calls()) {
+        let _ = requests.send(last);
     }
     left
 }

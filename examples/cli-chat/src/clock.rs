@@ -29,6 +29,11 @@ impl Clock {
         self.today() != before
     }
 
+    /// The present time.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
     /// Hours and minutes.
     pub(crate) fn time(&self, ms: u64) -> String {
         self.zoned(ms).strftime("%H:%M").to_string()

@@ -57,6 +57,10 @@ pub(crate) enum Command {
     Timer(String),
     Retry,
     Discard,
+    Call,
+    Answer,
+    Decline,
+    HangUp,
     /// The person in the chat, or with a name or a user id.
     Block(String),
     Unblock(String),
@@ -112,6 +116,13 @@ pub(crate) const ON_CHATS: &[(&str, &str)] = &[
     ("/top, /untop", "pins it to the top of the list, or ends that"),
     ("/unread", "marks it as unread"),
     ("/requests, /archived", "shows another list; /chats shows the chats"),
+];
+
+/// The commands about calls.
+pub(crate) const ON_CALLS: &[(&str, &str)] = &[
+    ("/call", "calls the person in this chat"),
+    ("/answer, /decline", "takes a call, or does not; in another call, /decline says that you are busy"),
+    ("/hangup", "ends the call"),
 ];
 
 /// The commands that act on the selected message, or on the newest one.
@@ -181,6 +192,10 @@ pub(crate) fn read(typed: &str) -> Line {
         "requests" => Command::Show(Folder::Requests),
         "archived" => Command::Show(Folder::Archive),
         "retry" => Command::Retry,
+        "call" => Command::Call,
+        "answer" => Command::Answer,
+        "decline" => Command::Decline,
+        "hangup" => Command::HangUp,
         "discard" => Command::Discard,
         "help" => Command::Help,
         "quit" => Command::Quit,
@@ -210,8 +225,8 @@ mod tests {
 
     #[test]
     fn every_command_of_the_help_is_known() {
-        let all =
-            COMMANDS.iter().chain(ON_MESSAGES).chain(ON_CHATS).filter(|(usage, _)| !usage.starts_with("//"));
+        let all = [COMMANDS, ON_MESSAGES, ON_CHATS, ON_CALLS].concat();
+        let all = all.iter().filter(|(usage, _)| !usage.starts_with("//"));
         // Some lines are about two commands, and some mention another one.
         let named = all.flat_map(|(usage, about)| [usage, about]).flat_map(|text| text.split_whitespace());
         let commands: Vec<_> = named.filter(|word| word.starts_with('/')).collect();

@@ -1,6 +1,6 @@
 //! The text of the help.
 
-use crate::commands::{COMMANDS, ON_CHATS, ON_MESSAGES};
+use crate::commands::{COMMANDS, ON_CALLS, ON_CHATS, ON_MESSAGES};
 use crate::wrap::{columns, cut, wrap};
 
 /// Each key with what it does.
@@ -61,6 +61,7 @@ pub(crate) fn lines(width: usize) -> Vec<Line> {
         ("Keys", KEYS),
         ("With a message: the selected one, or the newest", ON_MESSAGES),
         ("With this chat", ON_CHATS),
+        ("Calls: only their signals, without sound", ON_CALLS),
         ("Commands", COMMANDS),
         ("In the list", MARKS),
         ("Ticks", TICKS),

@@ -11,6 +11,8 @@ const MOST_INPUT: u16 = 8;
 pub(crate) const CHAT_LINES: u16 = 2;
 /// The most lines of the status.
 const MOST_STATUS: u16 = 3;
+/// The most lines of calls.
+const MOST_CALLS: u16 = 6;
 /// In front of the text that is being written.
 pub(crate) const PROMPT: &str = "> ";
 
@@ -31,18 +33,31 @@ pub(crate) struct Layout {
     pub(crate) title: Rect,
     pub(crate) messages: Rect,
     pub(crate) input: Rect,
+    pub(crate) calls: Rect,
     pub(crate) status: Rect,
 }
 
+/// The lines that the texts below the panes take.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Heights {
+    pub(crate) input: u16,
+    pub(crate) calls: u16,
+    pub(crate) status: u16,
+}
+
 impl Layout {
-    /// Divides a terminal; `input` and `status` are the numbers of lines that the text being written and the status have.
-    pub(crate) fn new((width, height): (u16, u16), pane: Pane, input: u16, status: u16) -> Self {
-        let most_status = MOST_STATUS.min(height.checked_div(4).unwrap_or_default()).max(1);
-        let status_lines = status.clamp(1, most_status).min(height);
+    /// Divides a terminal.
+    pub(crate) fn new((width, height): (u16, u16), pane: Pane, heights: Heights) -> Self {
+        let quarter = height.checked_div(4).unwrap_or_default();
+        let status_lines = heights.status.clamp(1, MOST_STATUS.min(quarter).max(1)).min(height);
         let above_status = height.saturating_sub(status_lines);
-        let most_input = MOST_INPUT.min(above_status.saturating_sub(2).max(1));
-        let input_lines = input.clamp(1, most_input).min(above_status);
-        let body = above_status.saturating_sub(input_lines);
+        // In the lowest terminals, a line for what is written and one for messages remain.
+        let most_calls = MOST_CALLS.min(quarter.max(1)).min(above_status.saturating_sub(2));
+        let calls_lines = heights.calls.min(most_calls);
+        let above_calls = above_status.saturating_sub(calls_lines);
+        let most_input = MOST_INPUT.min(above_calls.saturating_sub(2).max(1));
+        let input_lines = heights.input.clamp(1, most_input).min(above_calls);
+        let body = above_calls.saturating_sub(input_lines);
         let is_wide = width >= TWO_PANES;
         let list = if is_wide {
             (width / 3).min(WIDEST_LIST)
@@ -58,23 +73,24 @@ impl Layout {
             let title = Rect::new(x, 0, width, height.min(1));
             (title, Rect::new(x, title.height, width, height.saturating_sub(title.height)))
         };
-        let (list_title, list_area) = column(0, list, if is_wide { above_status } else { body });
+        let (list_title, list_area) = column(0, list, if is_wide { above_calls } else { body });
         let (title, messages) = column(left, right, body);
         let (input_x, input_width) = if right == 0 { (0, width) } else { (left, right) };
         Self {
             list_title,
             list: list_area,
-            border: Rect::new(list, 0, border, above_status),
+            border: Rect::new(list, 0, border, above_calls),
             title,
             messages,
             input: Rect::new(input_x, body, input_width, input_lines),
+            calls: Rect::new(0, above_calls, width, calls_lines),
             status: Rect::new(0, above_status, width, status_lines),
         }
     }
 
     /// The columns of the text that is being written, for a terminal that is so wide.
     pub(crate) fn input_columns(size: (u16, u16), pane: Pane) -> usize {
-        let width = Self::new(size, pane, 1, 1).input.width;
+        let width = Self::new(size, pane, Heights::default()).input.width;
         usize::from(width).saturating_sub(PROMPT.len()).max(2)
     }
 
@@ -98,11 +114,11 @@ mod tests {
 
     #[test]
     fn a_wide_terminal_has_two_panes_and_a_narrow_one_has_one() {
-        let wide = Layout::new((80, 24), Pane::Conversation, 1, 1);
+        let wide = Layout::new((80, 24), Pane::Conversation, Heights::default());
         assert_eq!((wide.list, wide.messages), (Rect::new(0, 1, 26, 22), Rect::new(27, 1, 53, 21)));
-        let narrow = Layout::new((30, 10), Pane::Conversation, 1, 1);
+        let narrow = Layout::new((30, 10), Pane::Conversation, Heights::default());
         assert_eq!((narrow.list.width, narrow.messages), (0, Rect::new(0, 1, 30, 7)));
-        let list = Layout::new((30, 10), Pane::Chats, 1, 1);
+        let list = Layout::new((30, 10), Pane::Chats, Heights::default());
         assert_eq!((list.list, list.messages.width), (Rect::new(0, 1, 30, 7), 0));
         assert_eq!(list.input, Rect::new(0, 8, 30, 1));
     }
@@ -110,12 +126,13 @@ mod tests {
     proptest! {
         #[test]
         fn the_parts_cover_the_terminal_without_overlap(
-            width in 1_u16..200, height in 1_u16..80, is_list in any::<bool>(), input in 0_u16..30, status_lines in 0_u16..9,
+            width in 1_u16..200, height in 1_u16..80, is_list in any::<bool>(), (input, calls, lines) in (0_u16..30, 0_u16..9, 0_u16..9),
         ) {
             let pane = if is_list { Pane::Chats } else { Pane::Conversation };
-            let Layout { list_title, list, border, title, messages, input, status } =
-                Layout::new((width, height), pane, input, status_lines);
-            let parts = [list_title, list, border, title, messages, input, status];
+            let heights = Heights { input, calls, status: lines };
+            let Layout { list_title, list, border, title, messages, input, calls, status } =
+                Layout::new((width, height), pane, heights);
+            let parts = [list_title, list, border, title, messages, input, calls, status];
             let area: u32 = parts.iter().map(|part| part.area()).sum();
             prop_assert_eq!(area, u32::from(width) * u32::from(height));
             let whole = Rect::new(0, 0, width, height);

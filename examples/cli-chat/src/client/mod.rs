@@ -1,5 +1,6 @@
 //! Carries out what the screen asks of the library, and reports what the library says.
 
+mod calls;
 mod changes;
 mod listing;
 mod meet;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_core::{
-    CallSignal, Calls, Change, Client, Contact, Error, Event, Feed, Folder, MessageBody, MessageId, ThreadId,
-    Update, UserId, displayable_name,
+    Calls, Change, Client, Contact, Error, Event, Feed, Folder, MessageBody, MessageId, ThreadId, Update,
+    UserId, displayable_name,
 };
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -24,6 +25,7 @@ use tokio::time::sleep;
 use crate::home::Home;
 use crate::news::{News, Request};
 use crate::text::Shown;
+use calls::CallSteps;
 use open::Open;
 
 /// The updates that are taken at once.
@@ -39,6 +41,7 @@ pub(crate) struct Worker {
     home: Arc<Home>,
     feed: Feed,
     calls: Calls,
+    call_steps: CallSteps,
     requests: mpsc::UnboundedReceiver<Request>,
     news: mpsc::UnboundedSender<News>,
     /// The list that is shown, and the number of chats that it is to show.
@@ -67,6 +70,7 @@ impl Worker {
             home,
             feed,
             calls,
+            call_steps: CallSteps::default(),
             requests,
             news,
             folder,
@@ -91,12 +95,7 @@ impl Worker {
                     Some(Err(error)) => Err(error),
                     None => break,
                 },
-                Some(call) = self.calls.next() => {
-                    if matches!(call.signal, CallSignal::Offer { .. }) {
-                        self.note(&format!("{} calls you; a terminal cannot take calls", self.who_is(call.user)));
-                    }
-                    Ok(())
-                }
+                Some(event) = self.calls.next() => self.call_happened(event).await,
                 changes = Open::changed(self.open.as_mut()) => match changes {
                     Some(Ok(changes)) => self.changed(changes).await,
                     Some(Err(error)) => Err(error),
@@ -112,6 +111,7 @@ impl Worker {
         if let Some(meeting) = self.meeting.take() {
             meeting.abort();
         }
+        self.call_steps.finish().await;
     }
 
     fn note(&self, note: &str) {
@@ -180,6 +180,8 @@ impl Worker {
                     self.tell(News::MayHaveLeft(message));
                 }
             }
+            Request::Call(thread) => self.call(thread).await?,
+            Request::InCall(thread, call, step) => self.step_in_call(thread, call, step).await?,
             Request::GiveUp { thread, message } => self.client.thread(thread).await?.give_up(message).await?,
         }
         Ok(())

@@ -49,6 +49,10 @@ impl State {
             },
             Command::Retry => self.retry(requests)?,
             Command::Discard => self.discard(requests)?,
+            Command::Call => requests.push(self.call()?),
+            Command::Answer => requests.extend(self.answer()?),
+            Command::Decline => requests.push(self.decline()?),
+            Command::HangUp => requests.push(self.hang_up()?),
             command @ (Command::Block(_)
             | Command::Unblock(_)
             | Command::Blocked

@@ -2,8 +2,10 @@
 //! client. It knows no terminal, no client, and no clock but the one it is given.
 
 mod acting;
+mod calls;
 mod chats;
 mod conversation;
+mod happening;
 mod lines;
 mod overlays;
 mod safety;
@@ -18,8 +20,9 @@ mod writing;
 
 use std::collections::HashMap;
 
-use sealpost_core::{ConnectionState, MessageId, ThreadId, TrustState, UserId};
+use sealpost_core::{ConnectionState, MessageId, ThreadId, UserId};
 
+use calls::Calls;
 pub(crate) use chats::Chats;
 pub(crate) use conversation::Conversation;
 use conversation::{Area, Wanted};
@@ -31,8 +34,8 @@ pub(crate) use sheet::Sheet;
 use crate::clock::Clock;
 use crate::editor::{Editor, History};
 use crate::input::Input;
-use crate::layout::{Layout, Pane};
-use crate::news::{News, Request};
+use crate::layout::{Heights, Layout, Pane};
+use crate::news::Request;
 use crate::text::Shown;
 use crate::wrap::{columns, wrap};
 
@@ -48,6 +51,7 @@ pub(crate) struct State {
     connection: ConnectionState,
     chats: Chats,
     conversation: Option<Conversation>,
+    calls: Calls,
     /// What is being written, and in the chats that are not open.
     editor: Editor,
     drafts: HashMap<ThreadId, Editor>,
@@ -102,6 +106,7 @@ impl State {
             connection: ConnectionState::Connecting,
             chats: Chats::default(),
             conversation: None,
+            calls: Calls::default(),
             editor: Editor::default(),
             drafts: HashMap::new(),
             told: writing::Told::default(),
@@ -186,14 +191,19 @@ impl State {
     pub(crate) fn layout(&self) -> Layout {
         let lines = |text: &str, width: usize| u16::try_from(wrap(text, width).len()).unwrap_or(u16::MAX);
         let input = lines(self.editor.text(), Layout::input_columns(self.size, self.pane));
-        let room = usize::from(self.size.0).saturating_sub(columns(&self.unread_elsewhere()));
-        Layout::new(self.size, self.pane, input, lines(&self.status().text, room))
+        let whole = usize::from(self.size.0);
+        let room = whole.saturating_sub(columns(&self.unread_elsewhere()));
+        let calls =
+            self.call_lines().iter().map(|call| lines(&call.text, whole)).fold(0, u16::saturating_add);
+        let heights = Heights { input, calls, status: lines(&self.status().text, room) };
+        Layout::new(self.size, self.pane, heights)
     }
 
     /// The person has done something.
     pub(crate) fn input(&mut self, input: Input) -> Vec<Request> {
         let before = self.layout();
         let mut requests = Vec::new();
+        self.calls.has_been_seen(self.clock.now_ms());
         match input {
             Input::Quit => self.is_over = true,
             Input::Resize(width, height) => self.size = (width, height),
@@ -206,94 +216,21 @@ impl State {
         requests
     }
 
-    /// The client has reported something.
-    pub(crate) fn news(&mut self, news: News) -> Vec<Request> {
-        let before = self.layout();
-        let mut requests = Vec::new();
-        match news {
-            News::Chats { folder, chats, has_more, requests } => {
-                self.chats.set((folder, chats), has_more, requests, before.chats_shown());
-            }
-            News::Connection(state) => self.connection = state,
-            News::Met { thread, name } => {
-                // Another chat must not be opened under the hands of somebody who is writing.
-                if self.editor.is_empty() && self.overlay.is_none() {
-                    self.appeared = Some(thread);
-                    self.ask_to_open(thread, None, &mut requests);
-                } else {
-                    self.say(&format!("{name} is there now: /chat {name}"));
-                }
-            }
-            News::Opened { thread, name, rows, around, draft } => {
-                let appeared = self.appeared.take() == Some(thread);
-                if let Some(open) = self.open_thread().filter(|_| appeared && !self.editor.is_empty()) {
-                    // Somebody has begun to write meanwhile: that chat stays.
-                    self.say(&format!("{name} is there now: /chat {name}"));
-                    self.ask_to_open(open, None, &mut requests);
-                    self.settle(before, &mut requests);
-                    return requests;
-                }
-                self.change_draft(thread, draft, &mut requests);
-                // It was about another chat, or about waiting for this one.
-                self.note = None;
-                let layout = self.layout();
-                let area = area(&layout, &self.clock);
-                self.conversation = Some(Conversation::open(thread, name, rows, around, area));
-                self.chats.choose(thread, layout.chats_shown());
-            }
-            News::Rows { thread, rows } => {
-                let area = area(&before, &self.clock);
-                if let Some(open) = open_in(&mut self.conversation, thread) {
-                    open.set_rows(rows, area);
-                }
-            }
-            News::Peer { thread, peer } => {
-                open_in(&mut self.conversation, thread).into_iter().for_each(|open| open.peer = peer);
-            }
-            News::Trust { thread, trust } => {
-                let open = open_in(&mut self.conversation, thread);
-                let was = open.as_ref().and_then(|open| open.trust());
-                open.into_iter().for_each(|open| open.set_trust(trust));
-                if trust == TrustState::ChangedSinceVerified && was != Some(trust) {
-                    self.say("the safety number has changed: /verify compares it, /accept accepts it");
-                }
-            }
-            News::SafetyNumber { thread, number } => {
-                if self.open_thread() == Some(thread) {
-                    self.overlay = Some(Overlay::Safety(Safety::new(thread, number.as_deref())));
-                }
-            }
-            News::Compared { thread, are_equal } => self.compared(thread, are_equal),
-            News::Found { words, found } => {
-                if let Some(Overlay::Search(search)) = &mut self.overlay {
-                    search.set(&words, found);
-                }
-            }
-            News::Sheet { title, lines } => self.overlay = Some(Overlay::Sheet(Sheet::new(title, lines))),
-            News::NotQueued { thread, text, why } => {
-                let how = if self.give_back(thread, &text) { "" } else { "; Up brings it back" };
-                self.say(&format!("not sent: {why}{how}"));
-            }
-            News::MayHaveLeft(message) => {
-                self.may_have_left = Some(message);
-                self.say("it may have been sent already; /discard again gives it up");
-            }
-            News::Note(note) => self.say(&note),
-        }
-        self.settle(before, &mut requests);
-        requests
-    }
-
     /// Time has passed: about a second.
     pub(crate) fn tick(&mut self, now_ms: u64) -> Vec<Request> {
+        let before = self.layout();
+        let mut requests = Vec::new();
         if self.clock.advance(now_ms) {
             self.redraw();
         }
+        self.calls.forget_seen(now_ms);
+        self.settle(before, &mut requests);
         let search = match &self.overlay {
             Some(Overlay::Search(search)) => search.again().map(Request::Search),
             _ => None,
         };
-        search.into_iter().chain(self.keep_draft()).collect()
+        requests.extend(search.into_iter().chain(self.keep_draft()));
+        requests
     }
 
     /// After every change: the lines fit the size, and what is on the screen is marked as read.
@@ -331,23 +268,6 @@ impl State {
     fn open_thread(&self) -> Option<ThreadId> {
         self.conversation.as_ref().map(Conversation::thread)
     }
-
-    fn compared(&mut self, thread: ThreadId, are_equal: bool) {
-        let safety = match &mut self.overlay {
-            Some(Overlay::Safety(safety)) if safety.thread == thread => Some(safety),
-            _ => None,
-        };
-        match safety {
-            Some(safety) => safety.are_equal = Some(are_equal),
-            None if are_equal => self.say("the safety number is the same: verified"),
-            None => self.say("the safety number is NOT the same; do not trust this chat"),
-        }
-    }
-}
-
-/// The chat, if it is still the open one.
-fn open_in(conversation: &mut Option<Conversation>, thread: ThreadId) -> Option<&mut Conversation> {
-    conversation.as_mut().filter(|open| open.thread() == thread)
 }
 
 fn area<'a>(layout: &Layout, clock: &'a Clock) -> Area<'a> {

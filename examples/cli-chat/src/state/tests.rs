@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use sealpost_core::{FailReason, Folder, MessageId, ThreadId};
 
 use super::*;
-use crate::news::{Asked, Author, Body, Change, Chat, Found, Marks, Peer, Row, Rows, Setting, Tick, Who};
+use crate::news::{
+    Asked, Author, Body, Call, CallStage, Change, Chat, Found, Marks, News, Peer, Row, Rows, Setting, Tick,
+    Who,
+};
 
 /// Monday, 24 November 2025, 16:00 UTC.
 pub(crate) const NOW: u64 = 1_764_000_000_000;
@@ -71,18 +74,18 @@ pub(crate) fn type_in(state: &mut State, text: &str) {
     }
 }
 
-fn enter(state: &mut State, text: &str) -> Vec<Request> {
+pub(super) fn enter(state: &mut State, text: &str) -> Vec<Request> {
     type_in(state, text);
     state.input(Input::Enter)
 }
 
-fn with_ben(messages: Vec<Row>) -> State {
+pub(super) fn with_ben(messages: Vec<Row>) -> State {
     let mut state = state((80, 24));
     open(&mut state, 1, "ben", messages);
     state
 }
 
-fn many(count: i64) -> Vec<Row> {
+pub(super) fn many(count: i64) -> Vec<Row> {
     (1..=count).map(|id| theirs(id, &format!("message {id}"), true)).collect()
 }
 
@@ -359,7 +362,7 @@ fn a_change_is_about_the_newest_message_that_it_can_be_about() {
 }
 
 /// A command that cannot be carried out stays, and says why.
-fn refuses(state: &mut State, typed: &str) {
+pub(super) fn refuses(state: &mut State, typed: &str) {
     assert_eq!(enter(state, typed), [], "{typed}");
     assert_eq!(state.editor().text(), typed);
     assert_eq!(state.status().kind, StatusKind::Note, "{typed}");
@@ -699,6 +702,15 @@ fn any_row(id: i64) -> impl Strategy<Value = Row> {
     (author, any::<String>()).prop_map(move |(author, text)| row(id, author, &text))
 }
 
+fn any_stage() -> impl Strategy<Value = CallStage> {
+    prop_oneof![
+        Just(CallStage::Calling),
+        any::<bool>().prop_map(|is_video| CallStage::Ringing { is_video }),
+        Just(CallStage::Answered),
+        Just(CallStage::Ended(sealpost_core::CallEnd::Busy)),
+    ]
+}
+
 fn any_news() -> impl Strategy<Value = News> {
     let some_rows = || {
         let rows = proptest::collection::vec(any::<()>(), 0..20)
@@ -735,6 +747,10 @@ fn any_news() -> impl Strategy<Value = News> {
                 shares_presence: is[4],
                 timer_s: u32::from(is[0]),
             },
+        }),
+        (0_u8..4, 0_u8..3, any_stage()).prop_map(|(id, of, stage)| {
+            let with = Shown::line("somebody");
+            News::Call(Call { id: sealpost_core::CallId([id; 16]), thread: thread(of), with, stage })
         }),
         Just(News::SafetyNumber { thread: thread(1), number: Some("12345".repeat(12)) }),
         any::<String>().prop_map(News::Note),

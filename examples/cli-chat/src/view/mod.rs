@@ -1,5 +1,6 @@
 //! Drawing the state.
 
+mod calls;
 mod chats;
 mod conversation;
 mod help;
@@ -31,6 +32,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State) {
     conversation::draw_title(buffer, state, layout.title);
     conversation::draw(buffer, state, layout.messages);
     let mut cursor = writing::draw(buffer, state, layout.input);
+    calls::draw(buffer, state, layout.calls);
     draw_status(buffer, state, layout.status);
     match state.overlay() {
         Some(Overlay::Help(above)) => cursor = help::draw(buffer, *above),

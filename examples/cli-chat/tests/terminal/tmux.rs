@@ -55,6 +55,11 @@ impl Tmux {
         self.run(&["send-keys", "-t", name, key]).await;
     }
 
+    /// Presses a key in two terminals at the same time.
+    pub(crate) async fn key_in_both(&self, (one, other): (&str, &str), key: &str) {
+        self.run(&["send-keys", "-t", one, key, ";", "send-keys", "-t", other, key]).await;
+    }
+
     /// Pastes a text, as a terminal does that marks what is pasted.
     pub(crate) async fn paste(&self, name: &str, text: &str) {
         self.run(&["set-buffer", "--", text]).await;
@@ -107,6 +112,19 @@ impl Tmux {
             assert!(Instant::now() < deadline, "{name} does not show {wanted:?}:\n{screen}");
             sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Waits until one of two screens has what is looked for, and returns what both have.
+    pub(crate) async fn screen_of_either<T>(
+        &self,
+        (one, other): (&str, &str),
+        find: impl Fn(&str) -> Option<T>,
+    ) -> (Option<T>, Option<T>) {
+        sealpost_testkit::eventually("something on a screen", async || {
+            let found = (find(&self.screen(one).await), find(&self.screen(other).await));
+            (found.0.is_some() || found.1.is_some()).then_some(found)
+        })
+        .await
     }
 
     /// Whether a program uses the terminal as a screen, or receives the movements of its mouse.

@@ -2,172 +2,13 @@
 //!
 //! Further kinds of content are further bodies and marks of a [`Row`]; what a person does with them are further requests.
 
-use sealpost_core::{ConnectionState, Folder, MessageId, ThreadId, TrustState};
+mod request;
+
+use sealpost_core::{CallEnd, CallId, ConnectionState, Folder, MessageId, ThreadId, TrustState};
+
+pub(crate) use request::{Asked, CallStep, Change, Request, Setting, Who};
 
 use crate::text::Shown;
-
-/// What the client is asked to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Request {
-    /// Opens a chat at its newest messages, or around one message.
-    Open {
-        thread: ThreadId,
-        around: Option<MessageId>,
-    },
-    /// Opens the chat with a name or a user id, as soon as there is such a user.
-    Meet(String),
-    Send {
-        thread: ThreadId,
-        text: String,
-    },
-    /// Opens the note to self.
-    Note,
-    MarkRead {
-        thread: ThreadId,
-        up_to: MessageId,
-    },
-    /// Adds a page before the oldest message that is shown.
-    Older,
-    /// Adds a page after the newest message that is shown.
-    Newer,
-    /// Adds chats to the end of the list.
-    MoreChats,
-    Search(String),
-    SafetyNumber(ThreadId),
-    Verify {
-        thread: ThreadId,
-        digits: String,
-    },
-    /// A request, or a changed safety number.
-    Accept(ThreadId),
-    Change(ThreadId, Change),
-    Set(ThreadId, Setting),
-    Block {
-        who: Who,
-        is_blocked: bool,
-    },
-    /// Shows another list.
-    Folder(Folder),
-    /// Keeps what is being written.
-    Draft {
-        thread: ThreadId,
-        text: String,
-    },
-    Typing {
-        thread: ThreadId,
-        is_typing: bool,
-    },
-    /// Answered by [`News::Sheet`].
-    Show(ThreadId, Asked),
-    /// Changes our profile.
-    Profile {
-        name: String,
-        about: String,
-    },
-    Retry {
-        thread: ThreadId,
-        messages: Vec<MessageId>,
-    },
-    Discard {
-        thread: ThreadId,
-        message: MessageId,
-    },
-    GiveUp {
-        thread: ThreadId,
-        message: MessageId,
-    },
-}
-
-/// What a person does with a message that is there, or sends into the chat besides texts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Change {
-    Reply {
-        message: MessageId,
-        text: String,
-    },
-    /// Without an emoji, the reaction is taken back.
-    React {
-        message: MessageId,
-        emoji: String,
-    },
-    Edit {
-        message: MessageId,
-        text: String,
-    },
-    /// For everyone.
-    Delete(MessageId),
-    /// On this device.
-    Hide(MessageId),
-    /// Takes that back.
-    Restore(MessageId),
-    Pin {
-        message: MessageId,
-        is_pinned: bool,
-    },
-    /// To the chat with a name or a user id.
-    Forward {
-        message: MessageId,
-        to: String,
-    },
-    /// Places of options, from 0.
-    Vote {
-        poll: MessageId,
-        choices: Vec<u32>,
-    },
-    Poll {
-        question: String,
-        options: Vec<String>,
-        is_multiple: bool,
-    },
-    Card {
-        name: String,
-        phone: String,
-        email: String,
-    },
-    Location {
-        latitude_e7: i32,
-        longitude_e7: i32,
-        name: String,
-    },
-    Timer {
-        seconds: u32,
-    },
-}
-
-/// What a person decides about a chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Setting {
-    Archived(bool),
-    /// Pinned to the top of the list.
-    OnTop(bool),
-    /// Without hours, for ever.
-    Muted {
-        hours: Option<u64>,
-    },
-    /// No longer muted.
-    Loud,
-    MarkedUnread,
-    /// Whether the other person is told that we are here.
-    Presence(bool),
-    /// The whole chat, on this device.
-    Deleted,
-}
-
-/// Somebody in a chat, or with a name or a user id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Who {
-    Thread(ThreadId),
-    Name(String),
-}
-
-/// What can be shown on a sheet of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
-    Details(MessageId),
-    Pins,
-    Profiles,
-    Blocked,
-}
 
 /// What has happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -222,6 +63,8 @@ pub(crate) enum News {
         words: String,
         found: Vec<Found>,
     },
+    /// A call has begun or has another state.
+    Call(Call),
     /// What was asked to be shown, in lines.
     Sheet {
         title: &'static str,
@@ -236,6 +79,31 @@ pub(crate) enum News {
     /// A message cannot be discarded, because it may have left already.
     MayHaveLeft(MessageId),
     Note(String),
+}
+
+/// A call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) id: CallId,
+    pub(crate) thread: ThreadId,
+    pub(crate) with: Shown,
+    pub(crate) stage: CallStage,
+}
+
+/// The state of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallStage {
+    /// We call.
+    Calling,
+    /// They call.
+    Ringing {
+        is_video: bool,
+    },
+    Answered,
+    /// It was not ended by us.
+    Ended(CallEnd),
+    /// We have ended it by this step.
+    EndedByUs(CallStep),
 }
 
 /// A chat in the list.

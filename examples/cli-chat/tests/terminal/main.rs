@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
+mod calls;
 mod tmux;
 
 use std::process::Stdio;
@@ -29,6 +30,16 @@ async fn meet(world: &World, tmux: &Tmux) {
     tmux.open("ben", (40, 20), &command(world, "ben", Some("ada"))).await;
     tmux.shows("ada", "No messages yet.").await;
     tmux.shows("ben", "‹ ada").await;
+}
+
+/// The same, and each has written, so that neither is a stranger.
+async fn talk(world: &World, tmux: &Tmux) {
+    meet(world, tmux).await;
+    tmux.enter("ada", "hello ben").await;
+    tmux.shows("ben", "hello ben  ").await;
+    tmux.enter("ben", "hello ada").await;
+    tmux.shows("ada", "hello ada  ").await;
+    tmux.shows("ben", "✓✓").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,7 +233,7 @@ async fn a_stranger_is_accepted_put_away_blocked_and_deleted() {
     let stranger = world.party("cleo").await;
     let profile = Profile { name: "Cleo".to_owned(), ..Profile::default() };
     stranger.client.set_profile(profile).await.unwrap();
-    let thread = stranger.client.direct_thread(ada_of(&world).await).await.unwrap();
+    let thread = stranger.client.direct_thread(user_of(&world, "ada").await).await.unwrap();
     thread.send_text("hello from a stranger").await.unwrap();
 
     // It is a request, which the keys of the list lead to.
@@ -439,7 +450,7 @@ async fn a_closed_pipe_ends_the_line_mode_quietly() {
 
     // A pipe has the line mode, which does not send what looks like a command either.
     input.write_all(b"hello\n/hepl\n").await.unwrap();
-    let thread = ben.client.direct_thread(ada_of(&world).await).await.unwrap();
+    let thread = ben.client.direct_thread(user_of(&world, "ada").await).await.unwrap();
     assert_eq!(ben.texts_when(&thread, 1).await, ["hello"]);
     prints(&mut output, "/hepl is not a command").await;
     // Ben has received it, so nothing is left to send.
@@ -466,10 +477,10 @@ async fn prints(output: &mut Lines<BufReader<ChildStdout>>, wanted: &str) {
     }
 }
 
-/// The user id that Ada's program has written next to her database.
-async fn ada_of(world: &World) -> sealpost_core::UserId {
-    let file = world.dir().join("accounts/ada.id");
-    sealpost_testkit::eventually("Ada registers", async || {
+/// The user id that the program of somebody has written next to the database.
+async fn user_of(world: &World, name: &str) -> sealpost_core::UserId {
+    let file = world.dir().join(format!("accounts/{name}.id"));
+    sealpost_testkit::eventually("a registration", async || {
         std::fs::read_to_string(&file).ok()?.trim().parse().ok()
     })
     .await

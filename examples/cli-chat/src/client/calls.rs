@@ -1,0 +1,109 @@
+//! Calls: their signals. A terminal has neither a microphone nor a loudspeaker, so the keys of the media are not used.
+
+use std::time::Duration;
+
+use sealpost_core::{CallEnd, CallEvent, CallId, CallSignal, Contact, Error, Thread, ThreadId};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::Worker;
+use crate::news::{Call, CallStage, CallStep, News};
+use crate::text::Shown;
+
+/// What the app of the other side is told about the media.
+const NO_MEDIA: &[u8] = b"no media";
+/// How long the end of the program waits for the steps that were begun.
+const END: Duration = Duration::from_secs(3);
+
+/// The steps that wait for the relay, which must not hold up anything else.
+#[derive(Default)]
+pub(super) struct CallSteps {
+    tasks: JoinSet<()>,
+    /// The chat in which our call has just given way to theirs.
+    crossed: Option<ThreadId>,
+}
+
+impl CallSteps {
+    pub(super) async fn finish(&mut self) {
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        let _ = timeout(END, finished).await;
+    }
+}
+
+impl Worker {
+    pub(super) async fn call(&mut self, thread: ThreadId) -> Result<(), Error> {
+        let handle = self.client.thread(thread).await?;
+        let (with, news) = (self.name_in(&handle).await?, self.news.clone());
+        self.call_steps.tasks.spawn(async move {
+            let told = match handle.call(NO_MEDIA, false).await {
+                Ok(id) => News::Call(Call { id, thread, with, stage: CallStage::Calling }),
+                Err(Error::Misuse(_)) => News::Note("there is nobody to call in this chat".to_owned()),
+                Err(error) => News::Note(format!("{with} was not called: {error}")),
+            };
+            let _ = news.send(told);
+        });
+        Ok(())
+    }
+
+    pub(super) async fn step_in_call(
+        &mut self,
+        thread: ThreadId,
+        id: CallId,
+        step: CallStep,
+    ) -> Result<(), Error> {
+        let handle = self.client.thread(thread).await?;
+        let (with, news) = (self.name_in(&handle).await?, self.news.clone());
+        self.call_steps.tasks.spawn(async move {
+            let taken = match step {
+                CallStep::Answer => handle.answer_call(id, NO_MEDIA).await.map(|_keys| ()),
+                CallStep::Decline | CallStep::HangUp => handle.hang_up(id).await,
+                CallStep::SayBusy => handle.refuse_call_as_busy(id).await,
+            };
+            let ended = |stage| News::Call(Call { id, thread, with: with.clone(), stage });
+            let (told, problem) = match (step, taken) {
+                (CallStep::Answer, Ok(())) => (Some(ended(CallStage::Answered)), None),
+                // Why it has ended was reported when it did.
+                (_, Err(Error::NotFound)) => (Some(ended(CallStage::Ended(CallEnd::HungUp))), None),
+                (CallStep::Answer, Err(error)) => (None, Some(format!("not answered: {error}; /answer"))),
+                // It has ended here in any case.
+                (step, Ok(())) => (Some(ended(CallStage::EndedByUs(step))), None),
+                (step, Err(error)) => {
+                    let problem = format!("{with} could not be told that the call has ended: {error}");
+                    (Some(ended(CallStage::EndedByUs(step))), Some(problem))
+                }
+            };
+            for told in told.into_iter().chain(problem.map(News::Note)) {
+                let _ = news.send(told);
+            }
+        });
+        Ok(())
+    }
+
+    /// Something has happened in a call.
+    pub(super) async fn call_happened(&mut self, event: CallEvent) -> Result<(), Error> {
+        let CallEvent { thread, user, call: id, signal, .. } = event;
+        let stage = match signal {
+            CallSignal::Offer { is_video, .. } => CallStage::Ringing { is_video },
+            CallSignal::Answer { .. } => CallStage::Answered,
+            CallSignal::Ended(end) => CallStage::Ended(end),
+            // Where their media can be reached, of which there are none.
+            _ => return Ok(()),
+        };
+        let crossed = self.call_steps.crossed.take();
+        if stage == CallStage::Ended(CallEnd::Crossed) {
+            self.call_steps.crossed = Some(thread);
+        }
+        let with = self.name(Some(user));
+        self.tell(News::Call(Call { id, thread, with, stage }));
+        // Both have called, so both want to talk.
+        if matches!(stage, CallStage::Ringing { .. }) && crossed == Some(thread) {
+            self.step_in_call(thread, id, CallStep::Answer).await?;
+        }
+        Ok(())
+    }
+
+    async fn name_in(&mut self, thread: &Thread) -> Result<Shown, Error> {
+        let others = thread.others().await?;
+        Ok(self.name(others.first().map(Contact::user_id)))
+    }
+}

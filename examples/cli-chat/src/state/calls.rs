@@ -1,0 +1,291 @@
+//! Calls, as far as a terminal can have them: their signals are sent and received, but there is no sound.
+
+use sealpost_core::{CallEnd, ThreadId};
+
+use super::State;
+use crate::clock::Clock;
+use crate::news::{Call, CallStage, CallStep, Request};
+
+/// How long it is shown that a call has ended, once somebody has been at the keys since.
+const ENDED_IS_SHOWN_MS: u64 = 15_000;
+/// The most calls that have ended and are shown.
+const MOST_ENDED: usize = 2;
+
+/// The calls that are shown, the newest last.
+#[derive(Debug, Default)]
+pub(crate) struct Calls(Vec<Known>);
+
+#[derive(Debug)]
+struct Known {
+    call: Call,
+    /// When it came to its present state.
+    since_ms: u64,
+    /// When the person has first touched a key since it ended.
+    seen_ms: Option<u64>,
+}
+
+/// What is shown of a call.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct CallLine {
+    pub(crate) stage: CallStage,
+    pub(crate) text: String,
+}
+
+impl Calls {
+    fn set(&mut self, call: Call, now_ms: u64) {
+        let new = Known { call, since_ms: now_ms, seen_ms: None };
+        match self.0.iter_mut().find(|known| known.call.id == new.call.id) {
+            // They can answer before it was reported here that they are called.
+            Some(_) if new.call.stage == CallStage::Calling => {}
+            // It ends once.
+            Some(known) if known.call.has_ended() => {}
+            Some(known) => *known = new,
+            None => self.0.push(new),
+        }
+        let ended = self.0.iter().filter(|known| known.call.has_ended()).count();
+        let mut surplus = ended.saturating_sub(MOST_ENDED);
+        self.0.retain(|known| {
+            let is_surplus = surplus > 0 && known.call.has_ended();
+            surplus = surplus.saturating_sub(usize::from(is_surplus));
+            !is_surplus
+        });
+    }
+
+    /// Somebody is at the keys.
+    pub(super) fn has_been_seen(&mut self, now_ms: u64) {
+        for known in self.0.iter_mut().filter(|known| known.call.has_ended()) {
+            known.seen_ms.get_or_insert(now_ms);
+        }
+    }
+
+    pub(super) fn forget_seen(&mut self, now_ms: u64) {
+        self.0.retain(|known| {
+            known.seen_ms.is_none_or(|seen_ms| now_ms < seen_ms.saturating_add(ENDED_IS_SHOWN_MS))
+        });
+    }
+
+    /// The newest of these calls; before all, the one with the person in this chat.
+    fn newest(&self, chat: Option<ThreadId>, of: impl Fn(&Call) -> bool) -> Option<&Call> {
+        let calls = self.0.iter().rev().map(|known| &known.call).filter(|call| of(call));
+        let mut calls = calls.peekable();
+        let newest = calls.peek().copied();
+        calls.find(|call| Some(call.thread) == chat).or(newest)
+    }
+
+    fn lines(&self, clock: &Clock) -> Vec<CallLine> {
+        let line = |known: &Known| {
+            let Call { with, stage, .. } = &known.call;
+            CallLine { stage: *stage, text: text(with.as_str(), *stage, &clock.time(known.since_ms)) }
+        };
+        self.0.iter().map(line).collect()
+    }
+}
+
+impl Call {
+    fn has_ended(&self) -> bool {
+        matches!(self.stage, CallStage::Ended(_) | CallStage::EndedByUs(_))
+    }
+
+    fn is_ringing(&self) -> bool {
+        matches!(self.stage, CallStage::Ringing { .. })
+    }
+
+    /// Whether the person takes part in it.
+    fn is_ours(&self) -> bool {
+        matches!(self.stage, CallStage::Calling | CallStage::Answered)
+    }
+
+    fn step(&self, step: CallStep) -> Request {
+        Request::InCall(self.thread, self.id, step)
+    }
+}
+
+impl State {
+    pub(crate) fn call_lines(&self) -> Vec<CallLine> {
+        self.calls.lines(&self.clock)
+    }
+
+    pub(super) fn call_changed(&mut self, call: Call) {
+        self.calls.set(call, self.clock.now_ms());
+    }
+
+    /// Calls the person in the open chat.
+    pub(super) fn call(&self) -> Result<Request, &'static str> {
+        let chat = self.chat()?;
+        if self.calls.newest(None, Call::is_ours).is_some() {
+            return Err("you are in a call: /hangup ends it");
+        }
+        match self.calls.newest(None, |call| call.is_ringing() && call.thread == chat) {
+            Some(_) => Err("they call you already: /answer"),
+            None => Ok(Request::Call(chat)),
+        }
+    }
+
+    /// Answers a call that rings. A call that the person is in ends.
+    pub(super) fn answer(&self) -> Result<Vec<Request>, &'static str> {
+        let ringing = self.calls.newest(self.open_thread(), Call::is_ringing).ok_or("nobody calls")?;
+        let present = self.calls.newest(None, Call::is_ours).map(|call| call.step(CallStep::HangUp));
+        Ok(present.into_iter().chain([ringing.step(CallStep::Answer)]).collect())
+    }
+
+    /// Does not take a call that rings. Who is in another call is busy.
+    pub(super) fn decline(&self) -> Result<Request, &'static str> {
+        let ringing = self.calls.newest(self.open_thread(), Call::is_ringing).ok_or("nobody calls")?;
+        let is_busy = self.calls.newest(None, Call::is_ours).is_some();
+        Ok(ringing.step(if is_busy { CallStep::SayBusy } else { CallStep::Decline }))
+    }
+
+    pub(super) fn hang_up(&self) -> Result<Request, &'static str> {
+        let present = self.calls.newest(self.open_thread(), Call::is_ours);
+        present.map(|call| call.step(CallStep::HangUp)).ok_or("there is no call to end")
+    }
+
+    /// The program ends, and the calls with it.
+    pub(crate) fn end_calls(&self) -> Vec<Request> {
+        let step = |call: &Call| match call.stage {
+            CallStage::Calling | CallStage::Answered => Some(call.step(CallStep::HangUp)),
+            // It may ring in another terminal.
+            _ => None,
+        };
+        self.calls.0.iter().filter_map(|known| step(&known.call)).collect()
+    }
+}
+
+fn text(with: &str, stage: CallStage, since: &str) -> String {
+    match stage {
+        CallStage::Calling => format!("calling {with} … /hangup ends that"),
+        CallStage::Ringing { is_video: false } => format!("{with} calls you: /answer or /decline"),
+        CallStage::Ringing { is_video: true } => {
+            format!("{with} calls you with video: /answer or /decline")
+        }
+        CallStage::Answered => {
+            format!("in a call with {with} since {since}, without sound: /hangup ends it")
+        }
+        CallStage::Ended(end) => format!("the call with {with} has ended at {since}: {}", why(end)),
+        CallStage::EndedByUs(step) => {
+            let what = match step {
+                CallStep::Decline => "you have declined it",
+                CallStep::SayBusy => "they were told that you are busy",
+                CallStep::Answer | CallStep::HangUp => "you have ended it",
+            };
+            format!("the call with {with} has ended at {since}: {what}")
+        }
+    }
+}
+
+const fn why(end: CallEnd) -> &'static str {
+    match end {
+        CallEnd::HungUp => "they have ended it, or do not take it",
+        CallEnd::Busy => "they are in another call",
+        CallEnd::Unanswered => "nobody has answered",
+        CallEnd::Replaced => "they have called again",
+        CallEnd::Crossed => "they have called you at the same time, and that call goes on",
+        CallEnd::Expired => "it has lasted for 12 hours",
+        _ => "for a reason that this version does not know",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_core::CallId;
+
+    use super::*;
+    use crate::news::News;
+    use crate::state::tests::{NOW, enter, many, open, refuses, thread, with_ben};
+    use crate::text::Shown;
+
+    fn happens(state: &mut State, number: u8, with: &str, stage: CallStage) {
+        let (id, with) = (CallId([number; 16]), Shown::line(with));
+        let requests = state.news(News::Call(Call { id, thread: thread(number), with, stage }));
+        assert_eq!(requests, []);
+    }
+
+    /// A step in the call in the chat of this number.
+    fn step(number: u8, step: CallStep) -> Request {
+        Request::InCall(thread(number), CallId([number; 16]), step)
+    }
+
+    fn shown(state: &State) -> Vec<String> {
+        state.call_lines().into_iter().map(|line| line.text).collect()
+    }
+
+    const RINGS: CallStage = CallStage::Ringing { is_video: false };
+
+    #[test]
+    fn a_call_is_made_answered_and_ended() {
+        let mut state = with_ben(vec![]);
+        for typed in ["/answer", "/decline", "/hangup"] {
+            refuses(&mut state, typed);
+        }
+        assert_eq!(enter(&mut state, "/call"), [Request::Call(thread(1))]);
+        happens(&mut state, 1, "ben", CallStage::Calling);
+        assert_eq!(shown(&state), ["calling ben … /hangup ends that"]);
+        refuses(&mut state, "/call");
+        happens(&mut state, 1, "ben", CallStage::Answered);
+        // It is reported late that he was called.
+        happens(&mut state, 1, "ben", CallStage::Calling);
+        assert_eq!(shown(&state), ["in a call with ben since 16:00, without sound: /hangup ends it"]);
+        assert_eq!(enter(&mut state, "/hangup"), [step(1, CallStep::HangUp)]);
+        assert_eq!(state.end_calls(), [step(1, CallStep::HangUp)]);
+        happens(&mut state, 1, "ben", CallStage::EndedByUs(CallStep::HangUp));
+        assert_eq!(shown(&state), ["the call with ben has ended at 16:00: you have ended it"]);
+        // It ends once.
+        happens(&mut state, 1, "ben", CallStage::Ended(CallEnd::HungUp));
+        assert_eq!(shown(&state), ["the call with ben has ended at 16:00: you have ended it"]);
+        assert_eq!(state.end_calls(), []);
+        refuses(&mut state, "/hangup");
+    }
+
+    #[test]
+    fn a_call_that_rings_is_taken_or_not() {
+        let mut state = with_ben(vec![]);
+        happens(&mut state, 1, "ben", RINGS);
+        assert_eq!(shown(&state), ["ben calls you: /answer or /decline"]);
+        refuses(&mut state, "/call");
+        assert_eq!(enter(&mut state, "/decline"), [step(1, CallStep::Decline)]);
+        assert_eq!(enter(&mut state, "/answer"), [step(1, CallStep::Answer)]);
+        // Another terminal may answer it when this one ends.
+        assert_eq!(state.end_calls(), []);
+
+        // In a call, one is busy for others, or goes over to them.
+        happens(&mut state, 1, "ben", CallStage::Answered);
+        happens(&mut state, 2, "cleo", CallStage::Ringing { is_video: true });
+        assert_eq!(shown(&state)[1], "cleo calls you with video: /answer or /decline");
+        assert_eq!(enter(&mut state, "/decline"), [step(2, CallStep::SayBusy)]);
+        assert_eq!(enter(&mut state, "/answer"), [step(1, CallStep::HangUp), step(2, CallStep::Answer)]);
+    }
+
+    #[test]
+    fn of_two_calls_the_one_in_the_open_chat_is_meant() {
+        let mut state = with_ben(vec![]);
+        happens(&mut state, 1, "ben", RINGS);
+        happens(&mut state, 2, "cleo", RINGS);
+        assert_eq!(enter(&mut state, "/answer"), [step(1, CallStep::Answer)]);
+        open(&mut state, 3, "dora", vec![]);
+        assert_eq!(enter(&mut state, "/answer"), [step(2, CallStep::Answer)]);
+    }
+
+    #[test]
+    fn the_reason_of_an_end_is_shown_until_it_was_seen() {
+        let ends = [
+            (CallEnd::Busy, "they are in another call"),
+            (CallEnd::Unanswered, "nobody has answered"),
+            (CallEnd::Crossed, "they have called you at the same time, and that call goes on"),
+        ];
+        let mut state = with_ben(many(1));
+        for (number, (end, why)) in (1..).zip(ends) {
+            happens(&mut state, number, "ben", CallStage::Ended(end));
+            assert!(shown(&state).last().unwrap().ends_with(why), "{why}");
+        }
+        // The last ones, however long nobody is there.
+        assert_eq!(shown(&state).len(), 2);
+        let later = NOW + 3_600_000;
+        state.tick(later);
+        assert_eq!(shown(&state).len(), 2);
+        enter(&mut state, "/quit");
+        state.tick(later + ENDED_IS_SHOWN_MS - 1);
+        assert_eq!(shown(&state).len(), 2);
+        state.tick(later + ENDED_IS_SHOWN_MS);
+        assert_eq!(shown(&state).len(), 0);
+    }
+}

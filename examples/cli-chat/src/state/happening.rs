@@ -1,0 +1,104 @@
+//! What the client reports.
+
+use sealpost_core::{ThreadId, TrustState};
+
+use super::{Conversation, Overlay, Safety, Sheet, State, area};
+use crate::news::{News, Request};
+
+impl State {
+    /// The client has reported something.
+    pub(crate) fn news(&mut self, news: News) -> Vec<Request> {
+        let before = self.layout();
+        let mut requests = Vec::new();
+        match news {
+            News::Chats { folder, chats, has_more, requests } => {
+                self.chats.set((folder, chats), has_more, requests, before.chats_shown());
+            }
+            News::Connection(state) => self.connection = state,
+            News::Met { thread, name } => {
+                // Another chat must not be opened under the hands of somebody who is writing.
+                if self.editor.is_empty() && self.overlay.is_none() {
+                    self.appeared = Some(thread);
+                    self.ask_to_open(thread, None, &mut requests);
+                } else {
+                    self.say(&format!("{name} is there now: /chat {name}"));
+                }
+            }
+            News::Opened { thread, name, rows, around, draft } => {
+                let appeared = self.appeared.take() == Some(thread);
+                if let Some(open) = self.open_thread().filter(|_| appeared && !self.editor.is_empty()) {
+                    // Somebody has begun to write meanwhile: that chat stays.
+                    self.say(&format!("{name} is there now: /chat {name}"));
+                    self.ask_to_open(open, None, &mut requests);
+                    self.settle(before, &mut requests);
+                    return requests;
+                }
+                self.change_draft(thread, draft, &mut requests);
+                // It was about another chat, or about waiting for this one.
+                self.note = None;
+                let layout = self.layout();
+                let area = area(&layout, &self.clock);
+                self.conversation = Some(Conversation::open(thread, name, rows, around, area));
+                self.chats.choose(thread, layout.chats_shown());
+            }
+            News::Rows { thread, rows } => {
+                let area = area(&before, &self.clock);
+                if let Some(open) = open_in(&mut self.conversation, thread) {
+                    open.set_rows(rows, area);
+                }
+            }
+            News::Peer { thread, peer } => {
+                open_in(&mut self.conversation, thread).into_iter().for_each(|open| open.peer = peer);
+            }
+            News::Trust { thread, trust } => {
+                let open = open_in(&mut self.conversation, thread);
+                let was = open.as_ref().and_then(|open| open.trust());
+                open.into_iter().for_each(|open| open.set_trust(trust));
+                if trust == TrustState::ChangedSinceVerified && was != Some(trust) {
+                    self.say("the safety number has changed: /verify compares it, /accept accepts it");
+                }
+            }
+            News::SafetyNumber { thread, number } => {
+                if self.open_thread() == Some(thread) {
+                    self.overlay = Some(Overlay::Safety(Safety::new(thread, number.as_deref())));
+                }
+            }
+            News::Compared { thread, are_equal } => self.compared(thread, are_equal),
+            News::Found { words, found } => {
+                if let Some(Overlay::Search(search)) = &mut self.overlay {
+                    search.set(&words, found);
+                }
+            }
+            News::Sheet { title, lines } => self.overlay = Some(Overlay::Sheet(Sheet::new(title, lines))),
+            News::NotQueued { thread, text, why } => {
+                let how = if self.give_back(thread, &text) { "" } else { "; Up brings it back" };
+                self.say(&format!("not sent: {why}{how}"));
+            }
+            News::MayHaveLeft(message) => {
+                self.may_have_left = Some(message);
+                self.say("it may have been sent already; /discard again gives it up");
+            }
+            News::Call(call) => self.call_changed(call),
+            News::Note(note) => self.say(&note),
+        }
+        self.settle(before, &mut requests);
+        requests
+    }
+
+    fn compared(&mut self, thread: ThreadId, are_equal: bool) {
+        let safety = match &mut self.overlay {
+            Some(Overlay::Safety(safety)) if safety.thread == thread => Some(safety),
+            _ => None,
+        };
+        match safety {
+            Some(safety) => safety.are_equal = Some(are_equal),
+            None if are_equal => self.say("the safety number is the same: verified"),
+            None => self.say("the safety number is NOT the same; do not trust this chat"),
+        }
+    }
+}
+
+/// The chat, if it is still the open one.
+fn open_in(conversation: &mut Option<Conversation>, thread: ThreadId) -> Option<&mut Conversation> {
+    conversation.as_mut().filter(|open| open.thread() == thread)
+}

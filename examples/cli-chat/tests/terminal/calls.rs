@@ -1,0 +1,95 @@
+//! Calls between two terminals.
+
+use sealpost_core::{CallEnd, CallSignal};
+use sealpost_testkit::{World, within};
+
+use crate::tmux::Tmux;
+use crate::{talk, user_of};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_ring_are_answered_declined_and_ended() {
+    let world = World::start().await;
+    let tmux = Tmux::start(world.dir()).await;
+    talk(&world, &tmux).await;
+
+    tmux.enter("ada", "/call").await;
+    tmux.shows("ada", "calling ben").await;
+    // The screen of Ben is narrow, and shows who is meant.
+    tmux.shows("ben", "ada calls you: /answer or /decline").await;
+    tmux.enter("ben", "/answer").await;
+    tmux.shows("ben", "in a call with ada since").await;
+    tmux.shows("ada", "in a call with ben since").await;
+    tmux.shows("ada", "without sound").await;
+
+    // Somebody else calls, for whom Ada is busy.
+    let cleo = world.party("cleo").await;
+    let hers = cleo.client.direct_thread(user_of(&world, "ada").await).await.unwrap();
+    hers.send_text("hello from cleo").await.unwrap();
+    tmux.shows("ada", "Chats · 1 request").await;
+    tmux.enter("ada", &format!("/chat {}", cleo.client.user_id())).await;
+    tmux.shows("ada", "a request").await;
+    tmux.enter("ada", "hello cleo").await;
+    assert_eq!(cleo.texts_when(&hers, 2).await, ["hello from cleo", "hello cleo"]);
+    let mut calls = cleo.client.calls();
+    let call = hers.call(b"offer", true).await.unwrap();
+    tmux.shows("ada", "calls you with video").await;
+    tmux.enter("ada", "/decline").await;
+    tmux.shows("ada", "they were told that you are busy").await;
+    let event = within("the end of the call", calls.next()).await.unwrap();
+    assert_eq!((event.call, event.signal), (call, CallSignal::Ended(CallEnd::Busy)));
+
+    // The call goes on in the chat of another person, and ends there, too.
+    tmux.enter("ada", "/hangup").await;
+    tmux.shows("ada", "the call with ben has ended").await;
+    tmux.shows("ben", "they have ended it").await;
+
+    tmux.enter("ben", "/call").await;
+    tmux.shows("ada", "ben calls you").await;
+    tmux.enter("ada", "/decline").await;
+    tmux.shows("ada", "you have declined it").await;
+    tmux.shows("ben", "do not take it").await;
+
+    // Whoever ends the program in a call ends the call.
+    tmux.enter("ben", "/call").await;
+    tmux.shows("ada", "ben calls you").await;
+    tmux.enter("ada", "/answer").await;
+    tmux.shows("ben", "in a call with ada since").await;
+    tmux.key("ben", "C-c").await;
+    tmux.shows("ben", "ended 0").await;
+    tmux.shows("ada", "they have ended it").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_who_call_each_other_at_the_same_time_have_one_call() {
+    let world = World::start().await;
+    let tmux = Tmux::start(world.dir()).await;
+    talk(&world, &tmux).await;
+    let mut attempts = 0..4;
+    loop {
+        attempts.next().expect("calls that cross");
+        for name in ["ada", "ben"] {
+            tmux.type_in(name, "/call").await;
+            tmux.shows(name, "> /call").await;
+        }
+        tmux.key_in_both(("ada", "ben"), "Enter").await;
+        let is_settled = |screen: &str| {
+            let is_crossed = screen.contains("at the same time");
+            let rings = screen.contains("calls you:") || screen.contains("they call you already");
+            (is_crossed || rings).then_some(is_crossed)
+        };
+        let (hers, his) = (tmux.screen_of_either(("ada", "ben"), is_settled)).await;
+        if hers == Some(true) || his == Some(true) {
+            break;
+        }
+        // One call has arrived before the other was begun, so there is only one.
+        let (caller, callee) = if hers.is_some() { ("ben", "ada") } else { ("ada", "ben") };
+        tmux.shows(caller, "/hangup ends that").await;
+        tmux.enter(caller, "/hangup").await;
+        tmux.shows(caller, "you have ended it").await;
+        tmux.shows(callee, "they have ended it").await;
+        tmux.key(callee, "C-u").await;
+    }
+    // The one whose call has given way has answered the other without being asked.
+    tmux.shows("ada", "in a call with ben since").await;
+    tmux.shows("ben", "in a call with ada since").await;
+}
