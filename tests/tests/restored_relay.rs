@@ -169,6 +169,11 @@ async fn exchange_tokens(party: Party, disk: &Path, key: [u8; 32]) -> Party {
     party
 }
 
+fn device_list(relay: &Restorable, of: &Party) -> Option<Vec<u8>> {
+    let sql = "SELECT list FROM device_list WHERE user_id = ?1";
+    relay.database().query_row(sql, [of.client.user_id().as_bytes()], |row| row.get(0)).ok()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_newer_than_the_backup_keeps_its_account_and_threads() {
     for new_epoch in [true, false] {
@@ -181,8 +186,11 @@ async fn a_device_newer_than_the_backup_keeps_its_account_and_threads() {
         talk(&ada, &cyd, "before").await;
         let cyds_id = cyd.client.user_id();
         let cyds = cyd.close().await;
+        let list = device_list(&relay, &ada).expect("the relay has Ada's device list");
         relay.restore(new_epoch).await;
         live(&ada).await;
+        let returned = async || (device_list(&relay, &ada).as_ref() == Some(&list)).then_some(());
+        eventually("her device list is there again", returned).await;
         live(&ben).await;
         talk(&ada, &ben, "after").await;
         // The restored relay does not know the other user.

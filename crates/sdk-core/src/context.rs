@@ -33,7 +33,7 @@ const JUMP_MS: u64 = 60_000;
 /// Wakes the background tasks, each for its reason.
 #[derive(Default)]
 pub(crate) struct Upkeep {
-    /// The relay runs low on our pre-keys.
+    /// The relay runs low on our pre-keys, or lacks our device list.
     pub(crate) keys_low: Notify,
     /// There may be a thread that others began, or somebody who was blocked, of which the relay does not know.
     pub(crate) to_accept: Notify,

@@ -46,6 +46,10 @@ pub enum Station {
     RegisterBeforeSubmit,
     /// The relay has created the account; its answer is not stored.
     RegisterAnswered,
+    /// Our device list is signed and stored; the relay has not received it.
+    ListBeforeUpload,
+    /// The relay has our device list; this is not recorded.
+    ListUploaded,
     /// New pre-keys are stored and not uploaded.
     PreKeysBeforeUpload,
     /// New pre-keys are uploaded; this is not recorded.
@@ -72,7 +76,7 @@ pub enum Station {
 
 impl Station {
     /// All stations, in the order of the paths.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::QueueBeforeCommit,
         Self::QueueAfterCommit,
         Self::MeetBeforeCommit,
@@ -93,6 +97,8 @@ impl Station {
         Self::Acknowledged,
         Self::RegisterBeforeSubmit,
         Self::RegisterAnswered,
+        Self::ListBeforeUpload,
+        Self::ListUploaded,
         Self::PreKeysBeforeUpload,
         Self::PreKeysUploaded,
         Self::RefreshAnswered,
@@ -129,6 +135,8 @@ impl Station {
             Self::Acknowledged => "acknowledged",
             Self::RegisterBeforeSubmit => "register-before-submit",
             Self::RegisterAnswered => "register-answered",
+            Self::ListBeforeUpload => "list-before-upload",
+            Self::ListUploaded => "list-uploaded",
             Self::PreKeysBeforeUpload => "pre-keys-before-upload",
             Self::PreKeysUploaded => "pre-keys-uploaded",
             Self::RefreshAnswered => "refresh-answered",

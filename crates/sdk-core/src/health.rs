@@ -10,7 +10,7 @@ pub enum Part {
     Receiving,
     /// Encrypts and sends queued messages.
     Sending,
-    /// Uploads new pre-keys, and removes old rows and sessions.
+    /// Uploads new pre-keys and the list of our devices, and removes old rows and sessions.
     PreKeys,
     /// Accepts threads that others started, at the relay. Until then, the relay holds back all but their first
     /// messages.

@@ -148,6 +148,8 @@ const fn passes(station: Station) -> u64 {
         | Station::MeetAfterCommit
         | Station::RegisterBeforeSubmit
         | Station::RegisterAnswered
+        | Station::ListBeforeUpload
+        | Station::ListUploaded
         | Station::PreKeysBeforeUpload
         | Station::PreKeysUploaded
         | Station::RefreshAnswered
@@ -184,7 +186,14 @@ async fn kill_client(station: Station, fault: &str) {
     let ada = world.disk("ada").through(&proxy.url());
     let ben = world.disk("ben").through(&proxy.url()).open_or_register().await;
     let about_keys = matches!(station, Station::PreKeysBeforeUpload | Station::PreKeysUploaded);
-    if !matches!(station, Station::RegisterBeforeSubmit | Station::RegisterAnswered) {
+    let about_registration = matches!(
+        station,
+        Station::RegisterBeforeSubmit
+            | Station::RegisterAnswered
+            | Station::ListBeforeUpload
+            | Station::ListUploaded
+    );
+    if !about_registration {
         ada.clone().open_or_register().await.close().await;
     }
     if about_keys {

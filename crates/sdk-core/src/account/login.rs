@@ -83,7 +83,11 @@ async fn restore(
         }
         Err(error) => return Err(error.into()),
     };
-    ctx.store.write(move |tx| tx.set_pre_keys_uploaded(&keys)).await?;
+    let noted = ctx.store.write(move |tx| {
+        tx.tell_list_again()?;
+        tx.set_pre_keys_uploaded(&keys)
+    });
+    noted.await?;
     Ok(restored)
 }
 

@@ -1,5 +1,6 @@
-//! Our own account: registration, login, tokens, pre-keys, and leaving.
+//! Our own account: registration, login, tokens, pre-keys, the list of our devices, and leaving.
 
+pub(crate) mod device_list;
 mod key_supply;
 pub(crate) mod leaving;
 mod login;

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use hkdf::Hkdf;
 use rand::Rng as _;
 use rand::rngs::StdRng;
+use sealpost_protocol::device::AccountKeyPair;
 use sealpost_protocol::{Address, DeviceId as ProtocolDeviceId, IdentityKeyPair, LocalDevice};
 use sealpost_wire as wire;
 use sealpost_wire::limits::MAX_REGISTRATION_ID;
@@ -15,7 +16,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::key_supply::{self, upload_form};
-use super::login;
+use super::{device_list, login};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
@@ -32,6 +33,7 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
         if tx.account()?.is_none() {
             let registration_id = draw_registration_id(&mut rng);
             tx.insert_account(&IdentityKeyPair::generate(&mut rng), registration_id)?;
+            tx.set_account_key(&AccountKeyPair::generate(&mut rng))?;
         }
         let account = tx.account()?.ok_or(Error::Bug("no account"))?;
         let login_key = tx.ensure_login_key(&LoginKey::generate(&mut rng))?;
@@ -56,6 +58,7 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
     let tag = login::tag(&response.registration_tag);
     let (registered, tokens, server_time_ms) = parse(response)?;
     let clocks = ctx.learn_server_time(server_time_ms);
+    let (now_ms, mut rng) = (ctx.server_now_ms(), ctx.env.rng());
     let stored = ctx.store.write(move |tx| {
         tx.set_registered(registered, &tokens)?;
         // From here on, a file that has lost its log is an older state of this one, and not a file without an account.
@@ -64,9 +67,11 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
             tx.set_registration_tag(&tag)?;
         }
         tx.set_clocks(clocks)?;
+        device_list::ensure(tx, (&account, registered), now_ms, &mut rng)?;
         tx.set_pre_keys_uploaded(&keys)
     });
     stored.await?;
+    device_list::tell_at_registration(ctx).await;
     Ok(registered)
 }
 

@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::IdentityKeyPair;
+use sealpost_protocol::device::AccountKeyPair;
 use zeroize::Zeroizing;
 
 use super::search::Indexed;
@@ -77,6 +78,17 @@ impl Rows<'_> {
         }))
     }
 
+    /// The key that signs our device list. Accounts from before device lists have no key of its own for this: theirs is the identity
+    /// key.
+    pub(crate) fn account_key(&self) -> Result<AccountKeyPair> {
+        let sql = "SELECT coalesce(account_key, identity) FROM account WHERE leaving = 0";
+        let key = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([], |row| row.get(0).map(Zeroizing::<Vec<u8>>::new));
+        Ok(AccountKeyPair::from_bytes(&key.optional()?.ok_or(Error::Unauthorized)?)?)
+    }
+
     /// The account after its registration, which every path except registration can rely on.
     ///
     /// # Errors
@@ -117,6 +129,11 @@ impl Tx<'_> {
             "INSERT INTO account (only, identity, registration_id) VALUES (1, ?1, ?2)",
             params![&*identity.to_bytes(), registration_id],
         )
+    }
+
+    /// Stores the account key of a new account.
+    pub(crate) fn set_account_key(&mut self, key: &AccountKeyPair) -> Result<()> {
+        self.change_one("UPDATE account SET account_key = ?1", [&*key.to_bytes()])
     }
 
     pub(crate) fn set_registered(&mut self, registered: Registered, tokens: &Tokens) -> Result<()> {

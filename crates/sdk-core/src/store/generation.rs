@@ -139,6 +139,8 @@ impl Tx<'_> {
         self.unseal_all()?;
         self.begin_runs()?;
         self.change_one("UPDATE account SET lost_pre_keys = 1", [])?;
+        // The relay may have a later one, which is then taken.
+        self.tell_list_again()?;
         for thread in self.threads_with_sessions(AT_ONCE)? {
             self.renew_session(thread, now_ms, fresh_id())?;
         }

@@ -157,7 +157,7 @@ impl Tx<'_> {
         ] {
             self.change(&format!("DELETE FROM {table}"), [])?;
         }
-        self.change_one("UPDATE account SET identity = x'', registration_id = 0", [])
+        self.change_one("UPDATE account SET identity = x'', account_key = NULL, registration_id = 0", [])
     }
 
     fn remove_history(&mut self) -> Result<()> {
@@ -169,6 +169,7 @@ impl Tx<'_> {
             "thread",
             "device",
             "replaced_identity",
+            "device_list",
             "contact",
             "privacy",
             "last_seen",

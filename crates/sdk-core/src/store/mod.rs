@@ -12,6 +12,7 @@ mod contact;
 mod deferred;
 mod deletion;
 mod delivery;
+mod device_list;
 mod edit;
 mod error;
 mod exit;

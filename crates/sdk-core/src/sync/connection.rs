@@ -218,6 +218,7 @@ impl<'c> Connection<'c> {
                 let again = tx.resubmit_unproven(resubmit_from_ms)?;
                 tx.accept_again()?;
                 tx.tell_blocks_again()?;
+                tx.tell_list_again()?;
                 tracing::info!(again, "the relay has a new epoch");
                 tx.emit(Event::RelayRestored);
             }
@@ -226,10 +227,10 @@ impl<'c> Connection<'c> {
                 tx.set_store_version(&version)?;
             }
             tx.set_clocks(clocks)?;
-            Ok((tx.hurry_lanes()?, tx.has_lost_pre_keys()?))
+            Ok((tx.hurry_lanes()?, tx.has_lost_pre_keys()? || tx.is_own_list_due()?))
         });
-        let ((), lost_pre_keys) = work.await?;
-        if lost_pre_keys {
+        let ((), must_upload) = work.await?;
+        if must_upload {
             self.ctx.upkeep.keys_low.notify_one();
         }
         self.ctx.outbox.notify_one();

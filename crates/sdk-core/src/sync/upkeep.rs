@@ -1,5 +1,5 @@
-//! Uploads pre-keys, deletes old rows and sessions, and finds the messages that have expired: when a connection is established, when the relay reports that keys
-//! are running low, and four times a day.
+//! Uploads pre-keys and our device list, deletes old rows and sessions, and finds the messages that have expired: when a connection is
+//! established, when the relay reports that keys are running low or may have lost the list, and four times a day.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sealpost_protocol::UnixSeconds;
 use sealpost_wire::limits::MAILBOX_TTL_S;
 use tokio::time::{sleep, timeout};
 
-use crate::account::pre_keys;
+use crate::account::{device_list, pre_keys};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::health::Part;
@@ -69,6 +69,7 @@ fn asked(error: &Error) -> Duration {
 }
 
 async fn keep_up(ctx: &Context) -> Result<()> {
+    let told = device_list::tell(ctx).await;
     pre_keys::replenish(ctx).await?;
     let now_ms = ctx.expiry_now_ms();
     let (handled, proven) = (now_ms.saturating_sub(HANDLED_MS), now_ms.saturating_sub(RESUBMIT_MS));
@@ -89,5 +90,5 @@ async fn keep_up(ctx: &Context) -> Result<()> {
     while ctx.store.glance(move |rows| rows.may_expire(expired_ms)).await? {
         ctx.store.write(move |tx| tx.expire_some(expired_ms, JUDGED_AT_A_TIME)).await?;
     }
-    Ok(())
+    told
 }

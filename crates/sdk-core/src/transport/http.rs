@@ -162,6 +162,17 @@ impl Http {
         self.answer(call).await
     }
 
+    /// Replaces our device list by a newer one. It may be repeated.
+    pub(crate) async fn put_device_list(&self, token: &str, list: &wire::SignedDeviceList) -> Result<()> {
+        self.done(with_body(self.call(Method::PUT, "v1/device-list", Some(token)).await?, list)).await
+    }
+
+    /// The newest device list of a user.
+    pub(crate) async fn device_list(&self, token: &str, user: UserId) -> Result<wire::SignedDeviceList> {
+        let path = format!("v1/users/{user}/device-list");
+        self.answer(self.call(Method::GET, &path, Some(token)).await?).await
+    }
+
     /// `lost` is the known thread of these two members, which the relay may have lost.
     pub(crate) async fn create_direct_thread(
         &self,

@@ -29,7 +29,9 @@ CREATE TABLE account (
     notified_up_to   INTEGER NOT NULL DEFAULT 0,   -- a message.id: newer ones are to be shown as notifications
     clean_before     INTEGER,                      -- messages from before are to be deleted; NULL: none are
     clean_after      BLOB    CHECK (length(clean_after) = 16),   -- a thread: that is done up to it; NULL: in none
-    judged_up_to     INTEGER NOT NULL DEFAULT 0    -- a message.id: up to it, ours are known to have expired or not
+    judged_up_to     INTEGER NOT NULL DEFAULT 0,   -- a message.id: up to it, ours are known to have expired or not
+    account_key      BLOB,                         -- key pair that signs our device list; NULL: it is the identity key
+    list_told        INTEGER NOT NULL DEFAULT 0    -- version of our device list that the relay has; 0: none
 ) STRICT;
 
 CREATE TABLE signed_pre_key (
@@ -492,4 +494,13 @@ CREATE TABLE profile (
     about    TEXT    NOT NULL,
     avatar   BLOB    NOT NULL,                 -- where to find it; empty: there is none
     revision INTEGER NOT NULL                  -- grows with each change
+) STRICT, WITHOUT ROWID;
+
+-- The newest list of the devices of an account that was verified, ours included.
+CREATE TABLE device_list (
+    user_id     BLOB    PRIMARY KEY CHECK (length(user_id) = 16),
+    account_key BLOB    NOT NULL CHECK (length(account_key) = 33),   -- which has signed it
+    version     INTEGER NOT NULL CHECK (version > 0),
+    digest      BLOB    NOT NULL CHECK (length(digest) = 32),
+    list        BLOB    NOT NULL CHECK (length(list) <= 1024)        -- as it was signed (docs/wire.md)
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,169 @@
+//! The list of our own devices: it is signed when the account is registered, or when an account from before device lists first has a
+//! connection, and stored before the relay is told of it. Signatures are randomised, so a repetition sends the stored bytes.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use sealpost_protocol::DeviceId as ProtocolDeviceId;
+use sealpost_protocol::device::{
+    AccountKeyPair, DeviceBinding, DeviceEntry, DeviceList, ListError, SignedDeviceList, VerifiedDeviceList,
+};
+use sealpost_wire as wire;
+use tokio::time::timeout;
+
+use super::tokens;
+use crate::context::Context;
+use crate::error::{Error, Offline, Result};
+use crate::fault::{self, Station};
+use crate::id::{DeviceId, UserId};
+use crate::store::{Account, Durable, Registered, Tx};
+use crate::transport;
+
+/// How long a registration waits until the relay has the list.
+const AT_REGISTRATION: Duration = Duration::from_secs(5);
+/// How many versions are offered at a time, if the relay has a higher one of our list.
+const TRIES: usize = 3;
+/// How much higher than ours a version can be that the relay states. A restored database is not that far behind, and otherwise a relay
+/// could use up all versions.
+const MAX_AHEAD: u64 = 1 << 16;
+
+/// Signs the first list of an account, unless there is one.
+pub(crate) fn ensure(
+    tx: &mut Tx<'_>,
+    (account, us): (&Account, Registered),
+    now_ms: u64,
+    rng: &mut StdRng,
+) -> Result<VerifiedDeviceList> {
+    if let Some(list) = tx.device_list(us.user)? {
+        return Ok(list);
+    }
+    let key = tx.account_key()?;
+    let device =
+        ProtocolDeviceId::new(us.device.get()).map_err(|_| Error::Bug("a device id out of range"))?;
+    let identity = account.identity.public();
+    let binding = DeviceBinding::sign(us.user.as_bytes(), device, &account.identity, &key.public(), rng);
+    let entry = DeviceEntry { device, identity: *identity, added_ms: now_ms, is_primary: true, binding };
+    store(tx, us.user, &key, (1, vec![entry]), rng)
+}
+
+/// Signs a list with these devices, and stores it.
+fn store(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    key: &AccountKeyPair,
+    (version, devices): (u64, Vec<DeviceEntry>),
+    rng: &mut StdRng,
+) -> Result<VerifiedDeviceList> {
+    let list = DeviceList::new(version, devices).map(|list| list.sign(user.as_bytes(), key, rng));
+    let list = list.and_then(|list| list.verify(user.as_bytes())).map_err(|_: ListError| INVALID)?;
+    tx.set_device_list(user, &list)?;
+    Ok(list)
+}
+
+const INVALID: Error = Error::Bug("our own device list is not valid");
+
+/// Tells the relay of the list of a new account, for a limited time: it should be there before others fetch our bundles. If that
+/// fails, it is repeated in the background.
+pub(super) async fn tell_at_registration(ctx: &Context) {
+    match timeout(AT_REGISTRATION, tell(ctx)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the relay does not have our device list yet"),
+        Err(_) => tracing::debug!("the relay does not have our device list yet"),
+    }
+}
+
+/// Tells the relay of our device list, unless it has the newest one.
+///
+/// # Errors
+/// It is still to be told.
+pub(crate) async fn tell(ctx: &Context) -> Result<()> {
+    if !ctx.store.glance(|rows| rows.is_own_list_due()).await? {
+        return Ok(());
+    }
+    for _ in 0..TRIES {
+        let (now_ms, mut rng) = (ctx.server_now_ms(), ctx.env.rng());
+        let stored = ctx.store.write(move |tx| {
+            let (account, us) = tx.our_account()?;
+            let list = ensure(tx, (&account, us), now_ms, &mut rng)?;
+            Ok(tx.durable(list))
+        });
+        let list = stored.await?;
+        fault::at(Station::ListBeforeUpload);
+        let version = list.get().version();
+        if upload(ctx, &list).await? {
+            fault::at(Station::ListUploaded);
+            return ctx.store.write(move |tx| tx.set_list_told(version)).await;
+        }
+        if catch_up(ctx, version).await? {
+            return Ok(());
+        }
+    }
+    Err(Offline::NotARelay.into())
+}
+
+/// Returns false if the relay has a list with at least this version.
+async fn upload(ctx: &Context, list: &Durable<VerifiedDeviceList>) -> Result<bool> {
+    let form = wire::SignedDeviceList { version: list.get().version(), list: list.get().serialize().into() };
+    let form = &form;
+    let uploaded = tokens::with_access(ctx, |http, token| async move {
+        match http.put_device_list(&token, form).await {
+            Ok(()) => Ok(true),
+            Err(transport::Error::Refused(refusal)) if refusal.reason == wire::reason::STALE_LIST => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    });
+    uploaded.await
+}
+
+/// The relay has a list of ours with at least the version `ours`: this database was restored from a copy, or the list is not from us.
+/// Takes the relay's list if we have signed it, and returns true; otherwise the next list gets a higher version.
+async fn catch_up(ctx: &Context, ours: u64) -> Result<bool> {
+    let user = ctx.store.glance(|rows| Ok(rows.our_account()?.1.user)).await?;
+    let asked = tokens::with_access(ctx, |http, token| async move { http.device_list(&token, user).await });
+    let theirs = match asked.await {
+        Ok(theirs) => theirs,
+        // Restored from a backup in between.
+        Err(Error::NotFound) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if theirs.version > ours.saturating_add(MAX_AHEAD) {
+        tracing::warn!("the relay states an impossible version of our device list");
+        return Err(Offline::NotARelay.into());
+    }
+    let (now_ms, mut rng) = (ctx.server_now_ms(), ctx.env.rng());
+    let work = ctx.store.write(move |tx| {
+        let (account, us) = tx.our_account()?;
+        let (key, list) = (tx.account_key()?, ensure(tx, (&account, us), now_ms, &mut rng)?);
+        match signed_later(&theirs, us, (&account, &key), list.version()) {
+            Some(later) => {
+                tx.set_device_list(us.user, &later)?;
+                tx.set_list_told(later.version())?;
+                Ok(true)
+            }
+            None => {
+                let version = theirs.version.max(list.version()).saturating_add(1);
+                store(tx, us.user, &key, (version, list.devices().to_vec()), &mut rng)?;
+                Ok(false)
+            }
+        }
+    });
+    work.await
+}
+
+/// The relay's list, if this device has signed it in a later state of its database.
+fn signed_later(
+    theirs: &wire::SignedDeviceList,
+    us: Registered,
+    (account, key): (&Account, &AccountKeyPair),
+    ours: u64,
+) -> Option<VerifiedDeviceList> {
+    let list = SignedDeviceList::parse(&theirs.list).ok()?.verify(us.user.as_bytes()).ok()?;
+    let is_ours = *list.account_key() == key.public()
+        && list.primary().is_some_and(|primary| {
+            primary.identity == *account.identity.public()
+                && DeviceId::new(primary.device.get()) == Ok(us.device)
+        });
+    (is_ours && list.version() > ours && list.version() == theirs.version).then_some(list)
+}
