@@ -76,8 +76,10 @@ pub(crate) enum Command {
     Top,
     Untop,
     Unread,
-    /// On or off.
+    /// On or off, in this chat.
     Presence(String),
+    /// What others are told; without anything, shows all of it.
+    Privacy(String),
     /// Shows another list.
     Show(Folder),
     Help,
@@ -99,6 +101,12 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("/accept", "accepts a request, or a changed safety number"),
     ("/retry", "sends again what was not sent"),
     ("/discard", "discards the newest message that was not sent"),
+    ("/privacy", "shows what others are told"),
+    (
+        "/privacy read off",
+        "others no longer see what you have read; also delivered, typing, presence; on tells them again",
+    ),
+    ("/privacy read off here", "the same in this chat only"),
     ("/presence on", "tells the person in this chat when you are here; off ends that"),
     ("/help", "shows this help"),
     ("/quit", "ends the program"),
@@ -188,6 +196,7 @@ pub(crate) fn read(typed: &str) -> Line {
         "untop" => Command::Untop,
         "unread" => Command::Unread,
         "presence" => Command::Presence(rest),
+        "privacy" => Command::Privacy(rest),
         "chats" => Command::Show(Folder::Chats),
         "requests" => Command::Show(Folder::Requests),
         "archived" => Command::Show(Folder::Archive),

@@ -1,5 +1,7 @@
 //! The arguments of commands that have several parts.
 
+use sealpost_core::PrivacySetting;
+
 use crate::news::Change;
 
 /// 10,000,000 units are one degree.
@@ -54,6 +56,37 @@ pub(crate) fn location(form: &str) -> Read<Change> {
 pub(crate) fn profile(form: &str) -> Option<(String, String)> {
     let (name, about) = form.split_once('|').unwrap_or((form, ""));
     (!form.is_empty()).then(|| (name.trim().to_owned(), about.trim().to_owned()))
+}
+
+/// What others are told, with the word for it.
+pub(crate) const PRIVACY: [(&str, PrivacySetting); 4] = [
+    ("delivered", PrivacySetting::DeliveryReceipts),
+    ("read", PrivacySetting::ReadReceipts),
+    ("typing", PrivacySetting::Typing),
+    ("presence", PrivacySetting::Presence),
+];
+
+/// `what on`, `what off here`: what others are told, whether they are, and whether it is about the open chat only.
+pub(crate) fn privacy(form: &str) -> Read<(PrivacySetting, bool, bool)> {
+    const USAGE: &str = "/privacy needs delivered, read, typing or presence, and on or off: /privacy read off, \
+                         /privacy read off here";
+    let words: Vec<_> = form.split_whitespace().collect();
+    let (what, is_on, is_here) = match words[..] {
+        [what, is_on] => (what, is_on, false),
+        [what, is_on, "here"] => (what, is_on, true),
+        _ => return Err(USAGE),
+    };
+    let what = PRIVACY.iter().find(|(word, _)| *word == what).map(|(_, what)| *what);
+    Ok((what.ok_or(USAGE)?, switch(is_on).ok_or(USAGE)?, is_here))
+}
+
+/// `on` or `off`.
+pub(crate) fn switch(word: &str) -> Option<bool> {
+    match word {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

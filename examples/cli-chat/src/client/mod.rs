@@ -5,6 +5,7 @@ mod changes;
 mod listing;
 mod meet;
 mod open;
+mod privacy;
 mod rows;
 mod searching;
 mod settings;
@@ -167,6 +168,8 @@ impl Worker {
             }
             Request::Change(thread, change) => self.change(thread, change).await?,
             Request::Show(thread, asked) => self.show(thread, asked).await?,
+            Request::Overview(overview) => self.overview(overview).await?,
+            Request::Privacy { thread, what, is_on } => self.set_privacy(thread, what, is_on).await?,
             Request::Profile { name, about } => self.set_profile(name, about).await?,
             Request::Retry { thread, messages } => {
                 let thread = self.client.thread(thread).await?;

@@ -20,14 +20,6 @@ impl Worker {
             }
             Setting::Loud => handle.set_muted_until(None).await?,
             Setting::MarkedUnread => handle.set_marked_unread(true).await?,
-            Setting::Presence(is_on) => {
-                self.peer(thread).await?.share_presence(is_on).await?;
-                self.note(if is_on {
-                    "they are told when you are here"
-                } else {
-                    "they are not told that you are here"
-                });
-            }
             Setting::Deleted => handle.delete().await?,
         }
         Ok(())

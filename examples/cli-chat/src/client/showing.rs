@@ -7,7 +7,7 @@ use sealpost_core::{
 use super::Worker;
 use crate::clock::Clock;
 use crate::contents;
-use crate::news::{Asked, News};
+use crate::news::{Asked, News, Overview};
 use crate::text::Shown;
 
 /// The most people whose reactions or votes are shown.
@@ -17,14 +17,26 @@ impl Worker {
     pub(super) async fn show(&mut self, thread: ThreadId, asked: Asked) -> Result<(), Error> {
         let thread = self.client.thread(thread).await?;
         let (title, lines) = match asked {
-            Asked::Blocked => ("Blocked people", self.blocked().await?),
             Asked::Details(message) => ("Details", self.details(&thread, message).await?),
             Asked::Pins => ("Pinned messages", self.pins(&thread).await?),
             Asked::Profiles => ("Profiles", self.profiles(&thread).await?),
         };
+        self.tell_sheet(title, &lines);
+        Ok(())
+    }
+
+    pub(super) async fn overview(&mut self, overview: Overview) -> Result<(), Error> {
+        let (title, lines) = match overview {
+            Overview::Blocked => ("Blocked people", self.blocked().await?),
+            Overview::Privacy(thread) => ("What others are told", self.privacy(thread).await?),
+        };
+        self.tell_sheet(title, &lines);
+        Ok(())
+    }
+
+    fn tell_sheet(&self, title: &'static str, lines: &[String]) {
         let lines = lines.iter().map(|line| Shown::lines(line)).collect();
         self.tell(News::Sheet { title, lines });
-        Ok(())
     }
 
     async fn details(&mut self, thread: &Thread, id: MessageId) -> Result<Vec<String>, Error> {

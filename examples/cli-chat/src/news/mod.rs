@@ -6,7 +6,7 @@ mod request;
 
 use sealpost_core::{CallEnd, CallId, ConnectionState, Folder, MessageId, ThreadId, TrustState};
 
-pub(crate) use request::{Asked, CallStep, Change, Request, Setting, Who};
+pub(crate) use request::{Asked, CallStep, Change, Overview, Request, Setting, Who};
 
 use crate::text::Shown;
 

@@ -1,6 +1,6 @@
 //! What the screen asks of the client.
 
-use sealpost_core::{CallId, Folder, MessageId, ThreadId};
+use sealpost_core::{CallId, Folder, MessageId, PrivacySetting, ThreadId};
 
 /// What the client is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +53,16 @@ pub(crate) enum Request {
         thread: ThreadId,
         is_typing: bool,
     },
-    /// Answered by [`News::Sheet`].
+    /// Answered by [`super::News::Sheet`].
     Show(ThreadId, Asked),
+    /// Answered by [`super::News::Sheet`], too.
+    Overview(Overview),
+    /// Sets whether others are told something: in a chat, or in all chats.
+    Privacy {
+        thread: Option<ThreadId>,
+        what: PrivacySetting,
+        is_on: bool,
+    },
     /// Changes our profile.
     Profile {
         name: String,
@@ -147,8 +155,6 @@ pub(crate) enum Setting {
     /// No longer muted.
     Loud,
     MarkedUnread,
-    /// Whether the other person is told that we are here.
-    Presence(bool),
     /// The whole chat, on this device.
     Deleted,
 }
@@ -170,11 +176,18 @@ pub(crate) enum Who {
     Name(String),
 }
 
-/// What can be shown on a sheet of its own.
+/// What can be shown of a chat on a sheet of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
     Details(MessageId),
     Pins,
     Profiles,
+}
+
+/// What can be shown on a sheet although no chat is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overview {
     Blocked,
+    /// What others are told: in all chats, and in the open one.
+    Privacy(Option<ThreadId>),
 }

@@ -65,6 +65,7 @@ impl State {
             | Command::Untop
             | Command::Unread
             | Command::Presence(_)
+            | Command::Privacy(_)
             | Command::Show(_)) => requests.push(self.decide(command)?),
             command => {
                 let change = self.change(command)?;

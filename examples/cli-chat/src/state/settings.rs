@@ -1,9 +1,12 @@
 //! What the person decides about a chat, or about the people in it.
 
+use sealpost_core::PrivacySetting;
+
 use super::State;
 use crate::commands::Command;
+use crate::forms;
 use crate::layout::Pane;
-use crate::news::{Asked, Request, Setting, Who};
+use crate::news::{Overview, Request, Setting, Who};
 
 impl State {
     /// What a command asks for that is about the open chat, or about a person.
@@ -18,7 +21,7 @@ impl State {
                 let who = named(&name).map_or_else(|| self.chat().map(Who::Thread), Ok)?;
                 return Ok(Request::Block { who, is_blocked: false });
             }
-            Command::Blocked => return Ok(Request::Show(self.chat()?, Asked::Blocked)),
+            Command::Blocked => return Ok(Request::Overview(Overview::Blocked)),
             Command::Show(folder) => {
                 self.pane = Pane::Chats;
                 return Ok(Request::Folder(folder));
@@ -37,9 +40,19 @@ impl State {
                 self.pane = Pane::Chats;
                 Setting::MarkedUnread
             }
-            Command::Presence(word) if word == "on" => Setting::Presence(true),
-            Command::Presence(word) if word == "off" => Setting::Presence(false),
-            Command::Presence(_) => return Err("/presence needs on or off"),
+            Command::Presence(word) => {
+                let is_on = forms::switch(&word).ok_or("/presence needs on or off")?;
+                let (thread, what) = (Some(self.chat()?), PrivacySetting::Presence);
+                return Ok(Request::Privacy { thread, what, is_on });
+            }
+            Command::Privacy(form) if form.is_empty() => {
+                return Ok(Request::Overview(Overview::Privacy(self.open_thread())));
+            }
+            Command::Privacy(form) => {
+                let (what, is_on, is_here) = forms::privacy(&form)?;
+                let thread = if is_here { Some(self.chat()?) } else { None };
+                return Ok(Request::Privacy { thread, what, is_on });
+            }
             _ => Setting::Deleted,
         };
         Ok(Request::Set(self.chat()?, setting))

@@ -3,12 +3,12 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 use proptest::prelude::*;
-use sealpost_core::{FailReason, Folder, MessageId, ThreadId};
+use sealpost_core::{FailReason, Folder, MessageId, PrivacySetting, ThreadId};
 
 use super::*;
 use crate::news::{
-    Asked, Author, Body, Call, CallStage, Change, Chat, Found, Marks, News, Peer, Row, Rows, Setting, Tick,
-    Who,
+    Asked, Author, Body, Call, CallStage, Change, Chat, Found, Marks, News, Overview, Peer, Row, Rows,
+    Setting, Tick, Who,
 };
 
 /// Monday, 24 November 2025, 16:00 UTC.
@@ -509,13 +509,14 @@ fn commands_decide_about_the_chat_and_the_person() {
     let here = thread(1);
     let block = |who, is_blocked| Request::Block { who, is_blocked };
     let cleo = || Who::Name("cleo".to_owned());
+    let privacy = |thread, what, is_on| Request::Privacy { thread, what, is_on };
     let cases = [
         ("/accept", Request::Accept(here)),
         ("/block", block(Who::Thread(here), true)),
         ("/unblock", block(Who::Thread(here), false)),
         ("/block cleo", block(cleo(), true)),
         ("/unblock cleo", block(cleo(), false)),
-        ("/blocked", Request::Show(here, Asked::Blocked)),
+        ("/blocked", Request::Overview(Overview::Blocked)),
         ("/mute", Request::Set(here, Setting::Muted { hours: None })),
         ("/mute 8", Request::Set(here, Setting::Muted { hours: Some(8) })),
         ("/unmute", Request::Set(here, Setting::Loud)),
@@ -523,8 +524,12 @@ fn commands_decide_about_the_chat_and_the_person() {
         ("/unarchive", Request::Set(here, Setting::Archived(false))),
         ("/top", Request::Set(here, Setting::OnTop(true))),
         ("/untop", Request::Set(here, Setting::OnTop(false))),
-        ("/presence on", Request::Set(here, Setting::Presence(true))),
-        ("/presence off", Request::Set(here, Setting::Presence(false))),
+        ("/presence on", privacy(Some(here), PrivacySetting::Presence, true)),
+        ("/presence off", privacy(Some(here), PrivacySetting::Presence, false)),
+        ("/privacy", Request::Overview(Overview::Privacy(Some(here)))),
+        ("/privacy delivered off", privacy(None, PrivacySetting::DeliveryReceipts, false)),
+        ("/privacy read on here", privacy(Some(here), PrivacySetting::ReadReceipts, true)),
+        ("/privacy typing  off here", privacy(Some(here), PrivacySetting::Typing, false)),
         ("/clear", Request::Set(here, Setting::Deleted)),
         ("/unread", Request::Set(here, Setting::MarkedUnread)),
         ("/requests", Request::Folder(Folder::Requests)),
@@ -534,9 +539,22 @@ fn commands_decide_about_the_chat_and_the_person() {
     for (typed, request) in cases {
         assert_eq!(enter(&mut state, typed), [request], "{typed}");
     }
-    for typed in ["/mute long", "/presence", "/presence maybe"] {
+    for typed in [
+        "/mute long",
+        "/presence",
+        "/presence maybe",
+        "/privacy read",
+        "/privacy all off",
+        "/privacy read off there",
+    ] {
         refuses(&mut state, typed);
     }
+    // Without an open chat, what is about all chats can be decided.
+    let mut state = self::state((80, 24));
+    assert_eq!(enter(&mut state, "/privacy"), [Request::Overview(Overview::Privacy(None))]);
+    assert_eq!(enter(&mut state, "/privacy read off"), [privacy(None, PrivacySetting::ReadReceipts, false)]);
+    assert_eq!(enter(&mut state, "/blocked"), [Request::Overview(Overview::Blocked)]);
+    refuses(&mut state, "/privacy read off here");
 }
 
 #[test]

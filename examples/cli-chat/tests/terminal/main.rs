@@ -4,6 +4,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 mod calls;
+mod privacy;
 mod tmux;
 
 use std::process::Stdio;
@@ -308,7 +309,7 @@ async fn writing_and_presence_are_seen_and_drafts_survive_the_program() {
     .await;
     tmux.key("ada", "C-u").await;
     tmux.enter("ada", "/presence on").await;
-    tmux.shows("ada", "they are told when you are here").await;
+    tmux.shows("ada", "in this chat, others are told when you are here").await;
     tmux.shows("ben", "ada · is here").await;
 
     // A draft of this chat, also after the end of the program.
