@@ -32,7 +32,11 @@ impl Worker {
             }
             Change::Restore(message) => match handle.restore(message).await {
                 Err(Error::NotFound) => self.note("it is too late to take that back"),
-                restored => restored?,
+                Err(error) => {
+                    self.tell(News::NotRestored { thread, message });
+                    return Err(error);
+                }
+                Ok(()) => {}
             },
             Change::Pin { message, is_pinned: true } => handle.pin(message).await?,
             Change::Pin { message, is_pinned: false } => handle.unpin(message).await?,

@@ -76,6 +76,11 @@ pub(crate) enum News {
         text: String,
         why: String,
     },
+    /// The deletion of a message was not taken back, but can still be.
+    NotRestored {
+        thread: ThreadId,
+        message: MessageId,
+    },
     /// A message cannot be discarded, because it may have left already.
     MayHaveLeft(MessageId),
     Note(String),

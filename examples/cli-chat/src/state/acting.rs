@@ -89,11 +89,12 @@ impl State {
             Command::Delete => Change::Delete(self.target(Target::Ours)?),
             Command::Hide => {
                 let message = self.target(Target::Any)?;
-                self.hidden = Some(message);
+                self.hidden.entry(self.chat()?).or_default().push(message);
                 Change::Hide(message)
             }
             Command::Undo => {
-                Change::Restore(self.hidden.take().ok_or("nothing was deleted on this device only")?)
+                let hidden = self.hidden.get_mut(&self.chat()?).and_then(Vec::pop);
+                Change::Restore(hidden.ok_or("nothing was deleted in this chat on this device only")?)
             }
             Command::Pin => Change::Pin { message: self.target(Target::Readable)?, is_pinned: true },
             Command::Unpin => Change::Pin { message: self.target(Target::Readable)?, is_pinned: false },

@@ -74,6 +74,7 @@ impl State {
                 let how = if self.give_back(thread, &text) { "" } else { "; Up brings it back" };
                 self.say(&format!("not sent: {why}{how}"));
             }
+            News::NotRestored { thread, message } => self.hidden.entry(thread).or_default().push(message),
             News::MayHaveLeft(message) => {
                 self.may_have_left = Some(message);
                 self.say("it may have been sent already; /discard again gives it up");

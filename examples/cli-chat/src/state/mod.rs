@@ -61,8 +61,8 @@ pub(crate) struct State {
     note: Option<Shown>,
     /// The message that may have left already when it was to be discarded.
     may_have_left: Option<MessageId>,
-    /// The message that was deleted on this device last.
-    hidden: Option<MessageId>,
+    /// The messages that were deleted on this device only, in each chat, the last one last.
+    hidden: HashMap<ThreadId, Vec<MessageId>>,
     /// The chat that was asked for because its user has appeared, and not by a key at this moment.
     appeared: Option<ThreadId>,
     is_over: bool,
@@ -114,7 +114,7 @@ impl State {
             overlay: None,
             note: None,
             may_have_left: None,
-            hidden: None,
+            hidden: HashMap::new(),
             appeared: None,
             is_over: false,
         }

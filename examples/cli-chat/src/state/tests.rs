@@ -361,6 +361,31 @@ fn a_change_is_about_the_newest_message_that_it_can_be_about() {
     }
 }
 
+#[test]
+fn a_deletion_is_taken_back_in_its_chat() {
+    let message = |state: &mut State, typed: &str| match enter(state, typed).as_slice() {
+        [Request::Change(of, Change::Hide(id) | Change::Restore(id))] => (*of, id.0),
+        other => panic!("{other:?}"),
+    };
+    let mut state = with_ben(many(3));
+    assert_eq!(message(&mut state, "/hide"), (thread(1), 3));
+    state.news(News::Rows { thread: thread(1), rows: rows(many(2)) });
+    assert_eq!(message(&mut state, "/hide"), (thread(1), 2));
+    // Nothing can be taken back in another chat, and nothing is lost by trying.
+    open(&mut state, 2, "cleo", many(1));
+    refuses(&mut state, "/undo");
+    assert_eq!(message(&mut state, "/hide"), (thread(2), 1));
+    open(&mut state, 1, "ben", many(1));
+    assert_eq!(message(&mut state, "/undo"), (thread(1), 2));
+    // If that fails, it can be tried again.
+    state.news(News::NotRestored { thread: thread(1), message: MessageId(2) });
+    assert_eq!(message(&mut state, "/undo"), (thread(1), 2));
+    assert_eq!(message(&mut state, "/undo"), (thread(1), 3));
+    refuses(&mut state, "/undo");
+    open(&mut state, 2, "cleo", vec![]);
+    assert_eq!(message(&mut state, "/undo"), (thread(2), 1));
+}
+
 /// A command that cannot be carried out stays, and says why.
 pub(super) fn refuses(state: &mut State, typed: &str) {
     assert_eq!(enter(state, typed), [], "{typed}");

@@ -222,6 +222,14 @@ async fn polls_cards_locations_profiles_and_forwards_are_shown() {
     tmux.enter("ada", "/hide").await;
     tmux.shows("ada", "/undo takes that back").await;
     assert!(!tmux.screen("ada").await.contains("Achtung"));
+    // Only where it was deleted.
+    tmux.enter("ada", "/note").await;
+    tmux.shows("ada", "No messages yet.").await;
+    tmux.enter("ada", "/undo").await;
+    tmux.shows("ada", "nothing was deleted in this chat").await;
+    tmux.key("ada", "C-u").await;
+    tmux.enter("ada", "/chat ben").await;
+    tmux.shows("ada", "(forwarded)").await;
     tmux.enter("ada", "/undo").await;
     tmux.shows("ada", "*Achtung* @ben").await;
 }
