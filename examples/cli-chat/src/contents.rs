@@ -1,48 +1,65 @@
 //! What a message says, in words, whatever its kind.
 
+use std::ops::Range;
+
 use sealpost_core::{Message, MessageBody, PollOption};
 
+use crate::marked::Parts;
 use crate::styles;
 
 /// What is shown for a message: its own text, or a description of its content. With the quoted text of a reply before it and the
-/// reactions after it.
-pub(crate) fn with_surroundings(message: &Message) -> String {
-    let mut shown = String::new();
+/// reactions after it. `found` are places in its own text.
+pub(crate) fn with_surroundings(message: &Message, found: &[Range<usize>]) -> Parts {
+    let mut before = String::new();
     if message.is_forwarded {
-        shown.push_str("(forwarded)\n");
+        before.push_str("(forwarded)\n");
     }
     if let Some(quote) = &message.quote {
         let line = quote.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        shown.push_str(&format!("> {line}\n"));
+        before.push_str(&format!("> {line}\n"));
     }
-    shown.push_str(&body(message));
+    let mut after = String::new();
     if let Some(preview) = message.markup.as_ref().and_then(|markup| markup.preview.as_ref()) {
-        shown.push_str(&format!("\n[{}] {}", preview.title, preview.url));
+        after.push_str(&format!("\n[{}] {}", preview.title, preview.url));
     }
     if message.edited_ms.is_some() {
-        shown.push_str(" (edited)");
+        after.push_str(" (edited)");
     }
     let reactions: Vec<_> =
         message.reactions.iter().map(|reaction| format!("{} {}", reaction.emoji, reaction.count)).collect();
     if !reactions.is_empty() {
-        shown.push_str(&format!("\n[{}]", reactions.join("  ")));
+        after.push_str(&format!("\n[{}]", reactions.join("  ")));
     }
+    let mut shown = Parts::from(before);
+    shown.append(in_words(message, false, found));
+    shown.push(&after, false);
     shown
 }
 
 /// The content without what surrounds it.
 pub(crate) fn body(message: &Message) -> String {
-    in_words(message, false)
+    in_words(message, false, &[]).text()
 }
 
-/// The same with what its author has covered.
+/// The same with places in its text.
+pub(crate) fn found(message: &Message, found: &[Range<usize>]) -> Parts {
+    in_words(message, false, found)
+}
+
+/// The content with what its author has covered.
 pub(crate) fn uncovered(message: &Message) -> String {
-    in_words(message, true)
+    in_words(message, true, &[]).text()
 }
 
-fn in_words(message: &Message, is_uncovered: bool) -> String {
+fn in_words(message: &Message, is_uncovered: bool, found: &[Range<usize>]) -> Parts {
     match &message.body {
-        MessageBody::Text(text) => styles::show(text, message.markup.as_deref(), is_uncovered),
+        MessageBody::Text(text) => styles::show(text, message.markup.as_deref(), is_uncovered, found),
+        other => Parts::from(described(other)),
+    }
+}
+
+fn described(body: &MessageBody) -> String {
+    match body {
         MessageBody::Contact(card) => {
             let parts = [&card.name, &card.phone, &card.email].into_iter().filter(|part| !part.is_empty());
             format!("contact: {}", parts.map(String::as_str).collect::<Vec<_>>().join(" · "))

@@ -18,6 +18,7 @@ mod home;
 mod input;
 mod keys;
 mod layout;
+mod marked;
 mod news;
 mod plain;
 mod signals;

@@ -1,9 +1,12 @@
 //! Styles and mentions in a text, as they are typed and shown: `*bold*`, `_italic_`, `~struck through~`, `` `fixed` ``, `|covered|` and
 //! `@name`.
 
+use std::ops::Range;
+
 use sealpost_core::{MAX_MENTIONS, MAX_STYLES, Markup, Mention, StyledRange, TextRange, TextStyle, UserId};
 use unicode_segmentation::UnicodeSegmentation as _;
 
+use crate::marked::Parts;
 use crate::wrap::columns;
 
 const MARKS: [(char, TextStyle); 5] = [
@@ -71,11 +74,12 @@ fn mention(text: &str, user: impl Fn(&str) -> Option<UserId>) -> Option<(&str, U
     Some((text.get(..end.saturating_add(1))?, user))
 }
 
-/// The text with the marks of its styles. What is covered is hidden, unless it is to be uncovered.
-pub(crate) fn show(text: &str, markup: Option<&Markup>, is_uncovered: bool) -> String {
+/// The text with the marks of its styles, and the places that were found in it, in bytes. What is covered is hidden, unless it is
+/// to be uncovered.
+pub(crate) fn show(text: &str, markup: Option<&Markup>, is_uncovered: bool, found: &[Range<usize>]) -> Parts {
     let styles = markup.map(|markup| markup.styles.as_slice()).unwrap_or_default();
     let mark = |style: TextStyle| MARKS.iter().find(|(_, known)| *known == style).map(|(mark, _)| *mark);
-    let mut shown = String::with_capacity(text.len());
+    let mut shown = Parts::default();
     let places = styles.iter().filter_map(|styled| {
         let start = usize::try_from(styled.range.start).ok()?;
         Some((start, start.saturating_add(usize::try_from(styled.range.length).ok()?), styled.style))
@@ -84,15 +88,18 @@ pub(crate) fn show(text: &str, markup: Option<&Markup>, is_uncovered: bool) -> S
     for (at, character) in text.grapheme_indices(true).chain([(text.len(), "")]) {
         let is_within = |range: usize| (at..at.saturating_add(character.len().max(1))).contains(&range);
         let ends = places.iter().rev().filter(|(_, end, _)| is_within(*end));
-        shown.extend(ends.filter_map(|(_, _, style)| mark(*style)));
+        let ends: String = ends.filter_map(|(_, _, style)| mark(*style)).collect();
         let starts = places.iter().filter(|(start, ..)| is_within(*start) && *start < text.len());
-        shown.extend(starts.filter_map(|(_, _, style)| mark(*style)));
+        let starts: String = starts.filter_map(|(_, _, style)| mark(*style)).collect();
+        shown.push(&ends, false);
+        shown.push(&starts, false);
         let is_covered = places.iter().any(|(start, end, style)| {
             *style == TextStyle::Spoiler && (*start..*end).contains(&at) && !is_uncovered
         });
+        let is_found = found.iter().any(|place| place.contains(&at));
         match is_covered {
-            true => shown.push_str(&COVER.repeat(columns(character))),
-            false => shown.push_str(character),
+            true => shown.push(&COVER.repeat(columns(character)), is_found),
+            false => shown.push(character, is_found),
         }
     }
     shown
@@ -108,6 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::marked::Marked;
 
     fn nobody(_: &str) -> Option<UserId> {
         None
@@ -176,8 +184,17 @@ mod tests {
     #[test]
     fn what_is_covered_is_hidden_until_it_is_uncovered() {
         let (text, markup) = read("it was |日本 e\u{301}|!", nobody);
-        assert_eq!(show(&text, Some(&markup), false), "it was |░░░░░░|!");
-        assert_eq!(show(&text, Some(&markup), true), "it was |日本 e\u{301}|!");
+        assert_eq!(show(&text, Some(&markup), false, &[]).text(), "it was |░░░░░░|!");
+        assert_eq!(show(&text, Some(&markup), true, &[]).text(), "it was |日本 e\u{301}|!");
+    }
+
+    #[test]
+    fn what_was_found_is_marked_without_the_marks_of_styles() {
+        let (text, markup) = read("a *bold* |secret|", nobody);
+        let shown = Marked::line(&show(&text, Some(&markup), false, &[2..6, 7..10]));
+        assert_eq!(shown.text.as_str(), "a *bold* |░░░░░░|");
+        let places: Vec<_> = shown.found.into_iter().map(|place| &shown.text.as_str()[place]).collect();
+        assert_eq!(places, ["bold", "░░░"]);
     }
 
     proptest! {
@@ -187,7 +204,7 @@ mod tests {
             for styled in &markup.styles {
                 prop_assert!(styled.range.of(&text).is_some_and(|part| !part.is_empty()));
             }
-            prop_assert_eq!(show(&text, Some(&markup), true), typed);
+            prop_assert_eq!(show(&text, Some(&markup), true, &[]).text(), typed);
         }
 
         /// The ranges are what somebody else has sent, in any order and number.
@@ -198,7 +215,7 @@ mod tests {
                 style: TextStyle::Spoiler,
             };
             let markup = Markup { styles: ranges.into_iter().map(style).collect(), ..Markup::default() };
-            let shown = show(&text, Some(&markup), true);
+            let shown = show(&text, Some(&markup), true, &[]).text();
             prop_assert_eq!(shown.replace('|', ""), text.replace('|', ""));
         }
     }

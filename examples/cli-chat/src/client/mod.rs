@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_core::{
-    Calls, Change, Client, Contact, Error, Event, Feed, Folder, MessageBody, MessageId, ThreadId, Update,
-    UserId, displayable_name,
+    Calls, Change, Client, Contact, Error, Event, Feed, Folder, Hit, MessageBody, MessageId, ThreadId,
+    Update, UserId, displayable_name,
 };
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -49,6 +49,8 @@ pub(crate) struct Worker {
     folder: Folder,
     chats: usize,
     open: Option<Open>,
+    /// What the last search has found.
+    hits: Vec<Hit>,
     /// What people are called according to themselves.
     profiles: HashMap<UserId, String>,
     /// The user who is being waited for.
@@ -77,6 +79,7 @@ impl Worker {
             folder,
             chats,
             open: None,
+            hits: Vec::new(),
             profiles,
             meeting: None,
         };
@@ -126,7 +129,11 @@ impl Worker {
 
     async fn carry_out(&mut self, request: Request) -> Result<(), Error> {
         match request {
-            Request::Open { thread, around } => self.open(thread, around).await?,
+            Request::Open { thread, around } => self.open(thread, around, None).await?,
+            Request::OpenFound { thread, message } => {
+                let hit = self.hits.iter().find(|hit| hit.message.id == message).cloned();
+                self.open(thread, Some(message), hit).await?;
+            }
             Request::Meet(name) => {
                 let meeting =
                     meet::meet(self.client.clone(), Arc::clone(&self.home), name, self.news.clone());
@@ -190,12 +197,17 @@ impl Worker {
         Ok(())
     }
 
-    async fn open(&mut self, thread: ThreadId, around: Option<MessageId>) -> Result<(), Error> {
+    async fn open(
+        &mut self,
+        thread: ThreadId,
+        around: Option<MessageId>,
+        hit: Option<Hit>,
+    ) -> Result<(), Error> {
         let handle = self.client.thread(thread).await?;
         let unread = handle.summary().await?.unread;
         let draft = handle.draft().await?;
         let others = handle.others().await?;
-        let opened = Open::new(handle, around, unread).await?;
+        let opened = Open::new(handle, around, unread).await?.with_hit(hit);
         let users: Vec<_> = others.iter().map(Contact::user_id).collect();
         self.read_profiles(&users).await?;
         let name = self.name(users.first().copied());

@@ -1,7 +1,7 @@
 //! The open chat: the messages that are loaded, kept up to date by the library.
 
 use futures_util::future::pending;
-use sealpost_core::{Change, Error, MessageId, MessageList, Page, Thread, ThreadId, Timeline};
+use sealpost_core::{Change, Error, Hit, MessageId, MessageList, Page, Thread, ThreadId, Timeline};
 
 use super::rows::rows;
 use crate::news::Rows;
@@ -19,6 +19,8 @@ pub(super) struct Open {
     changes: Timeline,
     list: MessageList,
     pinned: Vec<MessageId>,
+    /// What a search has found in one of the messages.
+    hit: Option<Hit>,
 }
 
 impl Open {
@@ -33,9 +35,14 @@ impl Open {
             None if limit > PAGE => thread.history_of(None, limit).await?,
             None => newest,
         };
-        let mut open = Self { thread, changes, list: MessageList::new(page), pinned: Vec::new() };
+        let mut open = Self { thread, changes, list: MessageList::new(page), pinned: Vec::new(), hit: None };
         open.read_pins().await?;
         Ok(open)
+    }
+
+    /// Marks what was found.
+    pub(super) fn with_hit(self, hit: Option<Hit>) -> Self {
+        Self { hit, ..self }
     }
 
     pub(super) fn id(&self) -> ThreadId {
@@ -43,7 +50,7 @@ impl Open {
     }
 
     pub(super) fn rows(&self) -> Rows {
-        rows(&self.list, &self.pinned)
+        rows(&self.list, &self.pinned, self.hit.as_ref())
     }
 
     /// Other messages are pinned than before.

@@ -1,19 +1,26 @@
 //! What the library returns, as the screen shows it.
 
-use sealpost_core::{Delivery, Direction, Message, MessageBody, MessageId, MessageList};
+use std::ops::Range;
+
+use sealpost_core::{Delivery, Direction, Hit, Message, MessageBody, MessageId, MessageList};
 
 use crate::contents;
+use crate::marked::Marked;
 use crate::news::{Author, Body, Row, Rows, Tick};
 use crate::text::Shown;
 
-pub(super) fn rows(list: &MessageList, pinned: &[MessageId]) -> Rows {
-    let row = |message: &Message| Row { is_pinned: pinned.contains(&message.id), ..row(message) };
+pub(super) fn rows(list: &MessageList, pinned: &[MessageId], hit: Option<&Hit>) -> Rows {
+    let row = |message: &Message| {
+        // In a text that was edited since, the places would be wrong.
+        let hit = hit.filter(|hit| hit.message.id == message.id && hit.message.text() == message.text());
+        Row { is_pinned: pinned.contains(&message.id), ..row(message, &hit.map(places).unwrap_or_default()) }
+    };
     let rows = list.messages().iter().rev().map(row).collect();
     Rows { rows, has_older: list.older().is_some(), has_newer: list.newer().is_some() }
 }
 
-fn row(message: &Message) -> Row {
-    let shown = Shown::lines(&contents::with_surroundings(message));
+fn row(message: &Message, found: &[Range<usize>]) -> Row {
+    let Marked { text: shown, found } = Marked::lines(&contents::with_surroundings(message, found));
     let body = match &message.body {
         MessageBody::Text(_) => Body::Text(shown),
         MessageBody::Poll(_) => Body::Poll(shown),
@@ -21,7 +28,15 @@ fn row(message: &Message) -> Row {
         _ => Body::Unreadable(shown),
     };
     let quoted = message.quote.as_ref().and_then(|quote| quote.message);
-    Row { id: message.id, sent_ms: message.sent_ms, author: author(message), body, is_pinned: false, quoted }
+    Row {
+        id: message.id,
+        sent_ms: message.sent_ms,
+        author: author(message),
+        body,
+        found,
+        is_pinned: false,
+        quoted,
+    }
 }
 
 fn author(message: &Message) -> Author {
@@ -49,6 +64,17 @@ fn tick(delivery: Delivery) -> Tick {
         // A state of a later version says at least that the message is not known to have left.
         _ => Tick::Queued,
     }
+}
+
+/// What was found, in one line.
+pub(super) fn found_in_a_line(hit: &Hit) -> Marked {
+    Marked::line(&contents::found(&hit.message, &places(hit)))
+}
+
+/// The places in the text, in bytes.
+fn places(hit: &Hit) -> Vec<Range<usize>> {
+    let small = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+    hit.marks.iter().map(|mark| small(mark.start)..small(mark.end)).collect()
 }
 
 /// A message in one line, as a list shows it.

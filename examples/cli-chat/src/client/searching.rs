@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sealpost_core::{Contact, Error};
+use sealpost_core::{Contact, Error, Search};
 
 use super::{Worker, rows};
 use crate::news::{Found, News};
@@ -13,10 +13,11 @@ const RESULTS: u32 = 200;
 
 impl Worker {
     pub(super) async fn search(&mut self, words: String) -> Result<(), Error> {
-        let messages = self.client.search(&words, RESULTS).await?;
-        let mut found = Vec::with_capacity(messages.len());
+        self.hits = self.client.find(Search::new(words.as_str()), RESULTS).await?.hits;
+        let mut found = Vec::with_capacity(self.hits.len());
         let mut names = HashMap::new();
-        for message in messages {
+        for hit in &self.hits {
+            let message = &hit.message;
             let chat = match names.get(&message.thread) {
                 Some(name) => Shown::clone(name),
                 None => {
@@ -30,9 +31,9 @@ impl Worker {
                 thread: message.thread,
                 message: message.id,
                 chat,
-                is_ours: rows::tick_of(&message).is_some(),
+                is_ours: rows::tick_of(message).is_some(),
                 sent_ms: message.sent_ms,
-                text: rows::in_a_line(&message),
+                text: rows::found_in_a_line(hit),
             });
         }
         self.tell(News::Found { words, found });

@@ -4,10 +4,13 @@
 
 mod request;
 
+use std::ops::Range;
+
 use sealpost_core::{CallEnd, CallId, ConnectionState, Folder, MessageId, ThreadId, TrustState};
 
 pub(crate) use request::{Asked, CallStep, Change, Overview, Request, Setting, Who};
 
+use crate::marked::Marked;
 use crate::text::Shown;
 
 /// What has happened.
@@ -164,6 +167,8 @@ pub(crate) struct Row {
     pub(crate) sent_ms: u64,
     pub(crate) author: Author,
     pub(crate) body: Body,
+    /// The places of what was searched for, in bytes.
+    pub(crate) found: Vec<Range<usize>>,
     pub(crate) is_pinned: bool,
     /// The message that it replies to, if that is here.
     pub(crate) quoted: Option<MessageId>,
@@ -205,5 +210,5 @@ pub(crate) struct Found {
     pub(crate) is_ours: bool,
     pub(crate) sent_ms: u64,
     /// In one line.
-    pub(crate) text: Shown,
+    pub(crate) text: Marked,
 }

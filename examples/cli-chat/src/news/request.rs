@@ -10,6 +10,11 @@ pub(crate) enum Request {
         thread: ThreadId,
         around: Option<MessageId>,
     },
+    /// Opens a chat around a message that the last search has found.
+    OpenFound {
+        thread: ThreadId,
+        message: MessageId,
+    },
     /// Opens the chat with a name or a user id, as soon as there is such a user.
     Meet(String),
     Send {

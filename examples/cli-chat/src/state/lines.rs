@@ -2,9 +2,12 @@
 //!
 //! Replies, reactions, marks of edits and timers are further lines, or further feet, of a message.
 
+use std::ops::Range;
+
 use sealpost_core::{FailReason, MessageId};
 
 use crate::clock::Clock;
+use crate::marked::within;
 use crate::news::{Author, Body, Row, Tick};
 use crate::wrap::{columns, wrap};
 
@@ -17,6 +20,8 @@ pub(crate) struct Line {
     /// The empty columns before the text.
     pub(crate) indent: usize,
     pub(crate) text: String,
+    /// The places in it that were searched for, in bytes.
+    pub(crate) found: Vec<Range<usize>>,
     /// After the text, with a gap.
     pub(crate) foot: String,
 }
@@ -64,7 +69,7 @@ pub(super) fn lines(rows: &[Row], unread: Option<MessageId>, width: usize, clock
 }
 
 fn divider(kind: LineKind, text: String) -> Line {
-    Line { row: None, kind, indent: 0, text, foot: String::new() }
+    Line { row: None, kind, indent: 0, text, found: Vec::new(), foot: String::new() }
 }
 
 /// Our messages are on the right, those of others on the left, each at most nine tenths wide.
@@ -81,10 +86,14 @@ fn message(index: usize, row: &Row, width: usize, clock: &Clock, lines: &mut Vec
         kind,
         indent: 0,
         text: text.trim_end().to_owned(),
+        found: Vec::new(),
         foot: String::new(),
     };
-    let mut own: Vec<Line> =
-        wrap(shown, widest).into_iter().map(|place| line(shown.get(place).unwrap_or_default())).collect();
+    let line_at = |place: Range<usize>| Line {
+        found: within(&row.found, &place),
+        ..line(shown.get(place).unwrap_or_default())
+    };
+    let mut own: Vec<Line> = wrap(shown, widest).into_iter().map(line_at).collect();
     let foot = foot(row, clock);
     let needed = columns(&foot).saturating_add(FOOT_GAP);
     match own.last_mut() {

@@ -4,6 +4,7 @@ use super::{Overlay, Safety, Search, Sheet, State};
 use crate::editor::Editor;
 use crate::help;
 use crate::input::Input;
+use crate::layout::Pane;
 use crate::news::Request;
 
 /// The lines of a result of the search.
@@ -69,7 +70,9 @@ impl State {
             Input::PageDown => search.step(10),
             Input::Enter => {
                 if let Some(found) = search.result() {
-                    self.ask_to_open(found.thread, Some(found.message), requests);
+                    let (thread, message) = (found.thread, found.message);
+                    self.pane = Pane::Conversation;
+                    requests.push(Request::OpenFound { thread, message });
                     return;
                 }
             }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use sealpost_core::{FailReason, Folder, MessageId, PrivacySetting, ThreadId};
 
 use super::*;
+use crate::marked::Marked;
 use crate::news::{
     Asked, Author, Body, Call, CallStage, Change, Chat, Found, Marks, News, Overview, Peer, Row, Rows,
     Setting, Tick, Who,
@@ -30,7 +31,7 @@ pub(crate) fn ours(id: i64, text: &str, tick: Tick) -> Row {
 fn row(id: i64, author: Author, text: &str) -> Row {
     let sent_ms = NOW - MINUTE * 60 + id.unsigned_abs() * MINUTE;
     let body = Body::Text(Shown::lines(text));
-    Row { id: MessageId(id), sent_ms, author, body, is_pinned: false, quoted: None }
+    Row { id: MessageId(id), sent_ms, author, body, found: Vec::new(), is_pinned: false, quoted: None }
 }
 
 pub(crate) fn rows(rows: Vec<Row>) -> Rows {
@@ -251,12 +252,12 @@ fn a_search_result_leads_to_its_message() {
         chat: Shown::line("cleo"),
         is_ours: false,
         sent_ms: NOW,
-        text: Shown::line("the lost words"),
+        text: Marked::line(&"the lost words".to_owned().into()),
     };
     let late = News::Found { words: "other".to_owned(), found: vec![result.clone(), result.clone()] };
     state.news(late);
     state.news(News::Found { words: "lost words".to_owned(), found: vec![result] });
-    let opened = Request::Open { thread: thread(2), around: Some(MessageId(20)) };
+    let opened = Request::OpenFound { thread: thread(2), message: MessageId(20) };
     assert_eq!(state.input(Input::Enter), [opened]);
 
     let rows = Rows { rows: many(40), has_older: true, has_newer: true };
@@ -291,14 +292,14 @@ fn an_open_search_is_repeated_and_the_choice_stays() {
             chat: Shown::line("ben"),
             is_ours: false,
             sent_ms: NOW,
-            text: Shown::line("a word"),
+            text: Marked::line(&"a word".to_owned().into()),
         };
         News::Found { words: "word".to_owned(), found: ids.iter().map(result).collect() }
     };
     state.news(found(&[2, 1]));
     state.input(Input::Down);
     state.news(found(&[3, 2, 1]));
-    let opened = Request::Open { thread: thread(1), around: Some(MessageId(1)) };
+    let opened = Request::OpenFound { thread: thread(1), message: MessageId(1) };
     assert_eq!(state.input(Input::Enter), [opened]);
     assert_eq!(state.tick(NOW), []);
 }

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use sealpost_core::TrustState;
 
-use super::{line_of, put, shifted, style};
+use super::{line_of, put, put_marked, shifted, style};
 use crate::news::{Author, Tick};
 use crate::state::{Conversation, FOOT_GAP, Line, LineKind, State};
 use crate::wrap::{columns, cut, wrap};
@@ -113,7 +113,7 @@ fn draw_text(
 ) {
     let style = if open.is_selected(line) { style.patch(style::CHOSEN) } else { style };
     let area = shifted(area, line.indent);
-    put(buffer, area, &line.text, style);
+    put_marked(buffer, area, (&line.text, &line.found), style);
     let gap = if line.text.is_empty() { 0 } else { FOOT_GAP };
     put(buffer, shifted(area, columns(&line.text).saturating_add(gap)), &line.foot, foot_style(author));
 }

@@ -12,6 +12,8 @@ mod style;
 mod tests;
 mod writing;
 
+use std::ops::Range;
+
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -68,6 +70,16 @@ fn put(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
     let area = area.intersection(buffer.area);
     if area.area() > 0 {
         buffer.set_stringn(area.x, area.y, text, usize::from(area.width), style);
+    }
+}
+
+/// The same, with places that were searched for.
+fn put_marked(buffer: &mut Buffer, area: Rect, (text, found): (&str, &[Range<usize>]), plain: Style) {
+    put(buffer, area, text, plain);
+    for place in found {
+        let (before, marked) = (text.get(..place.start), text.get(place.clone()));
+        let area = shifted(area, before.map_or(0, columns));
+        put(buffer, area, marked.unwrap_or_default(), plain.patch(style::FOUND));
     }
 }
 

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::writing::draw_editor;
-use super::{frame_over, line_of, put, shifted, style};
+use super::{frame_over, line_of, put, put_marked, shifted, style};
 use crate::layout::PROMPT;
 use crate::state::{Search, State};
 use crate::wrap::{columns, cut};
@@ -29,7 +29,8 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, search: &Search) -> Optio
         let first_line: Rect = line_of(area, top);
         put(buffer, first_line, &cut(&who, at.saturating_sub(1)), style);
         put(buffer, shifted(first_line, at), &time, style::DIM);
-        put(buffer, line_of(area, top.saturating_add(1)), &cut(found.text.as_str(), width), style::PLAIN);
+        let (text, places) = found.text.excerpt(width);
+        put_marked(buffer, line_of(area, top.saturating_add(1)), (&text, &places), style::PLAIN);
     }
     cursor
 }

@@ -12,3 +12,6 @@ pub(super) const UNREADABLE: Style = Style::new().add_modifier(Modifier::ITALIC)
 pub(super) const BAD: Style = Style::new().fg(Color::Red);
 pub(super) const GOOD: Style = Style::new().fg(Color::Green);
 pub(super) const NOTE: Style = Style::new().fg(Color::Yellow);
+/// What was searched for. It can be told from a message that is chosen, also within one.
+pub(super) const FOUND: Style =
+    Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD).add_modifier(Modifier::UNDERLINED);

@@ -81,8 +81,11 @@ async fn two_people_talk_in_two_terminals() {
     // The search leads to a message.
     tmux.enter("ben", "/search interr").await;
     tmux.shows("ben", "│an interruption").await;
+    // The found part is marked, in the results and in the message.
+    tmux.marks("ben", &["interr"]).await;
     tmux.key("ben", "Enter").await;
     tmux.shows("ben", "‹ ada").await;
+    tmux.marks("ben", &["interr"]).await;
 
     // A click on the title of a narrow terminal leads to the list; a wider terminal shows both.
     tmux.type_in("ben", "\u{1b}[<0;2;1M").await;

@@ -80,6 +80,15 @@ impl Tmux {
         self.run(&["capture-pane", "-p", "-t", name]).await
     }
 
+    /// Waits until a terminal shows exactly these texts underlined, which is how found words are marked.
+    pub(crate) async fn marks(&self, name: &str, wanted: &[&str]) {
+        sealpost_testkit::eventually(&format!("{wanted:?} marked"), async || {
+            let marked = underlined(&self.run(&["capture-pane", "-p", "-e", "-t", name]).await);
+            (marked == wanted).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until a terminal shows this.
     pub(crate) async fn shows(&self, name: &str, wanted: &str) {
         self.screen_when(name, wanted, |screen| screen.contains(wanted).then_some(())).await;
@@ -171,6 +180,26 @@ impl Tmux {
         command.args(arguments);
         command
     }
+}
+
+/// The underlined texts of a screen with its attributes, which are control sequences (ECMA-48, SGR).
+fn underlined(screen: &str) -> Vec<String> {
+    let (mut found, mut is_on) = (Vec::new(), false);
+    for (place, part) in screen.split("\u{1b}[").enumerate() {
+        // Only the first part does not begin with a sequence.
+        let (sequence, text) = if place == 0 { ("", part) } else { part.split_once('m').unwrap() };
+        for attribute in sequence.split(';').filter(|_| place > 0) {
+            match attribute {
+                "4" => is_on = true,
+                "" | "0" | "24" => is_on = false,
+                _ => {}
+            }
+        }
+        if is_on && !text.is_empty() {
+            found.push(text.to_owned());
+        }
+    }
+    found
 }
 
 impl Drop for Tmux {
