@@ -54,6 +54,7 @@ mod unknown;
 mod vault;
 mod vote;
 mod waiting;
+mod weak;
 mod writer;
 
 #[cfg(test)]
@@ -61,7 +62,7 @@ mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::DatabaseKey;
 use crate::error::{Error, Result};
@@ -101,6 +102,7 @@ pub(crate) use thread::{Gap, Listed, Other, Thread, note_to_self};
 pub(crate) use transaction::{Durable, Rows, Tx, contained};
 pub(crate) use unknown::Kept;
 pub(crate) use waiting::{Found, Origin, WaitsFor};
+pub(crate) use weak::WeakStore;
 
 use lock::{Claim, Lock};
 use log::Log;
@@ -300,7 +302,7 @@ impl Store {
         if self.shared.footprint == Footprint::Small {
             return self.write(move |tx| work(tx)).await;
         }
-        let shared = Arc::clone(&self.shared);
+        let (shared, work) = (Arc::clone(&self.shared), self.shown(work));
         let readers = Arc::clone(&self.current()?.readers);
         readers::read(&readers, move |readers| readers.run(&shared.vault, work)).await
     }
@@ -316,11 +318,24 @@ impl Store {
         work: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let open = self.current()?;
-        if open.writer.has_time_to_read() { open.writer.look(work).await } else { self.read(work).await }
+        match open.writer.has_time_to_read() {
+            true => open.writer.look(self.shown(work)).await,
+            false => self.read(work).await,
+        }
     }
 
-    pub(crate) fn downgrade(&self) -> WeakStore {
-        WeakStore { shared: Arc::downgrade(&self.shared) }
+    /// A read after which no listener that subscribes later gets a message as new that the read can have seen. It may see a
+    /// message before its event is published, or before this process has noticed that another one has written.
+    fn shown<T>(
+        &self,
+        work: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
+    ) -> impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static {
+        let events = self.shared.events.clone();
+        move |rows| {
+            let found = work(rows)?;
+            events.begin_after(rows.last_message()?);
+            Ok(found)
+        }
     }
 
     fn current(&self) -> Result<Arc<Open>> {
@@ -375,25 +390,6 @@ impl Shared {
 
 const SUSPENDED: Error = Error::Misuse("the client is suspended");
 const GONE: Error = Error::Misuse("the client is gone");
-
-/// A weak reference to a store, which does not keep the file open.
-#[derive(Clone)]
-pub(crate) struct WeakStore {
-    shared: Weak<Shared>,
-}
-
-impl WeakStore {
-    pub(crate) fn upgrade(&self) -> Option<Store> {
-        let shared = self.shared.upgrade().filter(|shared| !matches!(*shared.file(), File::Gone))?;
-        Some(Store { shared })
-    }
-}
-
-impl fmt::Debug for WeakStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WeakStore")
-    }
-}
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,10 +11,10 @@ use futures_util::Stream;
 use super::watch::{Next, Watch};
 use crate::context::Context;
 use crate::error::Result;
-use crate::event::Event;
+use crate::event::{Event, EventBus};
 use crate::id::{MessageId, ThreadId};
 use crate::message::Message;
-use crate::store::{Rows, WeakStore};
+use crate::store::{Rows, Store, WeakStore};
 use crate::stream::{Source, Streamed};
 
 /// The messages, incoming and outgoing, that are added to a thread after
@@ -37,10 +37,14 @@ struct Arriving {
 
 impl Arrivals {
     pub(crate) fn new(ctx: &Context, thread: ThreadId) -> Self {
+        Self::over(&ctx.store, &ctx.events, thread)
+    }
+
+    pub(crate) fn over(store: &Store, events: &EventBus, thread: ThreadId) -> Self {
         // The order matters: what is added in between is found by the first query.
-        let newest = ctx.events.newest();
-        let watch = Watch::with_long_queries(&ctx.events);
-        let store = ctx.store.downgrade();
+        let newest = events.newest();
+        let watch = Watch::with_long_queries(events);
+        let store = store.downgrade();
         Self(Streamed::new(Arriving { store, thread, watch, newest, before: newest }))
     }
 

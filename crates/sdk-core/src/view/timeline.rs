@@ -1,5 +1,6 @@
 //! A live view of a thread: a snapshot, followed by changes.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
@@ -23,7 +24,7 @@ pub enum Change {
     /// The newest messages: at the start, whenever the consumer was too slow, and after the database was closed for a
     /// while, when other processes may have written to it.
     Snapshot(Page),
-    /// A message was added, at its position.
+    /// A message was added, at its position. It is not reported of a message in the last snapshot.
     Added(Message),
     /// The state or the position of a message has changed.
     Changed {
@@ -67,6 +68,7 @@ impl Timeline {
             progress: None,
             must_ask: false,
             told: None,
+            shown: BTreeMap::new(),
         }))
     }
 
@@ -104,7 +106,7 @@ impl Timeline {
     pub async fn snapshot(&mut self) -> Result<Page> {
         let source = &mut *self.0.source().await;
         let page = source.watch.look(&source.store, newest(source.thread, source.size)).await?;
-        source.looked();
+        source.looked(&page);
         Ok(page)
     }
 
@@ -138,6 +140,8 @@ struct Changes {
     must_ask: bool,
     /// What the consumer was told last of the oldest queued message.
     told: Option<ThreadWaiting>,
+    /// The messages of the last snapshot that were not removed since, and their positions.
+    shown: BTreeMap<MessageId, Position>,
 }
 
 impl Source for Changes {
@@ -180,7 +184,9 @@ impl Source for Changes {
                 Next::Look => {
                     let page = newest(self.thread, self.size);
                     let seen = self.watch.look_when_open(&self.store, page).await?;
-                    self.looked();
+                    if let Ok(page) = &seen {
+                        self.looked(page);
+                    }
                     return Some(seen.map(Change::Snapshot));
                 }
             }
@@ -192,11 +198,19 @@ impl Changes {
     /// The change that an event means for this thread.
     fn change(&mut self, event: Event) -> Option<Change> {
         let change = match event {
-            Event::MessageAdded(message) if message.thread == self.thread => Change::Added(message),
+            Event::MessageAdded(message) if message.thread == self.thread => {
+                // A snapshot can contain a message before its event is published.
+                match self.moved(&message) {
+                    Some(was) => Change::Changed { message, was },
+                    None => Change::Added(message),
+                }
+            }
             Event::MessageChanged { message, was } if message.thread == self.thread => {
+                self.moved(&message);
                 Change::Changed { message, was }
             }
             Event::MessageRemoved { thread, id, position } if thread == self.thread => {
+                self.shown.remove(&id);
                 Change::Removed { id, position }
             }
             _ => return None,
@@ -211,8 +225,14 @@ impl Changes {
         Some(change)
     }
 
+    /// The previous position of a message of the last snapshot.
+    fn moved(&mut self, message: &Message) -> Option<Position> {
+        self.shown.get_mut(&message.id).map(|shown| std::mem::replace(shown, message.position))
+    }
+
     /// The consumer gets a page, and takes it that nothing is queued.
-    const fn looked(&mut self) {
+    fn looked(&mut self, page: &Page) {
+        self.shown = page.messages.iter().map(|message| (message.id, message.position)).collect();
         self.told = None;
         self.must_ask = self.progress.is_some();
     }

@@ -31,6 +31,7 @@ mod sessions;
 mod threads;
 mod timers;
 mod transactions;
+mod views;
 mod votes;
 
 use std::sync::atomic::{AtomicU64, Ordering};
