@@ -14,7 +14,7 @@ use crate::error::{Error, Offline, Result};
 use crate::event::Event;
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message, MessageBody, Page, Position};
-use crate::store::{self, MailSlot, NewMail, Numbered, Rows, Thread, Tx};
+use crate::store::{self, DueRead, MailSlot, NewMail, Rows, Thread, Tx};
 use crate::transport::CreatedThread;
 
 /// The direct thread with a user: the one in the database, or the one that the relay has or creates.
@@ -100,8 +100,8 @@ pub(crate) async fn mark_read(ctx: &Context, thread: ThreadId, up_to: MessageId)
     let work = ctx.store.write(move |tx| {
         message_in(tx, thread, up_to)?;
         let marked = tx.mark_read(thread, up_to, now, READ_AT_ONCE)?;
-        let authors: BTreeSet<_> = marked.to_confirm.iter().map(|(run, _)| run.user).collect();
-        note_read(&ctx_in_tx, tx, thread, &marked.to_confirm, authors)?;
+        let authors: BTreeSet<_> = marked.to_confirm.messages.iter().map(|(run, _)| run.user).collect();
+        note_read(&ctx_in_tx, tx, &marked.to_confirm, authors)?;
         Ok(marked.more_due)
     });
     let more_due = work.await?;
@@ -122,23 +122,21 @@ pub(crate) async fn note_due_read(ctx: &Context) -> Result<bool> {
     let step = ctx.store.write(move |tx| {
         let Some(due) = tx.take_due_receipts(READ_AT_ONCE)? else { return Ok(false) };
         let authors = if due.is_last { tx.others(due.thread)? } else { Vec::new() };
-        note_read(&ctx_in_tx, tx, due.thread, &due.messages, authors)?;
+        note_read(&ctx_in_tx, tx, &due, authors)?;
         Ok(true)
     });
     step.await
 }
 
-/// Records that messages of a thread were read, and queues a receipt for each of these users.
+/// Records that messages of a thread were read, and queues a receipt for each of these users, if they are told.
 fn note_read(
     ctx: &Context,
     tx: &mut Tx<'_>,
-    thread: ThreadId,
-    messages: &[Numbered],
+    read: &DueRead,
     authors: impl IntoIterator<Item = UserId>,
 ) -> Result<()> {
-    let is_told = tx.sends_receipts(thread, ReceiptKind::Read)?;
-    tx.note_read(messages, is_told)?;
-    if is_told && !tx.has_left()? {
+    let thread = read.thread;
+    if tx.note_read(read)? && !tx.has_left()? {
         for to in authors {
             queue_receipt(ctx, tx, (thread, to), ReceiptKind::Read, false)?;
         }

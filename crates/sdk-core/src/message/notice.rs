@@ -21,8 +21,8 @@ pub struct Notice {
 pub enum NoticeAction {
     /// Show it: the message is new and unread, and its thread is not muted, or it mentions us.
     Show(Box<Message>),
-    /// Show that a stranger has written: the thread is a message request. This is told once for each request, for its first message, and
-    /// without what they wrote. It is taken back when the person accepts the request, deletes it, blocks the stranger, or has read the
+    /// Show that a stranger has written: the thread is a message request. This is told once for each request, for its first message that is not
+    /// deleted before, and without what they wrote. It is taken back when the person accepts the request, deletes it, blocks the stranger, or has read the
     /// message.
     Request,
     /// Show its new form: it was edited, or can be read now.

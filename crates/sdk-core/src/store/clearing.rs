@@ -61,7 +61,8 @@ impl Tx<'_> {
     /// # Errors
     /// [`Error::NotFound`].
     pub(crate) fn delete_thread(&mut self, thread: ThreadId) -> Result<()> {
-        let sql = "UPDATE thread SET folder = ?2, pinned = 0, draft = NULL, marked_unread = 0,
+        let sql =
+            "UPDATE thread SET folder = ?2, pinned = 0, draft = NULL, marked_unread = 0, request_told = 0,
                        clear_up_to = (SELECT coalesce(max(id), 0) FROM message) WHERE thread_id = ?1";
         if self.change(sql, params![thread.as_bytes(), UNLISTED])? == 0 {
             return Err(Error::NotFound);

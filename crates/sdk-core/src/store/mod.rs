@@ -93,6 +93,8 @@ pub(crate) use number::OwnNumbers;
 pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel, SendProgress};
 pub(crate) use parked::{CiphertextId, EnvelopeName};
 pub(crate) use pre_key::PreKeys;
+pub(crate) use reading::DueRead;
+#[cfg(test)]
 pub(crate) use receipt::Numbered;
 pub(crate) use request::DueBlock;
 pub(crate) use search::{INDEX_BATCH, INDEX_MERGE};

@@ -63,7 +63,11 @@ impl Rows<'_> {
             let shown_now = if is_shown { self.shown(id)? } else { None };
             let action = match shown_now {
                 Some((message, REQUEST)) => {
-                    self.is_first(&message)?.then_some((message.thread, NoticeAction::Request))
+                    let thread = message.thread;
+                    let is_due =
+                        |notice: &Notice| notice.thread == thread && notice.action == NoticeAction::Request;
+                    let is_told = due.notices.iter().any(is_due) || self.is_request_told(thread)?;
+                    (!is_told).then_some((thread, NoticeAction::Request))
                 }
                 Some((message, _)) => Some((message.thread, NoticeAction::Show(Box::new(message)))),
                 None => None,
@@ -114,11 +118,10 @@ impl Rows<'_> {
         Ok(Some((message, if is_request { REQUEST } else { form })))
     }
 
-    /// Whether nothing was added to a thread before this message.
-    fn is_first(&self, message: &Message) -> Result<bool> {
-        let sql = "SELECT NOT EXISTS (SELECT 1 FROM message WHERE thread_id = ?1 AND id < ?2)";
-        let values = params![message.thread.as_bytes(), message.id.0];
-        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    /// Whether a request was announced.
+    fn is_request_told(&self, thread: ThreadId) -> Result<bool> {
+        let sql = "SELECT request_told FROM thread WHERE thread_id = ?1";
+        Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
     }
 
     /// The messages that were added after another one, and whether they are incoming in a thread that is not muted, or mention us.
@@ -148,7 +151,13 @@ impl Tx<'_> {
                     };
                     self.set_notified(*thread, *message, form)?;
                 }
-                NoticeAction::Request => self.set_notified(*thread, *message, REQUEST)?,
+                NoticeAction::Request => {
+                    self.set_notified(*thread, *message, REQUEST)?;
+                    self.change(
+                        "UPDATE thread SET request_told = 1 WHERE thread_id = ?1",
+                        [thread.as_bytes()],
+                    )?;
+                }
             }
         }
         self.change("UPDATE account SET notified_up_to = max(notified_up_to, ?1)", [done.up_to])?;

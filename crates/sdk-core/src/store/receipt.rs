@@ -156,7 +156,7 @@ impl NumberColumns {
 
 impl Tx<'_> {
     /// Messages were read. Their author is told with the next receipt, or never.
-    pub(crate) fn note_read(&mut self, messages: &[Numbered], is_told: bool) -> Result<()> {
+    pub(super) fn set_read(&mut self, messages: &[Numbered], is_told: bool) -> Result<()> {
         let mut runs = BTreeMap::<HeardRun, Vec<u64>>::new();
         for (run, count) in messages {
             runs.entry(*run).or_default().push(*count);

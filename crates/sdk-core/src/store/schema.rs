@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Storage};
 
 /// Each migrates the schema from version n to n + 1. The version is SQLite's `user_version`. New migrations are appended; one that was
 /// released is never changed.
-const MIGRATIONS: [&str; 34] = [
+const MIGRATIONS: [&str; 35] = [
     include_str!("schema/01.sql"),
     include_str!("schema/02.sql"),
     include_str!("schema/03.sql"),
@@ -41,6 +41,7 @@ const MIGRATIONS: [&str; 34] = [
     include_str!("schema/32.sql"),
     include_str!("schema/33.sql"),
     include_str!("schema/34.sql"),
+    include_str!("schema/35.sql"),
 ];
 
 /// The tables of a new database: the result of all migrations.

@@ -274,9 +274,15 @@ impl Tx<'_> {
         self.change_one("DELETE FROM message WHERE id = ?1", [id.0])
     }
 
-    /// The message is about to be removed or replaced: if it is unread, it no longer counts as such.
+    /// The message is about to be removed or replaced: if it is unread, it no longer counts as such. If it was read while receipts were
+    /// off, that is recorded now.
     pub(super) fn note_unread_removed(&mut self, id: MessageId) -> Result<()> {
         match self.message(id)? {
+            Some(Message { thread, direction: Direction::Incoming { read: true }, .. })
+                if self.is_untold(thread, id)? =>
+            {
+                self.leave_unread(id)
+            }
             Some(Message { thread, direction: Direction::Incoming { read: false }, .. }) => {
                 self.leave_unread(id)?;
                 self.uncount_unread(thread, id)

@@ -8,6 +8,7 @@
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{DueRead, Moment, STATE_LATE, STATE_READ_LATE};
+use crate::content::ReceiptKind;
 use crate::error::{Error, Result};
 use crate::id::{MessageId, ThreadId};
 use crate::message::Position;
@@ -176,9 +177,10 @@ impl Tx<'_> {
         if marked.count == 0 {
             return Ok(());
         }
+        let is_told = self.sends_receipts(thread, ReceiptKind::Read)?;
         self.change_one(
-            "INSERT INTO late_mark (thread_id, late, position, id) VALUES (?1, ?2, ?3, ?4)",
-            params![thread.as_bytes(), mark.late, up_to.order, up_to.id],
+            "INSERT INTO late_mark (thread_id, late, position, id, told) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![thread.as_bytes(), mark.late, up_to.order, up_to.id, is_told],
         )?;
         self.change_one(
             "UPDATE thread SET unread = max(unread - ?2, 0), late_unread = max(late_unread - ?2, 0) WHERE thread_id = ?1",
@@ -257,13 +259,15 @@ impl Tx<'_> {
 
     /// Like [`Tx::take_due_receipts`], for late messages. It examines at most `limit` messages.
     pub(super) fn take_due_late_receipts(&mut self, limit: usize) -> Result<Option<DueRead>> {
-        let sql = "SELECT thread_id, late, position, id, after_position, after_id FROM late_mark LIMIT 1";
+        // The marks of a thread are in the order in which they were set.
+        let sql = "SELECT thread_id, late, position, id, after_position, after_id, told FROM late_mark
+                   ORDER BY thread_id, late, position, id LIMIT 1";
         let due = self.connection.prepare_cached(sql)?.query_row([], |row| {
             let up_to = Position { order: row.get(2)?, id: row.get(3)? };
             let after = Position { order: row.get(4)?, id: row.get(5)? };
-            Ok((row.get::<_, Vec<u8>>(0)?, LateMark { late: row.get(1)?, up_to }, after))
+            Ok((row.get::<_, Vec<u8>>(0)?, LateMark { late: row.get(1)?, up_to }, after, row.get(6)?))
         });
-        let Some((thread, mark, after)) = due.optional()? else { return Ok(None) };
+        let Some((thread, mark, after, is_told)) = due.optional()? else { return Ok(None) };
         let thread = ThreadId::from_slice(&thread)?;
         let examined = self.late_between(thread, (after, mark.up_to), limit)?;
         let last = examined.last().filter(|_| examined.len() == limit).map(|message| message.at);
@@ -285,6 +289,6 @@ impl Tx<'_> {
                 params![thread.as_bytes(), late, up_to.order, up_to.id],
             )?,
         }
-        Ok(Some(DueRead { thread, messages, is_last: last.is_none() }))
+        Ok(Some(DueRead { thread, messages, is_told, is_last: last.is_none() }))
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! What read receipts say is recorded in the order of the messages, for a limited number in one transaction. A row of
 //! `read_receipt_due` says where to continue, so that none is left out, even if the process ends in between. The receipt follows
-//! after the last of them.
+//! after the last of them. Whether their authors are told is decided when they are read: each time that has changed, there is another row.
 
 mod late;
 
@@ -17,6 +17,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::receipt::{NumberColumns, Numbered};
 use super::{Rows, Tx};
+use crate::content::ReceiptKind;
 use crate::error::{Error, Result};
 use crate::id::{MessageId, ThreadId};
 use crate::message::{Position, UnreadDivider};
@@ -44,7 +45,7 @@ pub(crate) struct Moment {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MarkedRead {
     /// The messages of which their authors are to be told in the same transaction.
-    pub(crate) to_confirm: Vec<Numbered>,
+    pub(crate) to_confirm: DueRead,
     /// Whether more receipts are due, in any thread.
     pub(crate) more_due: bool,
 }
@@ -54,6 +55,8 @@ pub(crate) struct MarkedRead {
 pub(crate) struct DueRead {
     pub(crate) thread: ThreadId,
     pub(crate) messages: Vec<Numbered>,
+    /// Whether receipts were on when they were read.
+    pub(crate) is_told: bool,
     /// Whether these were the last of them.
     pub(crate) is_last: bool,
 }
@@ -179,9 +182,46 @@ impl Rows<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
+    /// Whether something is to be recorded before what is read now in a thread: a receipt also reads what is before its messages.
     fn are_receipts_due(&self, thread: ThreadId) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM read_receipt_due WHERE thread_id = ?1)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM read_receipt_due WHERE thread_id = ?1)
+                       OR EXISTS (SELECT 1 FROM late_mark WHERE thread_id = ?1 AND told = 0)";
         Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
+    }
+
+    /// Whether a message was read while receipts were off, and that is not recorded yet.
+    pub(super) fn is_untold(&self, thread: ThreadId, message: MessageId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM message AS m WHERE m.id = ?2 AND CASE m.state
+                WHEN 10 THEN 0 = (SELECT told FROM read_receipt_due AS d WHERE d.thread_id = ?1
+                    AND (d.position, d.id) < (m.position, m.id) ORDER BY d.position DESC, d.id DESC LIMIT 1)
+                WHEN 12 THEN 0 = (SELECT told FROM late_mark AS d WHERE d.thread_id = ?1
+                    AND d.late >= m.late AND (d.position, d.id) >= (m.position, m.id)
+                    ORDER BY d.late, d.position, d.id LIMIT 1) END)";
+        let values = params![thread.as_bytes(), message.0];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
+    /// The first messages of which it is to be recorded that they were read: their thread, whether their authors are told, and between which
+    /// positions they are.
+    fn first_due_receipts(&self) -> Result<Option<(ThreadId, bool, Position, Position)>> {
+        let sql = "SELECT thread_id, told, position, id FROM read_receipt_due ORDER BY thread_id, position, id LIMIT 1";
+        let first = self.connection.prepare_cached(sql)?.query_row([], |row| {
+            let after = Position { order: row.get(2)?, id: row.get(3)? };
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, after))
+        });
+        let Some((thread, is_told, after)) = first.optional()? else { return Ok(None) };
+        let thread = ThreadId::from_slice(&thread)?;
+        let sql =
+            "SELECT position, id FROM read_receipt_due WHERE thread_id = ?1 AND (position, id) > (?2, ?3)
+                   ORDER BY position, id LIMIT 1";
+        let values = params![thread.as_bytes(), after.order, after.id];
+        let next = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(values, |row| Ok(Position { order: row.get(0)?, id: row.get(1)? }))
+            .optional()?;
+        let up_to = next.map_or_else(|| self.read_mark(thread), Ok)?;
+        Ok(Some((thread, is_told, after, up_to)))
     }
 }
 
@@ -201,6 +241,7 @@ impl Tx<'_> {
         self.set_marked_unread(thread, false)?;
         self.count_mentions(thread)?;
         self.note_timers(thread)?;
+        let to_confirm = DueRead { thread, messages: to_confirm, is_told: true, is_last: true };
         Ok(MarkedRead { to_confirm, more_due: self.are_any_receipts_due()? })
     }
 
@@ -262,39 +303,46 @@ impl Tx<'_> {
         if is_small && !self.are_receipts_due(thread)? {
             return Ok(read.into_iter().filter_map(|(_, numbered)| numbered).collect());
         }
+        let is_told = self.sends_receipts(thread, ReceiptKind::Read)?;
         self.change(
-            "INSERT INTO read_receipt_due (thread_id, position, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-            params![thread.as_bytes(), old.order, old.id],
+            "INSERT INTO read_receipt_due (thread_id, position, id, told) SELECT ?1, ?2, ?3, ?4
+             WHERE ?4 IS NOT (SELECT told FROM read_receipt_due WHERE thread_id = ?1
+                 ORDER BY position DESC, id DESC LIMIT 1)",
+            params![thread.as_bytes(), old.order, old.id, is_told],
         )?;
         Ok(Vec::new())
+    }
+
+    /// Messages were read. Their authors are told with the next receipt if receipts were on when they were read, and are on now;
+    /// otherwise never. Returns whether they are told.
+    pub(crate) fn note_read(&mut self, read: &DueRead) -> Result<bool> {
+        let is_told = read.is_told && self.sends_receipts(read.thread, ReceiptKind::Read)?;
+        self.set_read(&read.messages, is_told)?;
+        Ok(is_told)
     }
 
     /// The next messages, up to `limit` of one thread, of which their authors are to be told. They are no longer due after this
     /// transaction.
     pub(crate) fn take_due_receipts(&mut self, limit: usize) -> Result<Option<DueRead>> {
-        let sql = "SELECT thread_id, position, id, read_position, read_id
-                   FROM read_receipt_due JOIN thread USING (thread_id) LIMIT 1";
-        let due = self.connection.prepare_cached(sql)?.query_row([], |row| {
-            let after = Position { order: row.get(1)?, id: row.get(2)? };
-            Ok((row.get::<_, Vec<u8>>(0)?, after, Position { order: row.get(3)?, id: row.get(4)? }))
-        });
-        let Some((thread, after, mark)) = due.optional()? else { return self.take_due_late_receipts(limit) };
-        let thread = ThreadId::from_slice(&thread)?;
+        // Late ones first: what their authors are not told must be recorded before messages behind them are.
+        if let Some(late) = self.take_due_late_receipts(limit)? {
+            return Ok(Some(late));
+        }
+        let Some((thread, is_told, after, up_to)) = self.first_due_receipts()? else { return Ok(None) };
         let most = u32::try_from(limit).map_err(|_| Error::Bug("too many messages"))?;
-        let read = self.incoming_between(thread, (after, mark), most)?;
-        let last = read.last().filter(|_| read.len() == limit);
-        let is_last = last.is_none();
+        let read = self.incoming_between(thread, (after, up_to), most)?;
+        let last = read.last().map(|(last, _)| *last).filter(|last| read.len() == limit && *last < up_to);
         match last {
-            Some((last, _)) => self.change_one(
-                "UPDATE read_receipt_due SET position = ?2, id = ?3 WHERE thread_id = ?1",
-                params![thread.as_bytes(), last.order, last.id],
+            Some(last) => self.change_one(
+                "UPDATE read_receipt_due SET position = ?4, id = ?5 WHERE thread_id = ?1 AND position = ?2 AND id = ?3",
+                params![thread.as_bytes(), after.order, after.id, last.order, last.id],
             )?,
-            None => {
-                let sql = "DELETE FROM read_receipt_due WHERE thread_id = ?1";
-                self.change_one(sql, [thread.as_bytes()])?;
-            }
+            None => self.change_one(
+                "DELETE FROM read_receipt_due WHERE thread_id = ?1 AND position = ?2 AND id = ?3",
+                params![thread.as_bytes(), after.order, after.id],
+            )?,
         }
         let messages = read.into_iter().filter_map(|(_, numbered)| numbered).collect();
-        Ok(Some(DueRead { thread, messages, is_last }))
+        Ok(Some(DueRead { thread, messages, is_told, is_last: last.is_none() }))
     }
 }

@@ -144,10 +144,11 @@ CREATE TABLE thread (
     request        INTEGER NOT NULL DEFAULT 0,     -- 1: a stranger began it, and it was not accepted
     clear_up_to    INTEGER,                        -- a message.id: what is not newer is to be deleted
     timer_due      INTEGER NOT NULL DEFAULT 0,     -- 1: timers of messages that have been read are to be started
-    profile_due    INTEGER NOT NULL DEFAULT 1,     -- 1: our profile is to be sent to the others
+    profile_due    INTEGER NOT NULL DEFAULT 1,     -- 1: our profile is to be sent to the others; 2: when something changes
     run            BLOB    CHECK (length(run) = 8),    -- of our posts; NULL until the first is sealed
     counted        INTEGER NOT NULL DEFAULT 0,     -- how many posts of this run there are
-    newest         INTEGER NOT NULL DEFAULT 0      -- position of the newest post, if the relay has stated one
+    newest         INTEGER NOT NULL DEFAULT 0,     -- position of the newest post, if the relay has stated one
+    request_told   INTEGER NOT NULL DEFAULT 0      -- 1: the request was announced as a notification
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
@@ -157,11 +158,14 @@ CREATE INDEX thread_list      ON thread (folder, pinned, activity, thread_id);
 CREATE INDEX thread_timer_due ON thread (thread_id) WHERE timer_due = 1;
 CREATE INDEX thread_profile_due ON thread (thread_id) WHERE profile_due = 1;
 
--- The read receipts of a thread that are still to be queued: for the messages after this position, up to the thread's mark.
+-- The read receipts of a thread that are still to be queued: for the messages after this position, up to the next row of the thread, or to
+-- its mark.
 CREATE TABLE read_receipt_due (
-    thread_id BLOB    PRIMARY KEY REFERENCES thread (thread_id) ON DELETE CASCADE,
+    thread_id BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
     position  INTEGER NOT NULL,
-    id        INTEGER NOT NULL
+    id        INTEGER NOT NULL,
+    told      INTEGER NOT NULL,                    -- 0: receipts were off when they were read
+    PRIMARY KEY (thread_id, position, id)
 ) STRICT, WITHOUT ROWID;
 
 -- Late messages that have been read: those with a number up to this one, at a position up to this one. They change to state 11 when
@@ -173,6 +177,7 @@ CREATE TABLE late_mark (
     id             INTEGER NOT NULL,
     after_position INTEGER NOT NULL DEFAULT 0,     -- with after_id: up to here, the receipts have been queued
     after_id       INTEGER NOT NULL DEFAULT 0,
+    told           INTEGER NOT NULL DEFAULT 1,     -- as in read_receipt_due
     PRIMARY KEY (thread_id, late, position, id)
 ) STRICT, WITHOUT ROWID;
 

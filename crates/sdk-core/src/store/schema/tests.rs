@@ -52,7 +52,7 @@ fn a_newer_database_is_refused_and_left_alone() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     assert_eq!(
         migrate(&mut connection).unwrap_err(),
-        Error::Storage(Storage::Newer { found: 99, known: 34 })
+        Error::Storage(Storage::Newer { found: 99, known: 35 })
     );
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
     assert_eq!(tables, 0);
@@ -68,6 +68,12 @@ INSERT INTO contact (user_id, trust) VALUES (zeroblob(16), 1);
 INSERT INTO session VALUES (zeroblob(16), 1, x'0405', 6, 0, x'07');
 INSERT INTO skipped_key VALUES (zeroblob(16), 1, zeroblob(33), 8, x'0405', zeroblob(32));
 INSERT INTO thread (thread_id, peer, roster_version, created) VALUES (zeroblob(16), zeroblob(16), 2, 5);
+";
+
+/// An account of version 34.
+const OF_V34: &str = "
+INSERT INTO account (only, identity, registration_id, notified_up_to) VALUES (1, x'01', 7, 10);
+PRAGMA user_version = 34;
 ";
 
 /// Inserts messages of version 5: of each length whose encoding differs, and in each state in which something waits.
@@ -253,7 +259,7 @@ fn late_messages_keep_what_was_read_of_them() {
     assert_eq!(text(messages), "1:10:- 2:10:- 3:10:- 4:11:- 5:12:1 6:12:1");
     let threads = "SELECT group_concat(unread || ':' || late_count || ':' || late_unread || ':' || read_id, ' ') FROM thread";
     assert_eq!(text(threads), "3:1:2:2 0:0:0:0");
-    assert_eq!(text("SELECT position || ':' || id FROM read_receipt_due"), "10:1");
+    assert_eq!(text("SELECT position || ':' || id || ':' || told FROM read_receipt_due"), "10:1:1");
 }
 
 #[test]
@@ -320,4 +326,30 @@ fn our_accepted_edits_of_an_earlier_version_are_before_later_ones() {
                FROM (SELECT * FROM edit ORDER BY position, content_id)";
     let versions: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(versions, "01:0 02:0 03:0 04:0 05:1");
+}
+
+#[test]
+fn a_request_is_announced_unless_an_earlier_version_has_announced_it() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(&MIGRATIONS[..34].join(";")).unwrap();
+    connection.execute_batch(OF_V34).unwrap();
+    let thread = |n: u8, is_request: bool, messages: &[(i64, i64)]| {
+        let sql = "INSERT INTO thread (thread_id, roster_version, created, request) VALUES (?1, 1, 1, ?2)";
+        connection.execute(sql, params![[n; 16], is_request]).unwrap();
+        let sql = "INSERT INTO message (id, thread_id, author, device, kind, body, sent, position, state)
+                   VALUES (?1, ?2, zeroblob(16), 1, ?3, x'', 1, ?1, 10)";
+        for (id, kind) in messages {
+            connection.execute(sql, params![id, [n; 16], kind]).unwrap();
+        }
+    };
+    // Messages were examined up to the tenth.
+    thread(1, true, &[(1, 1), (2, 4), (11, 1)]);
+    thread(2, true, &[(3, 4), (4, 1)]);
+    thread(3, true, &[(12, 1)]);
+    thread(4, true, &[]);
+    thread(5, false, &[(5, 1)]);
+    migrate(&mut connection).unwrap();
+    let sql = "SELECT group_concat(request_told, ' ') FROM (SELECT * FROM thread ORDER BY thread_id)";
+    let told: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(told, "1 0 0 0 0");
 }

@@ -62,6 +62,40 @@ async fn a_request_is_told_once_for_its_first_message() {
 }
 
 #[tokio::test]
+async fn a_request_is_told_even_if_its_first_messages_go_before() {
+    type Go = fn(&mut Tx<'_>, MessageId) -> crate::Result<()>;
+    let ways: [(&str, Go); 3] = [
+        ("deleted for everyone", |tx, id| {
+            tx.delete_for_everyone(id, &origin(PEER, 4), ChangeLimits::default()).map(drop)
+        }),
+        ("hidden", |tx, id| tx.hide(THREAD, id, 1).map(drop)),
+        ("blocked for a while", |tx, _| {
+            tx.set_blocked(PEER, true, 1)?;
+            let examined = tx.due_notices(100, 1_000)?;
+            tx.confirm_notices(&examined)?;
+            tx.set_blocked(PEER, false, 2).map(drop)
+        }),
+    ];
+    for (name, go) in ways {
+        let fixture = Fixture::new().await;
+        fixture.apply(|tx| tx.set_request(THREAD)).await;
+        let first = fixture.arrives("one", 1).await;
+        fixture.apply(move |tx| go(tx, first)).await;
+        assert_eq!(fixture.notices().await, [], "{name}");
+        let second = fixture.arrives("two", 5).await;
+        fixture.arrives("three", 6).await;
+        assert_eq!(fixture.notices().await, [("request", second)], "{name}");
+        fixture.arrives("four", 7).await;
+        assert_eq!(fixture.notices().await, [], "{name}");
+        // The person has deleted the request. It is another one if the stranger writes again.
+        fixture.apply(|tx| tx.delete_thread(THREAD)).await;
+        assert_eq!(fixture.notices().await, [("withdraw", second)], "{name}");
+        let again = fixture.arrives("again", 8).await;
+        assert_eq!(fixture.notices().await, [("request", again)], "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_is_dealt_with_is_taken_back() {
     type Deal = fn(&mut Tx<'_>, MessageId) -> crate::Result<()>;
     let deals: [(&str, Deal); 5] = [

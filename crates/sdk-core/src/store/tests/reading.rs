@@ -80,7 +80,7 @@ impl Fixture {
             let before = tx.connection.total_changes();
             let marked = tx.mark_read(THREAD, up_to, until, limit)?;
             assert_eq!(marked.more_due, tx.are_any_receipts_due()?);
-            Ok((counts(marked.to_confirm), tx.connection.total_changes().abs_diff(before)))
+            Ok((counts(marked.to_confirm.messages), tx.connection.total_changes().abs_diff(before)))
         });
         work.await.unwrap()
     }

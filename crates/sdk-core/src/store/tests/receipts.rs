@@ -34,14 +34,18 @@ impl Tx<'_> {
         self.hear(THEIRS, &posts, 1, is_told).map(drop)
     }
 
-    /// The person reads up to a message.
-    fn read(&mut self, up_to: MessageId) -> crate::Result<()> {
-        let mut read = self.mark_read(THREAD, up_to, AFTER_ALL, 256)?.to_confirm;
-        while let Some(due) = self.take_due_receipts(256)? {
-            read.extend(due.messages);
+    /// The person reads up to a message. What cannot be recorded in the same transaction follows later.
+    fn read(&mut self, up_to: MessageId, limit: usize) -> crate::Result<()> {
+        let read = self.mark_read(THREAD, up_to, AFTER_ALL, limit)?.to_confirm;
+        self.note_read(&read).map(drop)
+    }
+
+    /// Records everything that follows later.
+    fn note_due(&mut self, limit: usize) -> crate::Result<()> {
+        while let Some(due) = self.take_due_receipts(limit)? {
+            self.note_read(&due)?;
         }
-        let is_told = self.sends_receipts(THREAD, ReceiptKind::Read)?;
-        self.note_read(&read, is_told)
+        Ok(())
     }
 
     /// The incoming message with this number.
@@ -60,9 +64,23 @@ impl Fixture {
     async fn read_to(&self, count: u64) {
         let work = self.store.write(move |tx| {
             let message = tx.incoming_message(count)?;
-            tx.read(message)
+            tx.read(message, 256)?;
+            tx.note_due(256)
         });
         work.await.unwrap();
+    }
+
+    /// The person reads up to this number, and the process ends before most of it is recorded.
+    async fn read_unrecorded(&self, count: u64) {
+        let work = self.store.write(move |tx| {
+            let message = tx.incoming_message(count)?;
+            tx.read(message, 1)
+        });
+        work.await.unwrap();
+    }
+
+    async fn record(&self) {
+        self.store.write(|tx| tx.note_due(2)).await.unwrap();
     }
 
     async fn switch(&self, setting: PrivacySetting, is_on: bool) {
@@ -154,6 +172,59 @@ async fn what_came_or_was_read_while_receipts_were_off_is_never_told() {
 }
 
 #[tokio::test]
+async fn what_was_read_while_receipts_were_off_is_not_told_if_it_is_recorded_later() {
+    type Switch = fn(&mut Tx<'_>, bool) -> crate::Result<()>;
+    let switches: [(&str, Switch); 4] = [
+        ("here", |tx, is_on| tx.set_privacy(Some(THREAD), READ, is_on)),
+        ("everywhere", |tx, is_on| tx.set_privacy(None, READ, is_on)),
+        ("blocked", |tx, is_on| tx.set_blocked(PEER, !is_on, 5).map(drop)),
+        ("request", |tx, is_on| match is_on {
+            true => tx.accept_request(THREAD).map(drop),
+            false => tx.set_request(THREAD),
+        }),
+    ];
+    for (name, switch) in switches {
+        let set = async |fixture: &Fixture, is_on| {
+            fixture.store.write(move |tx| switch(tx, is_on)).await.unwrap();
+        };
+        let fixture = Fixture::new().await;
+        fixture.posts_arrive(messages(1..=5)).await;
+        fixture.read_unrecorded(5).await;
+        set(&fixture, false).await;
+        fixture.posts_arrive(messages(6..=10)).await;
+        fixture.read_unrecorded(8).await;
+        fixture.read_unrecorded(10).await;
+        set(&fixture, true).await;
+        fixture.posts_arrive(messages(11..=15)).await;
+        fixture.read_unrecorded(15).await;
+        fixture.record().await;
+        let told = Counts::up_to(15).without([(6, 10)]);
+        assert_eq!(fixture.says(ReceiptKind::Read).await, Some(told), "{name}");
+
+        // The same of late messages.
+        let fixture = Fixture::new().await;
+        fixture.posts_arrive(messages(9..=10)).await;
+        fixture.read_to(10).await;
+        set(&fixture, false).await;
+        fixture.posts_arrive(messages(1..=4)).await;
+        fixture.read_unrecorded(4).await;
+        set(&fixture, true).await;
+        fixture.posts_arrive(messages(5..=8)).await;
+        fixture.read_unrecorded(8).await;
+        fixture.posts_arrive(messages(11..=11)).await;
+        fixture.read_unrecorded(11).await;
+        let says = fixture.says(ReceiptKind::Read).await.unwrap();
+        assert!((1..=4).all(|count| !says.contains(count)), "{name}: before it is recorded");
+        fixture.record().await;
+        assert_eq!(
+            fixture.says(ReceiptKind::Read).await,
+            Some(Counts::up_to(11).without([(1, 4)])),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_stranger_and_somebody_who_is_blocked_are_told_nothing() {
     let fixture = Fixture::new().await;
     fixture.store.write(|tx| tx.set_request(THREAD)).await.unwrap();
@@ -198,8 +269,9 @@ enum Step {
     Arrive(Vec<(bool, bool)>),
     /// Those that are missing arrive.
     CatchUp,
-    /// The person reads up to one of the messages.
-    Read(usize),
+    /// The person reads up to one of the messages. It may be recorded later.
+    Read(usize, bool),
+    Record,
     Switch(bool, bool),
     /// The person deletes one of the messages.
     Hide(usize),
@@ -210,7 +282,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         5 => posts.prop_map(Step::Arrive),
         1 => Just(Step::CatchUp),
-        4 => (0..64_usize).prop_map(Step::Read),
+        5 => (0..64_usize, any::<bool>()).prop_map(|(pick, is_recorded)| Step::Read(pick, is_recorded)),
+        1 => Just(Step::Record),
         1 => (any::<bool>(), any::<bool>()).prop_map(|(kind, is_on)| Step::Switch(kind, is_on)),
         1 => (0..64_usize).prop_map(Step::Hide),
     ];
@@ -233,6 +306,8 @@ struct Came {
     is_told: bool,
     is_read: bool,
     is_read_told: bool,
+    /// Whether it may not be recorded yet that it was read.
+    is_pending: bool,
 }
 
 async fn play(steps: Vec<Step>) {
@@ -257,15 +332,24 @@ async fn play(steps: Vec<Step>) {
                 model.arrive(&missing);
                 fixture.posts_arrive(missing).await;
             }
-            Step::Read(pick) => {
+            Step::Read(pick, is_recorded) => {
                 let Some(up_to) = picked(pick) else { continue };
                 let is_told = !model.is_off[1];
                 for came in model.came.range_mut(..=up_to).map(|(_, came)| came) {
                     if came.is_shown && !came.is_read {
-                        (came.is_read, came.is_read_told) = (true, is_told);
+                        (came.is_read, came.is_read_told, came.is_pending) = (true, is_told, true);
                     }
                 }
-                fixture.read_to(up_to).await;
+                if is_recorded {
+                    fixture.read_to(up_to).await;
+                    model.record();
+                } else {
+                    fixture.read_unrecorded(up_to).await;
+                }
+            }
+            Step::Record => {
+                fixture.record().await;
+                model.record();
             }
             Step::Switch(is_read, is_on) => {
                 model.is_off[usize::from(is_read)] = !is_on;
@@ -277,6 +361,10 @@ async fn play(steps: Vec<Step>) {
                 // It is not read any more.
                 if !came.is_read {
                     (came.is_read, came.is_read_told) = (true, false);
+                }
+                // Of what was read before, it may be said or not.
+                if came.is_pending && came.is_read_told {
+                    came.is_shown = false;
                 }
                 let work = fixture.store.write(move |tx| {
                     let message = tx.incoming_message(count)?;
@@ -299,7 +387,8 @@ async fn play(steps: Vec<Step>) {
                 };
                 // What shows nothing may be said to be read with what follows it.
                 let is_free = kind == ReceiptKind::Read && !came.is_shown;
-                assert!(is_free || is_said == is_true, "{kind:?} {count}: {is_said}, {came:?}");
+                let is_pending = kind == ReceiptKind::Read && came.is_pending && !is_said;
+                assert!(is_free || is_pending || is_said == is_true, "{kind:?} {count}: {is_said}, {came:?}");
             }
             assert!(
                 (1..=model.sent.saturating_add(2))
@@ -310,10 +399,19 @@ async fn play(steps: Vec<Step>) {
 }
 
 impl Model {
+    /// What is recorded while receipts are off is not told either.
+    fn record(&mut self) {
+        for came in self.came.values_mut().filter(|came| came.is_pending) {
+            came.is_pending = false;
+            came.is_read_told &= !self.is_off[1];
+        }
+    }
+
     fn arrive(&mut self, posts: &[(u64, bool)]) {
         let is_told = !self.is_off[0];
         for (count, is_shown) in posts {
-            let came = Came { is_shown: *is_shown, is_told, is_read: false, is_read_told: false };
+            let came =
+                Came { is_shown: *is_shown, is_told, is_read: false, is_read_told: false, is_pending: false };
             self.came.insert(*count, came);
         }
     }
