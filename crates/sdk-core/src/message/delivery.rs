@@ -11,7 +11,7 @@
 //!
 //! An empty cell means that the state stays as it is. So a state never goes back: only the person can send a failed message again.
 //! A receipt proves that a message has arrived, whatever was assumed before, and it can come before the relay's answer. A message
-//! that the relay had accepted fails if it had to be sent again and was refused then.
+//! that the relay had accepted fails if it had to be sent again and was refused then, unless it was only too old.
 
 /// The state of a message of ours, as its number in the database, which never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::outgoing::{ACCEPTED, SEALED, TO_SEAL};
 use super::{OutgoingId, Tx, stage, to_sql};
 use crate::error::{Offline, Result};
 use crate::id::{ClientMsgId, MessageId, ThreadId};
-use crate::message::{DeliveryEvent, FailReason};
+use crate::message::{DeliveryEvent, FailReason, Stage};
 
 /// How often a thread that the relay denies is looked for. A faulty relay could name it in its list each time, and refuse
 /// what is sent there.
@@ -106,6 +106,11 @@ impl Tx<'_> {
             Settlement::Later { due_ms } => self.put_off((id, lane, message), due_ms),
             // A receipt may be sent twice.
             Settlement::Failed(FailReason::TooOld) if message.is_none() => self.unseal(id, 0),
+            // Only the copy that was submitted again is too old.
+            Settlement::Failed(FailReason::TooOld) if self.was_accepted(message)? => {
+                self.remove_outgoing(id, lane)?;
+                message.map_or(Ok(()), |message| self.emit_changed(message))
+            }
             Settlement::Failed(reason @ (FailReason::NotAMember | FailReason::UnknownRecipient))
                 if self.may_come_back(id, lane, reason)? =>
             {
@@ -113,6 +118,14 @@ impl Tx<'_> {
             }
             Settlement::Failed(reason) => self.fail(id, lane, message, reason),
         }
+    }
+
+    /// Whether the relay had accepted a message, and the person has not sent it again since.
+    fn was_accepted(&self, message: Option<MessageId>) -> Result<bool> {
+        let sql =
+            "SELECT EXISTS (SELECT 1 FROM message WHERE id = ?1 AND server_seq IS NOT NULL AND state <> ?2)";
+        let values = params![message.map(|message| message.0), Stage::Queued as i64];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
 
     /// Whether the relay may soon know the thread and its members again, because it was restored from a backup and all of them

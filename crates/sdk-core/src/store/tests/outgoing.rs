@@ -257,6 +257,40 @@ async fn a_message_with_a_receipt_does_not_fail() {
 }
 
 #[tokio::test]
+async fn a_message_that_was_accepted_does_not_fail_because_its_copy_is_too_old() {
+    let fixture = Fixture::new().await;
+    let ids = [fixture.enqueue("a").await, fixture.enqueue("b").await, fixture.enqueue("c").await];
+    let [sent, delivered, queued] = ids;
+    for (id, place) in ids.into_iter().zip(1..) {
+        fixture.seal(id).await;
+        fixture.accept(id, place).await;
+    }
+    assert_eq!(fixture.store.write(|tx| tx.resubmit_unproven(1000)).await, Ok(3));
+    // The person sends one again that was refused.
+    fixture.settle(queued, Settlement::Failed(FailReason::Refused)).await;
+    fixture.store.write(move |tx| tx.retry(queued, 2000)).await.unwrap();
+    fixture.seal(queued).await;
+    let mut events = fixture.events.subscribe();
+    for id in ids {
+        fixture.settle(id, Settlement::Failed(FailReason::TooOld)).await;
+    }
+    assert_eq!(fixture.delivery(sent).await, Delivery::Sent);
+    assert_eq!(fixture.delivery(queued).await, Delivery::Failed(FailReason::TooOld));
+    assert_eq!(fixture.lane().await, []);
+    assert!(!fixture.store.read(|rows| rows.is_lane_busy(THREAD)).await.unwrap());
+    assert_eq!(fixture.store.write(|tx| tx.resubmit_unproven(1000)).await, Ok(0));
+    // Whoever follows what it waits for is told that it waits no longer.
+    let told = drain(&mut events);
+    for id in ids {
+        let is_told =
+            |event: &Event| matches!(event, Event::MessageChanged { message, .. } if message.id == id);
+        assert!(told.iter().any(is_told), "{id:?}");
+    }
+    fixture.receipt(delivered, ReceiptKind::Delivered).await;
+    assert_eq!(fixture.delivery(delivered).await, Delivery::Delivered);
+}
+
+#[tokio::test]
 async fn a_postponed_entry_does_not_count_as_refused() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("patient").await;
