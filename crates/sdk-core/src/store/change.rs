@@ -42,7 +42,9 @@ impl Tx<'_> {
             match change {
                 ChangeKind::Reaction => self.settle_reaction(message, &origin, None)?,
                 ChangeKind::Edit => self.settle_edit(message, &origin, false)?,
-                ChangeKind::Deletion => self.take_back_deletion(lane, message)?,
+                // Another deletion of it was accepted: it has not returned.
+                ChangeKind::Deletion if !self.take_back_deletion(lane, message)? => return Ok(()),
+                ChangeKind::Deletion => {}
                 ChangeKind::Vote => self.settle_vote(message, &origin, None)?,
                 ChangeKind::Pin => self.settle_pin(message, &origin, None)?,
             }

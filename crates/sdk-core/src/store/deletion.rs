@@ -28,7 +28,8 @@ impl Rows<'_> {
 
 impl Tx<'_> {
     /// Deletes what a message contains, and what belongs to it. Its row stays. A deletion of ours hides all of this until the relay has
-    /// accepted it, because it returns if the relay refuses it for good. Returns false if that has no effect, because it has
+    /// accepted it, because it returns if the relay refuses it for good. If another deletion of it takes effect meanwhile, such as that of
+    /// another device of ours, it is gone at once, whatever becomes of ours. Returns false if that has no effect, because it has
     /// another author, or was written too long ago.
     pub(crate) fn delete_for_everyone(
         &mut self,
@@ -36,14 +37,25 @@ impl Tx<'_> {
         origin: &Origin,
         limits: ChangeLimits,
     ) -> Result<bool> {
-        let sql = "SELECT author FROM message WHERE id = ?1 AND thread_id = ?2 AND kind IN (?3, ?4)";
-        let values = params![message.0, origin.thread.as_bytes(), KIND_CONTENT, KIND_UNKNOWN];
-        let author: Option<Vec<u8>> =
-            self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
-        let Some(author) = author else { return Ok(false) };
+        let sql =
+            "SELECT author, kind FROM message WHERE id = ?1 AND thread_id = ?2 AND kind IN (?3, ?4, ?5)";
+        let values = params![message.0, origin.thread.as_bytes(), KIND_CONTENT, KIND_UNKNOWN, KIND_DELETED];
+        let found = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(values, |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)? == KIND_DELETED)));
+        let Some((author, is_deleted)) = found.optional()? else { return Ok(false) };
         let sent_ms = self.sent_of(message)?;
         if UserId::from_slice(&author)? != origin.author || !limits.may_delete(sent_ms, origin.sent_ms) {
             return Ok(false);
+        }
+        if is_deleted {
+            // It is shown as deleted already.
+            let is_ours_pending = origin.order != POSITION_PENDING && !self.is_erased(message)?;
+            if is_ours_pending {
+                self.erase(origin.thread, message)?;
+            }
+            return Ok(is_ours_pending);
         }
         self.unindex(message)?;
         self.read_for_ever(message)?;
@@ -91,8 +103,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A deletion of ours was refused for good: the message is shown again, with what belongs to it. Does nothing if it was erased.
-    pub(super) fn take_back_deletion(&mut self, thread: ThreadId, message: MessageId) -> Result<()> {
+    /// A deletion of ours was refused for good: the message is shown again, with what belongs to it. Returns false if it was erased.
+    pub(super) fn take_back_deletion(&mut self, thread: ThreadId, message: MessageId) -> Result<bool> {
         let restored = self.change(
             "UPDATE message SET kind = iif(version IS NULL, ?3, ?4),
                 reactions = (SELECT count(*) FROM reaction WHERE message_id = ?1 AND coalesce(pending, emoji) > ''),
@@ -103,7 +115,7 @@ impl Tx<'_> {
             params![message.0, KIND_DELETED, KIND_CONTENT, KIND_UNKNOWN],
         )?;
         if restored == 0 {
-            return Ok(());
+            return Ok(false);
         }
         // Edits may have been accepted or refused meanwhile.
         let body = match (self.content_of(thread, message)?, self.last_version(message)?) {
@@ -119,7 +131,8 @@ impl Tx<'_> {
         if self.is_pinned(message)? {
             self.emit(Event::PinsChanged(thread));
         }
-        self.emit_changed(message)
+        self.emit_changed(message)?;
+        Ok(true)
     }
 
     /// Removes the changes of a message from the outbox that were not sealed, because the message itself was removed from there.

@@ -358,3 +358,46 @@ async fn other_changes_are_settled_while_the_deletion_of_their_message_waits() {
     assert_eq!((poll.options[0].is_ours, poll.options[1].is_ours), (true, false));
     assert_eq!(fixture.store.read(|rows| rows.pinned(THREAD)).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_deletion_of_another_device_remains_although_ours_is_refused() {
+    let body_of = async |fixture: &Fixture, id: MessageId| -> Vec<u8> {
+        let read = fixture.store.read(move |rows| {
+            let sql = "SELECT body FROM message WHERE id = ?1";
+            Ok(rows.connection.query_row(sql, [id.0], |row| row.get(0))?)
+        });
+        read.await.unwrap()
+    };
+    let arrives = async |fixture: &Fixture, id, author, sent_ms| {
+        let origin = Origin { author, sent_ms, ..origin(author, 5) };
+        let work =
+            fixture.store.write(move |tx| tx.delete_for_everyone(id, &origin, ChangeLimits::default()));
+        work.await.unwrap()
+    };
+    let fixture = Fixture::new().await;
+    let id = fixture.accepted("secret").await;
+    let target = fixture.target_of(id).await;
+    let reaction = fixture.make(id, target, Change::React("👍")).await;
+    fixture.accept_change(reaction, 2).await;
+    let deletion = fixture.make(id, target, Change::Delete).await;
+    // Not of somebody else, nor one that comes too late.
+    assert!(!arrives(&fixture, id, PEER, 3_000).await);
+    assert!(!arrives(&fixture, id, US, 1 << 40).await);
+    assert!(!body_of(&fixture, id).await.is_empty(), "ours may still be refused");
+    assert!(arrives(&fixture, id, US, 3_000).await);
+    assert!(body_of(&fixture, id).await.is_empty());
+    assert!(!arrives(&fixture, id, US, 3_000).await, "once");
+    let mut events = fixture.events.subscribe();
+    fixture.refuse_change(deletion).await;
+    assert_eq!(fixture.seen(id).await.body, MessageBody::Deleted);
+    assert!(fixture.seen(id).await.reactions.is_empty());
+    assert_eq!(drain(&mut events), [], "it has not returned");
+
+    // If ours is accepted afterwards, nothing changes.
+    let id = fixture.accepted("another").await;
+    let target = fixture.target_of(id).await;
+    let deletion = fixture.make(id, target, Change::Delete).await;
+    assert!(arrives(&fixture, id, US, 3_000).await);
+    fixture.accept_change(deletion, 9).await;
+    assert_eq!(fixture.seen(id).await.body, MessageBody::Deleted);
+}
