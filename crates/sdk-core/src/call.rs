@@ -71,6 +71,7 @@ pub struct CallEvent {
 ///   is sent once more, because it may not have arrived.
 /// - At most five offers of each person in a minute have an effect, and at most eight calls ring at the same time. For those who make
 ///   the others, nobody answers.
+/// - At most 100 messages with candidates of a call in a minute have an effect, and at most 200 of a person in all calls.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallSignal {

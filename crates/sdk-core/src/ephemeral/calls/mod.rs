@@ -13,7 +13,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
 use self::keys::derive;
-use self::limit::OfferLimit;
+use self::limit::{MAX_CANDIDATES, MAX_CANDIDATES_OF_CALL, MAX_OFFERS, PerMinute};
 use crate::call::{CallEnd, CallEvent, CallKeys, CallSignal};
 use crate::content::{Call, CallId, CallStep, Contribution};
 use crate::error::{Error, Result};
@@ -106,17 +106,25 @@ pub(crate) struct Calls {
     pub(crate) again: Notify,
 }
 
-#[derive(Default)]
 struct Inner {
     known: HashMap<CallId, Known>,
-    offers: OfferLimit,
+    offers: PerMinute<UserId>,
+    candidates: PerMinute<UserId>,
+    candidates_of_call: PerMinute<CallId>,
     /// The ends of calls whose other side went on, and offers that may not have arrived.
     again: Vec<Again>,
 }
 
 impl Calls {
     pub(crate) fn new() -> Self {
-        Self { events: broadcast::Sender::new(CAPACITY), inner: Mutex::default(), again: Notify::new() }
+        let inner = Inner {
+            known: HashMap::new(),
+            offers: PerMinute::at_most(MAX_OFFERS),
+            candidates: PerMinute::at_most(MAX_CANDIDATES),
+            candidates_of_call: PerMinute::at_most(MAX_CANDIDATES_OF_CALL),
+            again: Vec::new(),
+        };
+        Self { events: broadcast::Sender::new(CAPACITY), inner: Mutex::new(inner), again: Notify::new() }
     }
 
     /// The offers of the calls that ring, and what happens from now on.
@@ -368,7 +376,13 @@ impl Inner {
                 let keys = Box::new(CallKeys { sending: caller, receiving: callee });
                 CallSignal::Answer { description, keys }
             }
-            (CallStep::Candidates(data), _) => CallSignal::Candidates(data),
+            (CallStep::Candidates(data), _) => {
+                if !self.candidates_of_call.admits(id) || !self.candidates.admits(peer) {
+                    tracing::debug!("too many candidates");
+                    return None;
+                }
+                CallSignal::Candidates(data)
+            }
             // An answer to their own call, or a second one, or what is handled elsewhere.
             (CallStep::Answer { .. } | CallStep::Offer { .. }, _) => return None,
         };

@@ -328,3 +328,43 @@ async fn a_block_ends_the_calls_with_this_person() {
     assert_eq!(ada.calls.end_with(PEER), []);
     assert!(ada.answers(1, 9).is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn candidates_are_bounded_for_each_call_and_person_and_hide_nothing_else() {
+    let mut us = pair().0;
+    let candidates = || CallStep::Candidates(vec![1]);
+    let admitted = |told: &[(u8, CallSignal)], n| {
+        told.iter().filter(|told| **told == (n, CallSignal::Candidates(vec![1]))).count()
+    };
+    let (of_call, of_person) = (MAX_CANDIDATES_OF_CALL as usize, MAX_CANDIDATES as usize);
+    us.calls(1, NOW).unwrap();
+    us.hears(1, answer(&Contribution::new([9; 32])));
+    for minute in 0..2 {
+        us.told();
+        (0..1_000).for_each(|_| us.hears(1, candidates()));
+        assert_eq!(admitted(&us.told(), 1), of_call, "{minute}");
+        advance(Duration::from_secs(60)).await;
+    }
+    // All calls of this person together.
+    for n in 2..=4 {
+        us.hears(n, offer(n));
+        assert!(us.answers(n, n).is_some() && us.calls.answered(id(n)));
+    }
+    us.told();
+    let counts: Vec<_> = (1..=4)
+        .map(|n| {
+            (0..1_000).for_each(|_| us.hears(n, candidates()));
+            admitted(&us.told(), n)
+        })
+        .collect();
+    assert_eq!(counts, [of_call, of_person - of_call, 0, 0]);
+    // Another person is not concerned, nor are other signals.
+    let other = UserId::from_bytes([9; 16]);
+    let call = |step| Call { id: id(5), step };
+    us.calls.arrived((THREAD, other), US, call(offer(5)), (NOW, NOW));
+    us.calls.arrived((THREAD, other), US, call(candidates()), (NOW, NOW));
+    us.hears(1, CallStep::HangUp);
+    let told = us.told();
+    assert_eq!(admitted(&told, 5), 1);
+    assert!(told.contains(&(1, CallSignal::Ended(CallEnd::HungUp))));
+}
