@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::record::{Entry, MAX_INACTIVE, Place, SessionRecord};
+use super::inactive::Entry;
+use super::record::{MAX_INACTIVE, Place, SessionRecord};
 use super::state::{Parties, Session, Unanswered};
 use crate::error::DecodeError;
 use crate::form::{Ordered, Output, written_within};

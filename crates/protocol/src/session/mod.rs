@@ -6,6 +6,7 @@
 
 mod codec;
 mod error;
+mod inactive;
 mod policy;
 mod record;
 mod state;

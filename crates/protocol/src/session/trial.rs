@@ -19,7 +19,8 @@
 
 use rand_core::CryptoRng;
 
-use super::record::{Entry, Place, SessionRecord};
+use super::inactive::Entry;
+use super::record::{Place, SessionRecord};
 use super::state::{Opened, Session};
 use super::{DecryptError, Inbound};
 use crate::message::SignalMessage;
