@@ -1,5 +1,7 @@
 //! Contacts, and how far the person trusts their identity.
 
+use std::sync::Arc;
+
 use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory as Category;
 use sealpost_protocol::{Party, SafetyNumber};
@@ -57,7 +59,13 @@ pub(crate) async fn accept(ctx: &Context, user: UserId) -> Result<()> {
 /// Blocks a user, or ends that.
 pub(crate) async fn set_blocked(ctx: &Context, user: UserId, is_blocked: bool) -> Result<()> {
     let now_ms = ctx.server_now_ms();
-    if ctx.store.write(move |tx| tx.set_blocked(user, is_blocked, now_ms)).await? {
+    let handover = Arc::clone(&ctx.handover);
+    let work = ctx.store.write(move |tx| {
+        // Before the commit: what is submitted afterwards has asked for the block.
+        handover.note_block();
+        tx.set_blocked(user, is_blocked, now_ms)
+    });
+    if work.await? {
         ctx.upkeep.to_accept.notify_one();
         // What has changed or waited during a block is sent after it.
         ctx.upkeep.profile.notify_one();

@@ -3,6 +3,7 @@
 mod handover;
 mod health;
 mod pace;
+mod welcome;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -25,6 +26,7 @@ use crate::waiting::WaitReasons;
 pub(crate) use handover::{HandedOver, Handover};
 pub(crate) use health::{Failures, Health};
 pub(crate) use pace::{RECEIPT_PACE, ReceiptPace};
+pub(crate) use welcome::Unwelcome;
 
 /// If our clock differs from the expected time by more than this, it was set, and the relay could refuse ids that are based
 /// on it.
@@ -88,6 +90,8 @@ pub(crate) struct Context {
     pub(crate) ephemeral: Arc<Ephemeral>,
     /// The calls of this process.
     pub(crate) calls: Arc<Calls>,
+    /// In which threads the others do not let the relay store what we send.
+    pub(crate) unwelcome: Arc<Unwelcome>,
     /// When the next receipts may leave.
     pub(crate) receipts: Arc<ReceiptPace>,
     /// Wakes the background tasks.
@@ -211,6 +215,7 @@ impl Context {
             receipts: Arc::default(),
             outbox: Arc::default(),
             handover: Arc::default(),
+            unwelcome: Arc::default(),
             upkeep: Arc::default(),
             refreshing: Arc::default(),
             login_key_shown: Arc::default(),

@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
@@ -190,12 +190,15 @@ struct Bus {
     elsewhere: watch::Sender<()>,
     /// See [`EventBus::newest`].
     newest: AtomicI64,
+    /// See [`EventBus::writes_elsewhere`].
+    writes_elsewhere: AtomicU64,
 }
 
 impl EventBus {
     pub(crate) fn new() -> Self {
         let (notifications, elsewhere) = (broadcast::Sender::new(CAPACITY), watch::Sender::new(()));
-        Self(Arc::new(Bus { notifications, elsewhere, newest: AtomicI64::default() }))
+        let (newest, writes_elsewhere) = (AtomicI64::default(), AtomicU64::default());
+        Self(Arc::new(Bus { notifications, elsewhere, newest, writes_elsewhere }))
     }
 
     /// Reports the event to all listeners, if there are any.
@@ -209,8 +212,14 @@ impl EventBus {
     /// Reports that another process has written messages up to this one, so that listeners read the database again.
     pub(crate) fn publish_elsewhere(&self, newest: MessageId) {
         self.begin_after(newest);
+        self.0.writes_elsewhere.fetch_add(1, Ordering::SeqCst);
         let _ = self.0.notifications.send(Notification::LookAgain);
         self.0.elsewhere.send_replace(());
+    }
+
+    /// How often it was noticed that another process has written.
+    pub(crate) fn writes_elsewhere(&self) -> u64 {
+        self.0.writes_elsewhere.load(Ordering::SeqCst)
     }
 
     /// Reports that more has changed than is reported one by one, so that listeners read the database again.

@@ -2,11 +2,12 @@
 //! dispatcher submits them without reading it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
+use crate::event::EventBus;
 use crate::id::{ClientMsgId, ThreadId};
 use crate::store::{Durable, OutgoingId, Parcel};
 use crate::transport::Socket;
@@ -18,17 +19,37 @@ pub(crate) struct HandedOver {
     pub(crate) is_awaited: bool,
     pub(crate) parcel: Durable<Parcel>,
     connection: Weak<Socket>,
+    as_of: Blocks,
+}
+
+/// Changes when somebody may have been blocked, by this process or by another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Blocks {
+    here: u64,
+    elsewhere: u64,
 }
 
 impl HandedOver {
-    pub(crate) fn new(entry: OutgoingId, parcel: Durable<Parcel>, connection: &Arc<Socket>) -> Self {
-        Self { entry, is_awaited: true, parcel, connection: Arc::downgrade(connection) }
+    /// `as_of`: when it was asked whether the recipient is blocked.
+    pub(crate) fn new(
+        entry: OutgoingId,
+        parcel: Durable<Parcel>,
+        connection: &Arc<Socket>,
+        as_of: Blocks,
+    ) -> Self {
+        Self { entry, is_awaited: true, parcel, connection: Arc::downgrade(connection), as_of }
     }
 
     /// One whose connection has ended.
     #[cfg(test)]
     pub(crate) const fn unconnected(entry: OutgoingId, parcel: Durable<Parcel>) -> Self {
-        Self { entry, is_awaited: true, parcel, connection: Weak::new() }
+        Self {
+            entry,
+            is_awaited: true,
+            parcel,
+            connection: Weak::new(),
+            as_of: Blocks { here: 0, elsewhere: 0 },
+        }
     }
 
     /// The id under which it is submitted.
@@ -40,6 +61,11 @@ impl HandedOver {
     pub(crate) fn is_for(&self, connection: &Arc<Socket>) -> bool {
         self.connection.upgrade().is_some_and(|ours| Arc::ptr_eq(&ours, connection))
     }
+
+    /// Whether nobody can have been blocked since it was sealed. Otherwise, the database must be asked again.
+    pub(crate) fn is_as_of(&self, now: Blocks) -> bool {
+        self.as_of == now
+    }
 }
 
 /// Contains at most one entry of each lane.
@@ -49,6 +75,7 @@ pub(crate) struct Handover {
     filled: Notify,
     /// The number of dispatchers that run.
     served: AtomicUsize,
+    blocks: AtomicU64,
 }
 
 /// Says that a dispatcher runs, until it is dropped.
@@ -72,6 +99,16 @@ impl Handover {
         self.served.load(Ordering::Relaxed) > 0
     }
 
+    /// Somebody was blocked in this process.
+    pub(crate) fn note_block(&self) {
+        self.blocks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// What changes when somebody may have been blocked.
+    pub(crate) fn blocks(&self, events: &EventBus) -> Blocks {
+        Blocks { here: self.blocks.load(Ordering::SeqCst), elsewhere: events.writes_elsewhere() }
+    }
+
     pub(crate) fn put(&self, lane: ThreadId, entry: HandedOver) {
         self.lock().insert(lane, entry);
         self.filled.notify_one();
@@ -93,5 +130,31 @@ impl Handover {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ThreadId, HandedOver>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::MessageId;
+
+    #[test]
+    fn what_was_sealed_before_a_block_is_not_as_of_now() {
+        let (handover, events) = (Handover::default(), EventBus::new());
+        let sealed = || {
+            let parcel = Parcel { client_msg_id: ClientMsgId::from_bytes([1; 16]), bytes: "sealed".into() };
+            let as_of = handover.blocks(&events);
+            HandedOver { as_of, ..HandedOver::unconnected(OutgoingId::numbered(1), Durable::assumed(parcel)) }
+        };
+        let block_elsewhere = || events.publish_elsewhere(MessageId(1));
+        let block_here = || handover.note_block();
+        let blocks: [&dyn Fn(); 2] = [&block_here, &block_elsewhere];
+        for block in blocks {
+            let before = sealed();
+            assert!(before.is_as_of(handover.blocks(&events)));
+            block();
+            assert!(!before.is_as_of(handover.blocks(&events)));
+            assert!(sealed().is_as_of(handover.blocks(&events)));
+        }
     }
 }

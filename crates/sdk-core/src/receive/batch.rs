@@ -168,7 +168,7 @@ impl Batch<'_, '_> {
             Ok(handled) => {
                 self.tx.keep_part(part)?;
                 let cause = handled.cause;
-                self.note(source, handled);
+                self.note(source, handled)?;
                 Ok(Ok(cause))
             }
             Err(error) if error.stops_everything() => Err(error),
@@ -230,7 +230,11 @@ impl Batch<'_, '_> {
     }
 
     /// Records what was processed and remains in effect.
-    fn note(&mut self, source: &Source<'_>, handled: Handled) {
+    fn note(&mut self, source: &Source<'_>, handled: Handled) -> Result<()> {
+        let is_opened = handled.record.is_some() && handled.cause.is_none();
+        if is_opened && self.ctx.unwelcome.contains(source.thread) {
+            self.ctx.try_unwelcome_again(self.tx, source.thread)?;
+        }
         if let Some(record) = handled.record
             && let Some((_, sessions)) = self.sessions.get_mut(&(source.sender, source.sender_device))
         {
@@ -244,6 +248,7 @@ impl Batch<'_, '_> {
         }
         self.begun |= handled.begun;
         self.queued |= handled.queued;
+        Ok(())
     }
 
     fn handle(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<Handled> {

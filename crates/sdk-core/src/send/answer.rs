@@ -203,11 +203,16 @@ pub(super) async fn settle(ctx: &Context, lane: ThreadId, to_settle: ToSettle) -
         matches!(settlement, Settlement::Failed(FailReason::NotAMember | FailReason::UnknownRecipient))
     };
     let threads_unknown = settled.iter().any(thread_unknown);
-    let upkeep = Arc::clone(&ctx.upkeep);
+    let is_accepted = |(_, _, settlement): &Settled| matches!(settlement, Settlement::Accepted { .. });
+    let is_welcome = ctx.unwelcome.contains(lane) && settled.iter().any(is_accepted);
+    let ctx_in_tx = ctx.clone();
     let work = move |tx: &mut Tx<'_>| {
         tx.settle_all(&settled)?;
+        if is_welcome {
+            ctx_in_tx.try_unwelcome_again(tx, lane)?;
+        }
         if tx.has_started_timers() {
-            let upkeep = Arc::clone(&upkeep);
+            let upkeep = Arc::clone(&ctx_in_tx.upkeep);
             tx.after_commit(move || upkeep.timers.notify_one());
         }
         fault::at(Station::SettleBeforeCommit);

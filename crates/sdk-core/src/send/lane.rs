@@ -161,7 +161,11 @@ async fn send(
             end = Some(Sent::LookedUp);
             Window::lookup(unknown)
         }
-        Begin::HandedOver(first) if first.is_for(socket) && ctx.take_fresh(&first.name()) => {
+        Begin::HandedOver(first)
+            if first.is_for(socket)
+                && first.is_as_of(ctx.handover.blocks(&ctx.events))
+                && ctx.take_fresh(&first.name()) =>
+        {
             let HandedOver { entry: id, is_awaited, parcel, .. } = first;
             (last, may_have_more) = (Some(id), false);
             let mut window = Window::default();
@@ -191,7 +195,7 @@ async fn send(
                 let mut next = Some(answer);
                 while let Some(answer) = next {
                     fault::at(Station::SubmitAnswered);
-                    take_answer(ctx, &mut window, answer).await;
+                    take_answer(ctx, thread, &mut window, answer).await;
                     next = answers.next().now_or_never().flatten();
                 }
             }
@@ -230,7 +234,12 @@ async fn next<T>(under_way: &mut Option<BoxFuture<'_, T>>) -> T {
     done
 }
 
-async fn take_answer(ctx: &Context, window: &mut Window, answer: transport::Result<SendAck>) {
+async fn take_answer(
+    ctx: &Context,
+    thread: ThreadId,
+    window: &mut Window,
+    answer: transport::Result<SendAck>,
+) {
     let Some(entry) = window.oldest() else { return };
     if let Err(transport::Error::Refused(refusal)) = &answer
         && is_about_time(refusal)
@@ -242,6 +251,9 @@ async fn take_answer(ctx: &Context, window: &mut Window, answer: transport::Resu
         return;
     }
     let verdict = judge(&Moment::now(ctx, entry.attempts), entry, answer);
+    if verdict.reason == Some(WaitReason::NotAccepted) {
+        ctx.unwelcome.add(thread);
+    }
     window.answered(verdict);
 }
 

@@ -174,6 +174,7 @@ fn judge(
         _ if is_about_time(&refusal) => (anew(true), None),
         // They may accept the thread later, or unblock us.
         reason::NOT_ACCEPTED => {
+            ctx.unwelcome.add(mail.thread);
             let ceiling_ms = backoff_ceiling_ms(mail.attempts.saturating_add(1), LONG_MS);
             let due_ms = ctx.env.now_ms().saturating_add(1).saturating_add(ctx.env.jitter(ceiling_ms));
             (MailOutcome::Unwelcome { due_ms }, None)

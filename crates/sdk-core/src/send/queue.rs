@@ -202,6 +202,8 @@ fn seal_at_once(
     rng: &mut StdRng,
 ) -> Result<Option<HandedOver>> {
     let Some(connection) = ctx.transport.live().filter(|_| ctx.handover.is_served()) else { return Ok(None) };
+    // A block in this process is committed by this thread, and one by another process was noticed when this transaction began.
+    let blocks = ctx.handover.blocks(&ctx.events);
     let part = tx.begin_part()?;
     let Ok(prepared) = seal_next(ctx, tx, thread, (None, 1), rng) else {
         // The text is queued nevertheless, and the lane will encounter the error again.
@@ -212,5 +214,5 @@ fn seal_at_once(
     let Prepared::Submit(sealed) = prepared else { return Ok(None) };
     // Before the commit: afterwards, the dispatcher could submit it first.
     ctx.note_fresh(sealed.iter().map(|sealed| sealed.parcel.get().client_msg_id));
-    Ok(sealed.into_iter().next().map(|first| HandedOver::new(first.id, first.parcel, &connection)))
+    Ok(sealed.into_iter().next().map(|first| HandedOver::new(first.id, first.parcel, &connection, blocks)))
 }

@@ -116,10 +116,10 @@ impl Tx<'_> {
     pub(crate) fn see_devices(&mut self, user: UserId, seen: &[Device]) -> Result<()> {
         self.ensure_contact(user)?;
         let is_known = self.has_devices(user)?;
-        let mut changed = false;
+        let mut is_new = false;
         for Device { user: _, device, registration_id, identity } in seen {
             let old = self.identity(user, *device)?;
-            changed |= is_known && old.as_ref() != Some(identity);
+            is_new |= old.as_ref() != Some(identity);
             if let Some(old) = old.filter(|old| old != identity) {
                 self.replace_identity(user, *device, &old, identity)?;
             }
@@ -131,7 +131,10 @@ impl Tx<'_> {
                 params![user.as_bytes(), device.get(), registration_id, identity.serialize().as_slice()],
             )?;
         }
-        if changed {
+        if is_new {
+            self.retry_profile_to(user)?;
+        }
+        if is_new && is_known {
             self.change("UPDATE contact SET trust = 2 WHERE user_id = ?1 AND trust = 1", [user.as_bytes()])?;
             self.emit(Event::IdentityChanged(user));
         }
@@ -176,7 +179,10 @@ impl Tx<'_> {
         match self
             .change("UPDATE contact SET trust = ?2 WHERE user_id = ?1", params![user.as_bytes(), trust])?
         {
-            1 => self.emit_threads_of(user),
+            1 => {
+                self.retry_profile_to(user)?;
+                self.emit_threads_of(user)
+            }
             _ => Err(Error::NotFound),
         }
     }

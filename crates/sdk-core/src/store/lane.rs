@@ -75,6 +75,13 @@ impl Tx<'_> {
         self.change(&sql, [user.as_bytes()]).map(drop)
     }
 
+    /// Makes everything due that was put off in a thread, unless it is held.
+    pub(crate) fn hurry_thread(&mut self, thread: ThreadId) -> Result<()> {
+        let sql = "UPDATE lane SET due = 0 WHERE lane = ?1 AND due > 0 AND due < ?2";
+        self.change(sql, params![thread.as_bytes(), to_sql(NEVER_MS)?])?;
+        self.hurry_mail_of(thread)
+    }
+
     /// Adds the row of a lane, unless the lane is empty or has one.
     pub(crate) fn list_lane(&mut self, lane: ThreadId) -> Result<()> {
         self.change(

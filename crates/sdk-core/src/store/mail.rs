@@ -316,38 +316,37 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Drops all mail to a user that is not sealed, because nothing can be sealed for them. A profile is due again, unless they have
-    /// deleted their account.
+    /// Drops all mail to a user that is not sealed, because nothing can be sealed for them. A profile is due again when something changes,
+    /// unless they have deleted their account.
     pub(crate) fn drop_unsealed_mail_to(&mut self, user: UserId, is_deleted: bool) -> Result<()> {
         if !is_deleted {
-            self.change(
-                "UPDATE thread SET profile_due = 1 WHERE thread_id IN
-                    (SELECT thread_id FROM mail WHERE recipient = ?1 AND bytes IS NULL AND slot = ?2)",
-                params![user.as_bytes(), PROFILE_SLOT],
-            )?;
+            let profiles = "SELECT thread_id FROM mail WHERE recipient = ?1 AND bytes IS NULL AND slot = ?2";
+            self.set_profiles_unsent(profiles, params![user.as_bytes(), PROFILE_SLOT], true)?;
         }
         self.change("DELETE FROM mail WHERE recipient = ?1 AND bytes IS NULL", [user.as_bytes()]).map(drop)
     }
 
-    /// Drops mail that was not sent. A profile is due again.
+    /// Drops mail that was not sent. A profile is due again; if it would be dropped for the same reason, only when something changes.
     pub(crate) fn drop_mail(&mut self, id: MailId, why: MailDropped) -> Result<()> {
         tracing::debug!(?why, "mail is dropped");
-        self.change(
-            "UPDATE thread SET profile_due = 1
-             WHERE thread_id = (SELECT thread_id FROM mail WHERE id = ?1 AND slot = ?2)",
-            params![id.0, PROFILE_SLOT],
-        )?;
+        let is_refused = matches!(why, MailDropped::Refused | MailDropped::Unsealable);
+        let profile = "SELECT thread_id FROM mail WHERE id = ?1 AND slot = ?2";
+        self.set_profiles_unsent(profile, params![id.0, PROFILE_SLOT], is_refused)?;
         self.change("DELETE FROM mail WHERE id = ?1", [id.0]).map(drop)
     }
 
     /// Drops all mail to a user. A profile is due again.
     pub(super) fn drop_mail_to(&mut self, user: UserId) -> Result<()> {
-        self.change(
-            "UPDATE thread SET profile_due = 1
-             WHERE thread_id IN (SELECT thread_id FROM mail WHERE recipient = ?1 AND slot = ?2)",
-            params![user.as_bytes(), PROFILE_SLOT],
-        )?;
+        let profiles = "SELECT thread_id FROM mail WHERE recipient = ?1 AND slot = ?2";
+        self.set_profiles_unsent(profiles, params![user.as_bytes(), PROFILE_SLOT], false)?;
         self.change("DELETE FROM mail WHERE recipient = ?1", [user.as_bytes()]).map(drop)
+    }
+
+    /// Makes mail of a thread due immediately that was put off, because the others let the relay store it again.
+    pub(super) fn hurry_mail_of(&mut self, thread: ThreadId) -> Result<()> {
+        let sql =
+            "UPDATE mail SET due = 0 WHERE thread_id = ?1 AND bytes IS NULL AND due > 0 AND attempts > 0";
+        self.change(sql, [thread.as_bytes()]).map(drop)
     }
 
     /// Makes mail that was put off due immediately, for example because there is a connection again.

@@ -1,8 +1,9 @@
 //! Profiles: what others say about themselves, and what we do. Ours is sent to each thread after it has changed, and after the thread
 //! began; `profile_due` says to which ones it is still to be sent. It stays due while it may not be sent: to somebody who is blocked, in a
-//! request, or to somebody whose changed identity was not accepted.
+//! request, or to somebody whose changed identity was not accepted. One that was refused for good is not sent again until it is changed, or
+//! something is known of the recipient that may change that: another device, or that the relay knows the thread.
 
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, Params, params};
 
 use super::contact::CHANGED_SINCE_VERIFIED;
 use super::right::may_answer_sql;
@@ -26,7 +27,7 @@ impl Rows<'_> {
 
     /// Whether our profile is still to be sent to this thread.
     pub(crate) fn is_profile_due(&self, thread: ThreadId) -> Result<bool> {
-        let sql = "SELECT profile_due FROM thread WHERE thread_id = ?1";
+        let sql = "SELECT profile_due = 1 FROM thread WHERE thread_id = ?1";
         let due = self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0));
         Ok(due.optional()?.unwrap_or(false))
     }
@@ -73,8 +74,38 @@ impl Tx<'_> {
         // It grows even if the clock was set back.
         let next = before.map_or(1, |before| before.revision.saturating_add(1));
         self.set_profile(us, &Revised { profile, revision: next.max(now_ms) })?;
-        self.change("UPDATE thread SET profile_due = 1 WHERE profile_due = 0", [])?;
+        self.change("UPDATE thread SET profile_due = 1 WHERE profile_due <> 1", [])?;
         Ok(())
+    }
+
+    /// Our profile could not be sent to the threads that a query returns, and is due again: if it was refused, when something changes.
+    /// Where it may not be sent now because of a changed identity, that is the reason.
+    pub(super) fn set_profiles_unsent(
+        &mut self,
+        threads: &str,
+        values: impl Params,
+        is_refused: bool,
+    ) -> Result<()> {
+        let unsent = {
+            let mut statement = self.connection.prepare_cached(threads)?;
+            let rows = statement.query_map(values, |row| row.get::<_, Vec<u8>>(0))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()?
+        };
+        for thread in unsent {
+            let sql = format!(
+                "UPDATE thread SET profile_due = iif(?2 AND NOT EXISTS (SELECT 1 FROM member JOIN contact USING (user_id)
+                    WHERE member.thread_id = ?1 AND contact.trust = {CHANGED_SINCE_VERIFIED}), 2, 1) WHERE thread_id = ?1"
+            );
+            self.change(&sql, params![thread, is_refused])?;
+        }
+        Ok(())
+    }
+
+    /// Something has changed about a user: our profile is due again where it was refused.
+    pub(super) fn retry_profile_to(&mut self, user: UserId) -> Result<()> {
+        let sql = "UPDATE thread SET profile_due = 1
+                   WHERE profile_due = 2 AND thread_id IN (SELECT thread_id FROM member WHERE user_id = ?1)";
+        self.change(sql, [user.as_bytes()]).map(drop)
     }
 
     /// Our profile was queued for this thread.

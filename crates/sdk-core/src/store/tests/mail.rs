@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::content::{Profile, Revised};
-use crate::store::{DueMail, MailDropped, MailOutcome, NewMail, PROFILE_SLOT, Parcel, QueuedMail};
+use crate::store::{
+    Device, DueMail, MailDropped, MailId, MailOutcome, NewMail, PROFILE_SLOT, Parcel, QueuedMail, Settlement,
+    TrustState, Tx,
+};
 
 const OTHER: UserId = UserId::from_bytes([4; 16]);
 
@@ -154,24 +157,102 @@ async fn a_profile_that_could_not_be_sent_is_due_again() {
     let (profile, other) = (due[0].id, due[1].id);
     fixture.store.write(move |tx| tx.drop_mail(other, MailDropped::Unsealable)).await.unwrap();
     assert!(!is_due().await);
-    fixture.store.write(move |tx| tx.drop_mail(profile, MailDropped::Unsealable)).await.unwrap();
+    fixture.store.write(move |tx| tx.drop_mail(profile, MailDropped::Expired)).await.unwrap();
     assert!(is_due().await);
     assert!(fixture.due_mail(0).await.is_empty());
-    // The relay refused it until it was given up.
-    fixture.store.write(|tx| tx.set_profile_queued(THREAD)).await.unwrap();
-    fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 3, 0)).await;
-    let id = fixture.due_mail(0).await[0].id;
-    fixture.store.write(move |tx| tx.settle_mail((id, None, MailOutcome::GivenUp))).await.unwrap();
-    assert!(is_due().await);
-    assert!(fixture.due_mail(0).await.is_empty());
-    // Nothing could be sealed: the recipient has no devices, or has deleted the account.
-    for is_deleted in [false, true] {
-        fixture.store.write(|tx| tx.set_profile_queued(THREAD)).await.unwrap();
-        fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 4, 0)).await;
-        fixture.store.write(move |tx| tx.drop_unsealed_mail_to(PEER, is_deleted)).await.unwrap();
-        assert_eq!(is_due().await, !is_deleted);
-        assert!(fixture.due_mail(0).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_profile_that_is_refused_for_good_is_not_queued_again_until_something_changes() {
+    type Change = fn(&mut Tx<'_>) -> crate::Result<()>;
+    let refusals: [(&str, Change); 3] = [
+        ("by the relay", |tx| tx.settle_mail((only_mail(tx)?, None, MailOutcome::GivenUp))),
+        ("unsealable", |tx| tx.drop_mail(only_mail(tx)?, MailDropped::Unsealable)),
+        ("without devices", |tx| tx.drop_unsealed_mail_to(PEER, false)),
+    ];
+    let changes: [(&str, Change); 4] = [
+        ("another profile", |tx| {
+            let profile = Profile { name: "new".to_owned(), ..Profile::default() };
+            tx.set_our_profile(US, profile, 1_000)
+        }),
+        ("a device", |tx| {
+            let identity = *IdentityKeyPair::generate(&mut rand::rng()).public();
+            let device = DeviceId::PRIMARY;
+            tx.see_devices(PEER, &[Device { user: PEER, device, registration_id: 7, identity }])
+        }),
+        ("the thread is known", |tx| tx.set_accepted(THREAD)),
+        ("the identity was accepted", |tx| tx.set_trust(PEER, TrustState::FirstUse)),
+    ];
+    for (refusal, refuse) in refusals {
+        for (change, make) in changes {
+            let fixture = Fixture::new().await;
+            let due = async || fixture.store.read(|rows| rows.threads_for_profile(9)).await.unwrap().len();
+            fixture.enqueue("hello").await;
+            fixture.store.write(|tx| tx.set_accepted(THREAD)).await.unwrap();
+            assert_eq!(due().await, 1);
+            fixture.store.write(|tx| tx.set_profile_queued(THREAD)).await.unwrap();
+            fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 3, 0)).await;
+            fixture.store.write(refuse).await.unwrap();
+            assert!(fixture.due_mail(0).await.is_empty());
+            let is_due = fixture.store.read(|rows| rows.is_profile_due(THREAD)).await.unwrap();
+            assert_eq!((due().await, is_due), (0, false), "refused {refusal}");
+            fixture.store.write(make).await.unwrap();
+            assert_eq!(due().await, 1, "refused {refusal}, then {change}");
+        }
     }
+    // Nothing can be sealed until the person accepts the changed identity.
+    let fixture = Fixture::new().await;
+    fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 3, 0)).await;
+    let work = fixture.store.write(|tx| {
+        tx.set_profile_queued(THREAD)?;
+        tx.set_trust(PEER, TrustState::ChangedSinceVerified)?;
+        tx.drop_mail(only_mail(tx)?, MailDropped::Unsealable)?;
+        tx.is_profile_due(THREAD)
+    });
+    assert!(work.await.unwrap());
+    // The recipient has deleted the account.
+    fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 4, 0)).await;
+    let work = fixture.store.write(|tx| {
+        tx.set_profile_queued(THREAD)?;
+        tx.drop_unsealed_mail_to(PEER, true)?;
+        tx.see_devices(PEER, &[])?;
+        tx.is_profile_due(THREAD)
+    });
+    assert!(!work.await.unwrap());
+}
+
+fn only_mail(tx: &Tx<'_>) -> crate::Result<MailId> {
+    match tx.due_mail(0, &HashSet::new(), (10, 1 << 20))?.as_slice() {
+        [DueMail::Readable(mail)] => Ok(mail.id),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_was_unwelcome_is_due_at_once_when_the_others_are_heard() {
+    let fixture = Fixture::new().await;
+    fixture.queue_mail(mail(PEER, Some(1), 1, 0)).await;
+    let refused = fixture.due_mail(0).await.remove(0);
+    let parcel = fixture.seal_mail(&refused).await;
+    let unwelcome = MailOutcome::Unwelcome { due_ms: 3_600_000 };
+    fixture.settle_mail(&refused, Some(parcel), unwelcome).await;
+    let id = fixture.enqueue("refused").await;
+    fixture.settle(id, Settlement::Later { due_ms: 3_600_000 }).await;
+    // Neither mail elsewhere, nor what waits although nothing has failed.
+    let elsewhere = NewMail { thread: ThreadId::from_bytes([9; 16]), ..mail(PEER, Some(1), 2, 3_600_000) };
+    fixture.queue_mail(elsewhere).await;
+    fixture.queue_mail(mail(PEER, Some(2), 3, 3_600_000)).await;
+    let due = async || {
+        let lanes = fixture.store.read(|rows| rows.due_lanes(0, 9)).await.unwrap().len();
+        (shown(&fixture.due_mail(0).await), lanes)
+    };
+    assert_eq!(due().await, (vec![], 0));
+    fixture.store.write(|tx| tx.hurry_thread(THREAD)).await.unwrap();
+    assert_eq!(due().await, (vec![Some(1)], 1));
+    // Our own block holds the lane.
+    fixture.store.write(|tx| tx.hold_lane(THREAD)).await.unwrap();
+    fixture.store.write(|tx| tx.hurry_thread(THREAD)).await.unwrap();
+    assert_eq!(due().await.1, 0);
 }
 
 #[tokio::test]

@@ -174,7 +174,8 @@ impl Tx<'_> {
 
     /// Records that the relay knows that we accept the thread: we have created it there, or the relay has answered.
     pub(crate) fn set_accepted(&mut self, thread: ThreadId) -> Result<()> {
-        self.change_one("UPDATE thread SET accepted = 1 WHERE thread_id = ?1", [thread.as_bytes()])
+        let sql = "UPDATE thread SET accepted = 1, profile_due = iif(profile_due = 2, 1, profile_due) WHERE thread_id = ?1";
+        self.change_one(sql, [thread.as_bytes()])
     }
 
     /// Records that the relay has another thread for these two users instead of this one.
