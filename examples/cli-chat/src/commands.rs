@@ -50,6 +50,10 @@ pub(crate) enum Command {
     /// The numbers of options; without any, withdraws the vote.
     Vote(String),
     Card(String),
+    /// An address with a preview of it.
+    Link(String),
+    /// Shows the messages with links.
+    Links,
     Location(String),
     /// Without anything, shows the profiles of both.
     Profile(String),
@@ -65,6 +69,12 @@ pub(crate) enum Command {
     Block(String),
     Unblock(String),
     Blocked,
+    /// Shows what could be said about the person to those who run the service.
+    Report,
+    /// What takes up how much.
+    Storage,
+    /// Deletes messages that are older than so many days.
+    CleanUp(String),
     /// Deletes the whole chat on this device.
     Clear,
     /// For some hours, or for ever.
@@ -92,10 +102,13 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("/note", "opens your note to self"),
     ("/search WORDS", "searches all chats"),
     ("/poll QUESTION | A | B", "starts a poll; /polls lets people choose several"),
+    ("/link URL | TITLE | ABOUT", "sends a link with a preview that you write; ABOUT can be left out"),
     ("/card NAME | PHONE | MAIL", "sends a contact card; PHONE and MAIL can be left out"),
     ("/location LAT LON NAME", "sends a location in degrees; NAME can be left out"),
     ("/timer SECONDS", "lets messages disappear after they were read; 0 ends that"),
-    ("/pins", "shows the pinned messages"),
+    ("/pins, /links", "show the pinned messages, or those with links"),
+    ("/storage", "shows what takes up how much on this device"),
+    ("/cleanup DAYS", "deletes older messages on this device; /cleanup DAYS here, only those of this chat"),
     ("/profile NAME | ABOUT", "changes your profile; without NAME, shows both profiles"),
     ("/verify", "shows the safety number to compare"),
     ("/accept", "accepts a request, or a changed safety number"),
@@ -118,6 +131,7 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
 pub(crate) const ON_CHATS: &[(&str, &str)] = &[
     ("/block, /unblock", "the person in this chat, or with NAME; they are not told"),
     ("/blocked", "shows who is blocked"),
+    ("/report", "shows what you could tell those who run the service about the person; nothing is sent"),
     ("/clear", "deletes this chat on this device"),
     ("/mute HOURS", "mutes it, for ever without HOURS; /unmute ends that"),
     ("/archive, /unarchive", "puts it away, or back"),
@@ -180,6 +194,8 @@ pub(crate) fn read(typed: &str) -> Line {
         "poll" => Command::Poll { form: rest, is_multiple: false },
         "polls" => Command::Poll { form: rest, is_multiple: true },
         "vote" => Command::Vote(rest),
+        "link" => Command::Link(rest),
+        "links" => Command::Links,
         "card" => Command::Card(rest),
         "location" => Command::Location(rest),
         "profile" => Command::Profile(rest),
@@ -187,6 +203,9 @@ pub(crate) fn read(typed: &str) -> Line {
         "block" => Command::Block(rest),
         "unblock" => Command::Unblock(rest),
         "blocked" => Command::Blocked,
+        "report" => Command::Report,
+        "storage" => Command::Storage,
+        "cleanup" => Command::CleanUp(rest),
         "clear" => Command::Clear,
         "mute" => Command::Mute(rest),
         "unmute" => Command::Unmute,

@@ -21,6 +21,9 @@ pub(crate) fn with_surroundings(message: &Message, found: &[Range<usize>]) -> Pa
     let mut after = String::new();
     if let Some(preview) = message.markup.as_ref().and_then(|markup| markup.preview.as_ref()) {
         after.push_str(&format!("\n[{}] {}", preview.title, preview.url));
+        if !preview.description.is_empty() {
+            after.push_str(&format!("\n{}", preview.description));
+        }
     }
     if message.edited_ms.is_some() {
         after.push_str(" (edited)");

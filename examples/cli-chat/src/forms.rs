@@ -39,6 +39,31 @@ pub(crate) fn card(form: &str) -> Read<Change> {
     Ok(Change::Card { name, phone, email })
 }
 
+/// `address | title | description`, of which the last one can be left out.
+pub(crate) fn link(form: &str) -> Read<Change> {
+    const USAGE: &str =
+        "a link needs an address and a title: /link https://example.org | Example | an example";
+    let mut parts = form.split('|').map(|part| part.trim().to_owned());
+    let mut part = || parts.next().unwrap_or_default();
+    let (url, title, description) = (part(), part(), part());
+    let is_address = url.starts_with("https://") || url.starts_with("http://");
+    if !is_address || url.contains(char::is_whitespace) || title.is_empty() || parts.next().is_some() {
+        return Err(USAGE);
+    }
+    Ok(Change::Link { url, title, description })
+}
+
+/// `days`, `days here`: how old messages are at least, and whether it is about the open chat only.
+pub(crate) fn clean_up(form: &str) -> Read<(u64, bool)> {
+    const USAGE: &str = "/cleanup needs a number of days: /cleanup 365, /cleanup 365 here";
+    let (days, is_here) = match form.split_whitespace().collect::<Vec<_>>()[..] {
+        [days] => (days, false),
+        [days, "here"] => (days, true),
+        _ => return Err(USAGE),
+    };
+    Ok((days.parse().map_err(|_| USAGE)?, is_here))
+}
+
 /// `latitude longitude name`, in degrees.
 pub(crate) fn location(form: &str) -> Read<Change> {
     const USAGE: &str = "a location needs degrees: /location 47.3769 8.5417 Zürich";
@@ -101,6 +126,22 @@ mod tests {
         assert_eq!(poll("What? | tea|milk", true), Ok(expected));
         for bad in ["", "What?", "What? | tea", " | tea | milk", "What? | tea | "] {
             assert!(poll(bad, false).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_link_has_an_address_and_a_title() {
+        let [url, title] = ["https://example.org/a?b", "An example"].map(str::to_owned);
+        let link = |description: &str| {
+            let (url, title, description) = (url.clone(), title.clone(), description.to_owned());
+            Ok(Change::Link { url, title, description })
+        };
+        assert_eq!(super::link("https://example.org/a?b | An example"), link(""));
+        assert_eq!(super::link("https://example.org/a?b|An example|for all"), link("for all"));
+        for bad in
+            ["", "https://a", "https://a |", "example.org | a", "https://a b | c", "https://a | b | c | d"]
+        {
+            assert!(super::link(bad).is_err(), "{bad}");
         }
     }
 

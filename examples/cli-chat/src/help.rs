@@ -25,7 +25,7 @@ const KEYS: &[(&str, &str)] = &[
 const MARKS: &[(&str, &str)] = &[
     ("✓", "the safety number was compared"),
     ("^ - x", "pinned to the top, muted, blocked"),
-    ("3, *", "unread messages; marked as unread"),
+    ("3, @ 3, *", "unread messages; you are mentioned in some; marked as unread"),
     ("draft:", "something was written and not sent"),
 ];
 

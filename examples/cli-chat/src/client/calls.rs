@@ -1,10 +1,6 @@
 //! Calls: their signals. A terminal has neither a microphone nor a loudspeaker, so the keys of the media are not used.
 
-use std::time::Duration;
-
 use sealpost_core::{CallEnd, CallEvent, CallId, CallSignal, Contact, Error, Thread, ThreadId};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::Worker;
 use crate::news::{Call, CallStage, CallStep, News};
@@ -12,29 +8,11 @@ use crate::text::Shown;
 
 /// What the app of the other side is told about the media.
 const NO_MEDIA: &[u8] = b"no media";
-/// How long the end of the program waits for the steps that were begun.
-const END: Duration = Duration::from_secs(3);
-
-/// The steps that wait for the relay, which must not hold up anything else.
-#[derive(Default)]
-pub(super) struct CallSteps {
-    tasks: JoinSet<()>,
-    /// The chat in which our call has just given way to theirs.
-    crossed: Option<ThreadId>,
-}
-
-impl CallSteps {
-    pub(super) async fn finish(&mut self) {
-        let finished = async { while self.tasks.join_next().await.is_some() {} };
-        let _ = timeout(END, finished).await;
-    }
-}
-
 impl Worker {
     pub(super) async fn call(&mut self, thread: ThreadId) -> Result<(), Error> {
         let handle = self.client.thread(thread).await?;
         let (with, news) = (self.name_in(&handle).await?, self.news.clone());
-        self.call_steps.tasks.spawn(async move {
+        self.tasks.spawn(async move {
             let told = match handle.call(NO_MEDIA, false).await {
                 Ok(id) => News::Call(Call { id, thread, with, stage: CallStage::Calling }),
                 Err(Error::Misuse(_)) => News::Note("there is nobody to call in this chat".to_owned()),
@@ -53,7 +31,7 @@ impl Worker {
     ) -> Result<(), Error> {
         let handle = self.client.thread(thread).await?;
         let (with, news) = (self.name_in(&handle).await?, self.news.clone());
-        self.call_steps.tasks.spawn(async move {
+        self.tasks.spawn(async move {
             let taken = match step {
                 CallStep::Answer => handle.answer_call(id, NO_MEDIA).await.map(|_keys| ()),
                 CallStep::Decline | CallStep::HangUp => handle.hang_up(id).await,
@@ -89,9 +67,9 @@ impl Worker {
             // Where their media can be reached, of which there are none.
             _ => return Ok(()),
         };
-        let crossed = self.call_steps.crossed.take();
+        let crossed = self.crossed.take();
         if stage == CallStage::Ended(CallEnd::Crossed) {
-            self.call_steps.crossed = Some(thread);
+            self.crossed = Some(thread);
         }
         let with = self.name(Some(user));
         self.tell(News::Call(Call { id, thread, with, stage }));
@@ -102,7 +80,7 @@ impl Worker {
         Ok(())
     }
 
-    async fn name_in(&mut self, thread: &Thread) -> Result<Shown, Error> {
+    pub(super) async fn name_in(&mut self, thread: &Thread) -> Result<Shown, Error> {
         let others = thread.others().await?;
         Ok(self.name(others.first().map(Contact::user_id)))
     }

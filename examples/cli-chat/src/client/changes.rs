@@ -1,6 +1,6 @@
 //! Changes of messages, and what is sent besides texts.
 
-use sealpost_core::{ContactCard, Error, Location, Markup, Profile, ThreadId};
+use sealpost_core::{ContactCard, Error, LinkPreview, Location, Markup, Profile, ThreadId};
 
 use super::Worker;
 use crate::news::{Change, News};
@@ -44,6 +44,13 @@ impl Worker {
             Change::Vote { poll, choices } => handle.vote(poll, choices).await?,
             Change::Poll { question, options, is_multiple } => {
                 handle.send_poll(&question, options, is_multiple).await?;
+            }
+            Change::Link { url, title, description } => {
+                // The address is the text, so that nothing is lost where no preview is shown.
+                let preview = LinkPreview { url, title, description, thumbnail: Vec::new() };
+                let text = preview.url.clone();
+                let markup = Markup { preview: Some(Box::new(preview)), ..Markup::default() };
+                handle.send_with(&text, markup).await?;
             }
             Change::Card { name, phone, email } => {
                 // Somebody of this machine can be written to.

@@ -43,6 +43,7 @@ impl Worker {
             is_verified: summary.trust == TrustState::Verified,
             is_pinned: summary.is_pinned,
             is_muted: summary.muted_until_ms.is_some_and(|until| until > system_ms()),
+            is_mentioned: summary.mentions > 0,
             is_marked_unread: summary.is_marked_unread,
             is_blocked: summary.is_blocked,
         };

@@ -2,6 +2,7 @@
 
 mod calls;
 mod changes;
+mod cleaning;
 mod listing;
 mod meet;
 mod open;
@@ -20,19 +21,20 @@ use sealpost_core::{
     Update, UserId, displayable_name,
 };
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 
 use crate::home::Home;
 use crate::news::{News, Request};
 use crate::text::Shown;
-use calls::CallSteps;
 use open::Open;
 
 /// The updates that are taken at once.
 const BATCH: usize = 256;
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long the end of the program waits for what was begun.
+const END: Duration = Duration::from_secs(3);
 /// The chats that are added to the list at once.
 const CHATS: usize = 50;
 
@@ -42,7 +44,10 @@ pub(crate) struct Worker {
     home: Arc<Home>,
     feed: Feed,
     calls: Calls,
-    call_steps: CallSteps,
+    /// The chat in which our call has just given way to theirs.
+    crossed: Option<ThreadId>,
+    /// What takes a while, and must not hold up anything else.
+    tasks: JoinSet<()>,
     requests: mpsc::UnboundedReceiver<Request>,
     news: mpsc::UnboundedSender<News>,
     /// The list that is shown, and the number of chats that it is to show.
@@ -73,7 +78,8 @@ impl Worker {
             home,
             feed,
             calls,
-            call_steps: CallSteps::default(),
+            crossed: None,
+            tasks: JoinSet::new(),
             requests,
             news,
             folder,
@@ -115,7 +121,8 @@ impl Worker {
         if let Some(meeting) = self.meeting.take() {
             meeting.abort();
         }
-        self.call_steps.finish().await;
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        let _ = timeout(END, finished).await;
     }
 
     fn note(&self, note: &str) {
@@ -177,6 +184,7 @@ impl Worker {
             Request::Show(thread, asked) => self.show(thread, asked).await?,
             Request::Overview(overview) => self.overview(overview).await?,
             Request::Privacy { thread, what, is_on } => self.set_privacy(thread, what, is_on).await?,
+            Request::CleanUp { thread, days } => self.clean_up(thread, days).await?,
             Request::Profile { name, about } => self.set_profile(name, about).await?,
             Request::Retry { thread, messages } => {
                 let thread = self.client.thread(thread).await?;
@@ -285,6 +293,9 @@ impl Worker {
             Event::MessagesMissing { first, last, .. } => {
                 let note = format!("the messages {first} to {last} of a chat are missing");
                 self.tell(News::Note(note));
+            }
+            Event::CleaningUp { deleted, threads_left: chats @ 1.. } => {
+                self.note(&format!("cleaning up: {deleted} messages deleted, {chats} chats left"));
             }
             Event::DatabaseRestored => {
                 let note = "this account was restored from an older copy; messages may be missing";

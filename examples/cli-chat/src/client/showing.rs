@@ -12,6 +12,8 @@ use crate::text::Shown;
 
 /// The most people whose reactions or votes are shown.
 const PEOPLE: u32 = 100;
+/// The most messages with links that are shown.
+const LINKS: u32 = 100;
 
 impl Worker {
     pub(super) async fn show(&mut self, thread: ThreadId, asked: Asked) -> Result<(), Error> {
@@ -19,6 +21,8 @@ impl Worker {
         let (title, lines) = match asked {
             Asked::Details(message) => ("Details", self.details(&thread, message).await?),
             Asked::Pins => ("Pinned messages", self.pins(&thread).await?),
+            Asked::Links => ("Messages with links", self.links(&thread).await?),
+            Asked::Report => ("What you could report", self.report(&thread).await?),
             Asked::Profiles => ("Profiles", self.profiles(&thread).await?),
         };
         self.tell_sheet(title, &lines);
@@ -28,6 +32,7 @@ impl Worker {
     pub(super) async fn overview(&mut self, overview: Overview) -> Result<(), Error> {
         let (title, lines) = match overview {
             Overview::Blocked => ("Blocked people", self.blocked().await?),
+            Overview::Storage => ("What takes up how much", self.storage().await?),
             Overview::Privacy(thread) => ("What others are told", self.privacy(thread).await?),
         };
         self.tell_sheet(title, &lines);
@@ -86,22 +91,43 @@ impl Worker {
         };
         let line = |vote: &sealpost_core::Vote| {
             let chosen: Vec<_> = vote.choices.iter().filter_map(option).collect();
-            format!("{} has chosen {}", self.who(vote.author), chosen.join(", "))
+            format!("Chosen by {}: {}", self.who(vote.author), chosen.join(", "))
         };
         Ok(votes.iter().map(line).collect())
     }
 
     async fn pins(&mut self, thread: &Thread) -> Result<Vec<String>, Error> {
-        let clock = Clock::system();
-        let pinned = thread.pinned().await?;
-        if pinned.is_empty() {
-            return Ok(vec!["No message is pinned: select one, and /pin.".to_owned()]);
+        match thread.pinned().await? {
+            pinned if pinned.is_empty() => Ok(vec!["No message is pinned: select one, and /pin.".to_owned()]),
+            pinned => Ok(self.messages(&pinned)),
         }
+    }
+
+    async fn links(&mut self, thread: &Thread) -> Result<Vec<String>, Error> {
+        match thread.links(None, LINKS).await?.messages {
+            found if found.is_empty() => Ok(vec!["No message has a link.".to_owned()]),
+            found => Ok(self.messages(&found)),
+        }
+    }
+
+    /// What a person could tell those who run the service. Nothing is sent.
+    async fn report(&mut self, thread: &Thread) -> Result<Vec<String>, Error> {
+        let others = thread.others().await?;
+        let report = others.first().ok_or(Error::NotFound)?.report().await?;
+        let who = format!("{}, user id {}", self.who(report.user), report.user);
+        let told = "Nothing was sent to anybody. You can give this to those who run the service; /block blocks the person.";
+        let mut lines = vec![who, told.to_owned(), String::new()];
+        lines.extend(self.messages(&report.messages));
+        Ok(lines)
+    }
+
+    fn messages(&self, messages: &[Message]) -> Vec<String> {
+        let clock = Clock::system();
         let line = |message: &Message| {
             let (who, when) = (self.who(message.sender), clock.full(message.sent_ms));
             format!("{who}, {when}\n{}\n", contents::body(message))
         };
-        Ok(pinned.iter().map(line).collect())
+        messages.iter().map(line).collect()
     }
 
     async fn profiles(&mut self, thread: &Thread) -> Result<Vec<String>, Error> {

@@ -134,6 +134,8 @@ pub(crate) struct Marks {
     pub(crate) is_pinned: bool,
     pub(crate) is_muted: bool,
     pub(crate) is_marked_unread: bool,
+    /// In an unread message.
+    pub(crate) is_mentioned: bool,
     pub(crate) is_blocked: bool,
 }
 

@@ -68,6 +68,11 @@ pub(crate) enum Request {
         what: PrivacySetting,
         is_on: bool,
     },
+    /// Deletes messages that are older than so many days: in a chat, or in all chats.
+    CleanUp {
+        thread: Option<ThreadId>,
+        days: u64,
+    },
     /// Changes our profile.
     Profile {
         name: String,
@@ -132,6 +137,11 @@ pub(crate) enum Change {
         options: Vec<String>,
         is_multiple: bool,
     },
+    Link {
+        url: String,
+        title: String,
+        description: String,
+    },
     Card {
         name: String,
         phone: String,
@@ -186,13 +196,16 @@ pub(crate) enum Who {
 pub(crate) enum Asked {
     Details(MessageId),
     Pins,
+    Links,
     Profiles,
+    Report,
 }
 
 /// What can be shown on a sheet although no chat is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overview {
     Blocked,
+    Storage,
     /// What others are told: in all chats, and in the open one.
     Privacy(Option<ThreadId>),
 }

@@ -40,6 +40,8 @@ impl State {
                 });
             }
             Command::Accept => requests.push(Request::Accept(self.chat()?)),
+            Command::Links => requests.push(Request::Show(self.chat()?, Asked::Links)),
+            Command::Report => requests.push(Request::Show(self.chat()?, Asked::Report)),
             Command::Pins => requests.push(Request::Show(self.chat()?, Asked::Pins)),
             Command::Details => self.show_details(requests)?,
             Command::Jump => self.jump(requests)?,
@@ -66,6 +68,8 @@ impl State {
             | Command::Unread
             | Command::Presence(_)
             | Command::Privacy(_)
+            | Command::Storage
+            | Command::CleanUp(_)
             | Command::Show(_)) => requests.push(self.decide(command)?),
             command => {
                 let change = self.change(command)?;
@@ -103,6 +107,7 @@ impl State {
                 Change::Vote { choices: forms::choices(&form)?, poll: self.target(Target::Poll)? }
             }
             Command::Poll { form, is_multiple } => forms::poll(&form, is_multiple)?,
+            Command::Link(form) => forms::link(&form)?,
             Command::Card(form) => forms::card(&form)?,
             Command::Location(form) => forms::location(&form)?,
             Command::Timer(seconds) => {

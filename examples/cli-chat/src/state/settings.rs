@@ -22,6 +22,12 @@ impl State {
                 return Ok(Request::Block { who, is_blocked: false });
             }
             Command::Blocked => return Ok(Request::Overview(Overview::Blocked)),
+            Command::Storage => return Ok(Request::Overview(Overview::Storage)),
+            Command::CleanUp(form) => {
+                let (days, is_here) = forms::clean_up(&form)?;
+                let thread = if is_here { Some(self.chat()?) } else { None };
+                return Ok(Request::CleanUp { thread, days });
+            }
             Command::Show(folder) => {
                 self.pane = Pane::Chats;
                 return Ok(Request::Folder(folder));

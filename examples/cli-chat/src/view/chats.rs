@@ -66,6 +66,7 @@ fn draw_chat(
     let count = match (chat.unread, chat.marks.is_marked_unread) {
         (0, false) => String::new(),
         (0, true) => "*".to_owned(),
+        (unread, _) if chat.marks.is_mentioned => format!("@ {unread}"),
         (unread, _) => unread.to_string(),
     };
     // What is being written in the open chat is below it.

@@ -10,8 +10,10 @@ use crate::layout::PROMPT;
 use crate::state::Safety;
 use crate::wrap::wrap;
 
-/// Groups of digits in a line: four of them fit into the narrowest terminals.
+/// The most groups of digits in a line: as many as are written on paper.
 const IN_A_LINE: usize = 4;
+/// The columns of a group with the space after it.
+const GROUP: usize = 6;
 
 pub(super) fn draw(buffer: &mut Buffer, safety: &Safety) -> Option<Position> {
     let area = frame_over(buffer, " Safety number ");
@@ -27,11 +29,10 @@ pub(super) fn draw(buffer: &mut Buffer, safety: &Safety) -> Option<Position> {
         write(buffer, "There is no safety number before the first message. Esc closes this.", style::PLAIN);
         return None;
     };
-    write(buffer, "", style::PLAIN);
-    for groups in groups.chunks(IN_A_LINE) {
-        write(buffer, &format!("  {}", groups.join(" ")), style::BOLD);
+    let fitting = width.saturating_add(1).checked_div(GROUP).unwrap_or_default();
+    for groups in groups.chunks(fitting.clamp(1, IN_A_LINE)) {
+        write(buffer, &groups.join(" "), style::BOLD);
     }
-    write(buffer, "", style::PLAIN);
     match safety.are_equal {
         Some(true) => {
             write(buffer, "The numbers are the same: verified. Enter closes this.", style::GOOD);
@@ -44,9 +45,14 @@ pub(super) fn draw(buffer: &mut Buffer, safety: &Safety) -> Option<Position> {
     }
     let ask = "Compare this number with the one that the other person sees, over another channel. Type \
                the other person's digits, or yes if they are the same, and press Enter. Esc closes this.";
-    write(buffer, ask, style::PLAIN);
+    // Above the explanation, which a low terminal cuts off.
     let at = line_of(area, line);
     put(buffer, at, PROMPT, style::BOLD);
     let field = shifted(at, PROMPT.len());
+    line = line.saturating_add(1);
+    for place in wrap(ask, width) {
+        put(buffer, line_of(area, line), ask.get(place).unwrap_or_default(), style::PLAIN);
+        line = line.saturating_add(1);
+    }
     draw_editor(buffer, &safety.answer, field, usize::from(field.width).max(2))
 }

@@ -156,6 +156,19 @@ fn a_safety_number_fits_into_the_narrowest_terminal() {
     assert_eq!(shown.matches("12345 67890 12345 67890").count(), 3, "{shown}");
     state.news(News::Compared { thread: thread(1), are_equal: false });
     assert!(lines(&state, size).join(" ").contains("NOT"));
+    // In a smaller one, too, and what is typed is seen below the number.
+    let small = (20, 12);
+    let mut narrow = a_talk(small);
+    narrow.news(News::SafetyNumber { thread: thread(1), number: Some("1234567890".repeat(6)) });
+    type_in(&mut narrow, "yes");
+    let shown = lines(&narrow, small);
+    assert_eq!(
+        shown[1..5],
+        ["│12345 67890 12345 │", "│67890 12345 67890 │", "│12345 67890 12345 │", "│67890 12345 67890 │"]
+    );
+    assert_eq!(shown[5], "│> yes             │");
+    narrow.news(News::Compared { thread: thread(1), are_equal: false });
+    assert!(lines(&narrow, small)[5].contains("These digits are"), "{:?}", lines(&narrow, small));
     state.news(News::Compared { thread: thread(1), are_equal: true });
     state.input(Input::Enter);
     state.news(News::Trust { thread: thread(1), trust: TrustState::Verified });
@@ -179,6 +192,12 @@ fn a_list_shows_the_marks_of_chats_and_a_title_the_other_person() {
     assert!(shown[2].starts_with(" draft: for cleo          │"), "{shown:?}");
     assert!(shown[3].starts_with(" a name that is … x 16:00 │"), "{shown:?}");
     assert!(shown[4].starts_with(" the newest message     * │"), "{shown:?}");
+
+    let marks = Marks { is_mentioned: true, ..Marks::default() };
+    let chats = vec![Chat { marks, ..chat(2, "cleo", 3) }];
+    state.news(News::Chats { folder, chats, has_more: false, requests: 0 });
+    let shown = lines(&state, size);
+    assert!(shown[2].starts_with(" the newest message   @ 3 │"), "{shown:?}");
 
     let seen = Some(crate::state::tests::NOW);
     let nobody = Peer::default();

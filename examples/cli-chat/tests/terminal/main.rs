@@ -191,6 +191,19 @@ async fn polls_cards_locations_profiles_and_forwards_are_shown() {
     tmux.shows("ben", "2. coffee · 1 ✓").await;
     tmux.shows("ada", "2. coffee · 1").await;
 
+    tmux.enter("ben", "/details").await;
+    tmux.shows("ben", "Chosen by you: coffee").await;
+    tmux.escape("ben", "Chosen by").await;
+
+    // A link with its preview, and all messages with links.
+    tmux.enter("ada", "/link https://example.org/x | Example page | what it is about").await;
+    tmux.shows("ben", "[Example page] https://example.org/x").await;
+    tmux.shows("ben", "what it is about  ").await;
+    tmux.enter("ben", "/links").await;
+    tmux.shows("ben", "Messages with links").await;
+    tmux.shows("ben", "│https://example.org/x").await;
+    tmux.escape("ben", "Messages with links").await;
+
     tmux.enter("ben", "/card Cleo | +41 44 555 01 23 | cleo@example.org").await;
     tmux.shows("ada", "contact: Cleo · +41 44 555 01 23 · cleo@example.org").await;
     tmux.enter("ada", "/location 47.3769, 8.5417 Zürich HB").await;
@@ -288,6 +301,23 @@ async fn a_stranger_is_accepted_put_away_blocked_and_deleted() {
     tmux.escape("ada", "Blocked people").await;
     tmux.enter("ada", "/unblock").await;
     tmux.shows("ada", "is no longer blocked").await;
+
+    // What could be reported, and what takes up how much, until it is cleaned up.
+    tmux.enter("ada", "/report").await;
+    tmux.shows("ada", "Nothing was sent to anybody").await;
+    tmux.shows("ada", "│hello from a stranger").await;
+    tmux.escape("ada", "Nothing was sent").await;
+    tmux.enter("ada", "/storage").await;
+    tmux.shows("ada", "1 message,").await;
+    tmux.escape("ada", "The database takes up").await;
+    tmux.enter("ada", "/cleanup 30").await;
+    tmux.shows("ada", "0 messages were deleted on this device").await;
+    tmux.shows("ada", "hello from a stranger  ").await;
+    tmux.enter("ada", "/cleanup 0 here").await;
+    tmux.shows("ada", "1 message was deleted on this device").await;
+    tmux.shows("ada", "No messages yet.").await;
+    thread.send_text("hello once more").await.unwrap();
+    tmux.shows("ada", "hello once more  ").await;
     tmux.enter("ada", "/clear").await;
     tmux.shows("ada", "No messages yet.").await;
     thread.send_text("hello again").await.unwrap();
