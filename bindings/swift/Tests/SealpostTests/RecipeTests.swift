@@ -128,6 +128,7 @@ private final class Recipes {
     var phone: [String] = []
     var ringing: CallId?
     var current: CallId?
+    var ended: CallId?
 
     func ring(_ call: CallId, _ description: Data, _ isVideo: Bool) {
         ringing = call
@@ -163,7 +164,8 @@ private final class Recipes {
             if current == nil || current == event.call {
                 ring(event.call, description, isVideo)
             } else {
-                try await thread.refuseCallAsBusy(call: event.call)
+                // An error says that it has ended, or will not be answered; it does not concern other calls.
+                try? await thread.refuseCallAsBusy(call: event.call)
             }
         case .answer(let description, let keys): start(description, keys)
         case .candidates(let candidates): addCandidates(candidates)
@@ -172,7 +174,9 @@ private final class Recipes {
     }
 
     func call(_ thread: Sealpost.Thread, _ description: Data) async throws {
-        current = try await thread.call(description: description, isVideo: false)
+        let call = try await thread.call(description: description, isVideo: false)
+        // They may have refused it already.
+        if call != ended { current = call }
     }
 
     func take(_ thread: Sealpost.Thread, _ call: CallId, _ description: Data) async throws {
@@ -186,6 +190,7 @@ private final class Recipes {
     }
 
     func stop(_ call: CallId, _ end: CallEnd) {
+        ended = call
         guard call == current else { return stopRinging(call, isMissed: end == .unanswered) }
         current = nil
         stopMedia()

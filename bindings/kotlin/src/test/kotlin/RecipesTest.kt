@@ -112,6 +112,7 @@ class RecipesTest {
     }
 
     private var current: CallId? = null
+    private var ended: CallId? = null
 
     suspend fun followCalls(client: Client) = client.calls().collect { event ->
         client.thread(event.thread).use { thread -> handle(thread, event) }
@@ -120,7 +121,11 @@ class RecipesTest {
     suspend fun handle(thread: Thread, event: CallEvent) = when (val signal = event.signal) {
         is CallSignal.Offer -> when (current) {
             null, event.call -> ring(event.call, signal.description, signal.isVideo)
-            else -> thread.refuseCallAsBusy(event.call)
+            else -> try {
+                thread.refuseCallAsBusy(event.call)
+            } catch (_: SealpostException) {
+                // It has ended, or will not be answered; it does not concern other calls.
+            }
         }
         is CallSignal.Answer -> start(signal.description, signal.keys)
         is CallSignal.Candidates -> addCandidates(signal.candidates)
@@ -128,7 +133,9 @@ class RecipesTest {
     }
 
     suspend fun call(thread: Thread, description: ByteArray) {
-        current = thread.call(description, isVideo = false)
+        val call = thread.call(description, isVideo = false)
+        // They may have refused it already.
+        if (call != ended) current = call
     }
 
     suspend fun take(thread: Thread, call: CallId, description: ByteArray) {
@@ -143,6 +150,7 @@ class RecipesTest {
     }
 
     fun stop(call: CallId, end: CallEnd) {
+        ended = call
         if (call != current) return stopRinging(call, isMissed = end == CallEnd.UNANSWERED)
         current = null
         stopMedia()
