@@ -196,3 +196,29 @@ async fn a_blocked_request_is_in_no_list_and_returns_when_it_is_unblocked() {
     let oneself = ben.client.contact(ben.client.user_id());
     assert!(matches!(oneself.block().await, Err(Error::Misuse(_))));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_that_was_refused_leaves_when_somebody_who_has_unblocked_us_writes() {
+    let world = World::start().await;
+    let (ada, ben, hers, his) = acquainted(&world).await;
+    let sent = his.send_text("read this").await.unwrap();
+    ben.message_reaches(&his, sent.id, Delivery::Delivered).await;
+    let to_read = when("the text", &hers, |message| message.text() == Some("read this")).await;
+    let contact = other(&his).await;
+    contact.block().await.unwrap();
+    let sql = "SELECT count(*) FROM block";
+    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    let blocks = || relay.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap();
+    eventually("the relay knows", async || (blocks() == 1).then_some(())).await;
+    hers.mark_read(to_read.id).await.unwrap();
+    // The relay refuses it. As after many attempts, the next one would be in an hour.
+    let disk = world.disk("ada");
+    let database = open_database(disk.database(), &disk.key());
+    let put_off = "UPDATE mail SET due = due + 3600000, attempts = 12 WHERE attempts > 0 AND bytes IS NULL";
+    eventually("a refusal", async || (database.execute(put_off, []).unwrap() == 1).then_some(())).await;
+    contact.unblock().await.unwrap();
+    eventually("the relay knows", async || (blocks() == 0).then_some(())).await;
+    his.send_text("hello again").await.unwrap();
+    ben.message_reaches(&his, sent.id, Delivery::Read).await;
+    drop((ada, hers));
+}
