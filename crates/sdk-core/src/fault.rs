@@ -72,11 +72,17 @@ pub enum Station {
     LeaveAfterCommit,
     /// The relay has been told that the account was left, and this has not been recorded yet.
     LeaveAnswered,
+    /// Some old messages are deleted; the transaction is not committed.
+    CleanUpBeforeCommit,
+    /// A step of a clean-up is durable.
+    CleanUpAfterCommit,
+    /// The tables of an earlier version are migrated; the transaction is not committed.
+    MigrateBeforeCommit,
 }
 
 impl Station {
     /// All stations, in the order of the paths.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 36] = [
         Self::QueueBeforeCommit,
         Self::QueueAfterCommit,
         Self::MeetBeforeCommit,
@@ -110,6 +116,9 @@ impl Station {
         Self::RetryAfterCommit,
         Self::LeaveAfterCommit,
         Self::LeaveAnswered,
+        Self::CleanUpBeforeCommit,
+        Self::CleanUpAfterCommit,
+        Self::MigrateBeforeCommit,
     ];
 
     /// The name in the environment variable.
@@ -148,6 +157,9 @@ impl Station {
             Self::RetryAfterCommit => "retry-after-commit",
             Self::LeaveAfterCommit => "leave-after-commit",
             Self::LeaveAnswered => "leave-answered",
+            Self::CleanUpBeforeCommit => "clean-up-before-commit",
+            Self::CleanUpAfterCommit => "clean-up-after-commit",
+            Self::MigrateBeforeCommit => "migrate-before-commit",
         }
     }
 }

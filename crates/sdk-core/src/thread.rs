@@ -12,6 +12,7 @@ use crate::content::{Body, Receipt, ReceiptKind};
 use crate::context::{Context, RECEIPT_PACE};
 use crate::error::{Error, Offline, Result};
 use crate::event::Event;
+use crate::fault::{self, Station};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message, MessageBody, Page, Position};
 use crate::store::{self, DueRead, MailSlot, NewMail, Rows, Thread, Tx};
@@ -253,7 +254,13 @@ pub(crate) async fn continue_clean_up(ctx: &Context) -> Result<u64> {
     let (mut from, mut deleted) = (None, 0_u64);
     while ctx.store.glance(|rows| rows.is_clean_up_due()).await? {
         let now_ms = ctx.server_now_ms();
-        let cleaned = ctx.store.write(move |tx| tx.clean_up(from, now_ms)).await?;
+        let work = ctx.store.write(move |tx| {
+            let cleaned = tx.clean_up(from, now_ms)?;
+            fault::at(Station::CleanUpBeforeCommit);
+            Ok(cleaned)
+        });
+        let cleaned = work.await?;
+        fault::at(Station::CleanUpAfterCommit);
         (from, deleted) = (cleaned.next, deleted.saturating_add(cleaned.deleted));
         ctx.events.publish(Event::CleaningUp { deleted, threads_left: cleaned.threads_left });
     }

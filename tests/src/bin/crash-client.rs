@@ -2,7 +2,8 @@
 //!
 //! `crash-client FOLDER NAME RELAY PEER` opens (or registers) `NAME` in `FOLDER`, and sends "NAME 0", "NAME 1" and so
 //! on to `PEER`, each after the relay has accepted the previous one and after saying that somebody is writing. Lines that are in the history are not sent again.
-//! Without `PEER` it only receives. With `delete` instead of `PEER`, it deletes its account.
+//! Without `PEER` it only receives. With `delete` instead of `PEER`, it deletes its account; with `note`, it writes the lines to itself; with
+//! `clean-up`, it deletes the messages of the first ten seconds of all time.
 
 #![expect(clippy::expect_used, reason = "a failure here fails the test with a message")]
 
@@ -25,6 +26,17 @@ async fn main() {
         let departure = me.client.delete_account(History::Keep).await;
         assert_eq!(departure, Ok(Departure::Complete), "the account is deleted");
         me.close().await;
+        return;
+    }
+    if peer.first().is_some_and(|peer| peer == "note") {
+        let note = me.client.note_to_self().await.expect("a note to self");
+        for line in texts(&note).await.len()..LINES {
+            note.send_text(&format!("{name} {line}")).await.expect("a note");
+        }
+        return;
+    }
+    if peer.first().is_some_and(|peer| peer == "clean-up") {
+        me.client.delete_older(10_000).await.expect("a clean-up");
         return;
     }
     let Some(peer) = peer.first() else { std::future::pending().await };

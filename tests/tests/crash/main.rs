@@ -4,6 +4,7 @@
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
+mod alone;
 mod at_once;
 mod together;
 
@@ -156,12 +157,15 @@ const fn passes(station: Station) -> u64 {
         | Station::RefreshStored
         | Station::AcceptBeforeCall
         | Station::AcceptAnswered => 1,
-        // Covered by `leaving.rs` and `deferred_messages.rs`.
+        // Covered by `leaving.rs`, `deferred_messages.rs` and `alone.rs`.
         Station::LeaveAfterCommit
         | Station::LeaveAnswered
         | Station::RetryBeforeOpen
         | Station::RetryBeforeCommit
-        | Station::RetryAfterCommit => 0,
+        | Station::RetryAfterCommit
+        | Station::CleanUpBeforeCommit
+        | Station::CleanUpAfterCommit
+        | Station::MigrateBeforeCommit => 0,
         _ => 3,
     }
 }

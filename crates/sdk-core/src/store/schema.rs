@@ -3,6 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::error::{Error, Result, Storage};
+use crate::fault::{self, Station};
 
 /// Each migrates the schema from version n to n + 1. The version is SQLite's `user_version`. New migrations are appended; one that was
 /// released is never changed.
@@ -68,6 +69,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
         tx.execute_batch(migration)?;
         tx.pragma_update(None, "user_version", version)?;
     }
+    fault::at(Station::MigrateBeforeCommit);
     Ok(tx.commit()?)
 }
 
