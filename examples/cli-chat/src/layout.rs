@@ -10,7 +10,7 @@ const MOST_INPUT: u16 = 8;
 /// The lines of a chat in the list.
 pub(crate) const CHAT_LINES: u16 = 2;
 /// The most lines of the status.
-const MOST_STATUS: u16 = 3;
+const MOST_STATUS: u16 = 5;
 /// The most lines of calls.
 const MOST_CALLS: u16 = 6;
 /// In front of the text that is being written.

@@ -3,19 +3,22 @@
 use sealpost_core::{CallEnd, CallEvent, CallId, CallSignal, Contact, Error, Thread, ThreadId};
 
 use super::Worker;
+use super::problem::Problem;
 use crate::news::{Call, CallStage, CallStep, News};
 use crate::text::Shown;
 
 /// What the app of the other side is told about the media.
 const NO_MEDIA: &[u8] = b"no media";
 impl Worker {
-    pub(super) async fn call(&mut self, thread: ThreadId) -> Result<(), Error> {
+    pub(super) async fn call(&mut self, thread: ThreadId) -> Result<(), Problem> {
+        if self.peer(thread).await?.is_blocked().await? {
+            return Err(Problem::Blocked);
+        }
         let handle = self.client.thread(thread).await?;
         let (with, news) = (self.name_in(&handle).await?, self.news.clone());
         self.tasks.spawn(async move {
             let told = match handle.call(NO_MEDIA, false).await {
                 Ok(id) => News::Call(Call { id, thread, with, stage: CallStage::Calling }),
-                Err(Error::Misuse(_)) => News::Note("there is nobody to call in this chat".to_owned()),
                 Err(error) => News::Note(format!("{with} was not called: {error}")),
             };
             let _ = news.send(told);

@@ -3,17 +3,25 @@
 use sealpost_core::{ContactCard, Error, LinkPreview, Location, Markup, Profile, ThreadId};
 
 use super::Worker;
+use super::problem::Problem;
 use crate::news::{Change, News};
 use crate::styles;
 
 impl Worker {
-    pub(super) async fn change(&mut self, thread: ThreadId, change: Change) -> Result<(), Error> {
+    pub(super) async fn change(&mut self, thread: ThreadId, change: Change) -> Result<(), Problem> {
+        match self.carry_out_change(thread, change).await {
+            Err(error) => Err(self.not_sent(thread, error).await),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn carry_out_change(&mut self, thread: ThreadId, change: Change) -> Result<(), Error> {
         let handle = self.client.thread(thread).await?;
         match change {
             Change::Reply { message, text } => {
                 let (styled, markup) = self.styled(&text);
                 if let Err(error) = handle.reply_with(message, &styled, markup).await {
-                    let why = error.to_string();
+                    let why = self.not_sent(thread, error).await.to_string();
                     self.tell(News::NotQueued { thread, text: format!("/reply {text}"), why });
                 }
             }

@@ -3,10 +3,12 @@
 mod calls;
 mod changes;
 mod cleaning;
+mod happening;
 mod listing;
 mod meet;
 mod open;
 mod privacy;
+mod problem;
 mod rows;
 mod searching;
 mod settings;
@@ -17,8 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_core::{
-    Calls, Change, Client, Contact, Error, Event, Feed, Folder, Hit, MessageBody, MessageId, ThreadId,
-    Update, UserId, displayable_name,
+    Calls, Change, Client, Contact, Error, Feed, Folder, Hit, MessageId, ThreadId, UserId, displayable_name,
 };
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -28,6 +29,7 @@ use crate::home::Home;
 use crate::news::{News, Request};
 use crate::text::Shown;
 use open::Open;
+use problem::Problem;
 
 /// The updates that are taken at once.
 const BATCH: usize = 256;
@@ -102,13 +104,13 @@ impl Worker {
                 },
                 updates = self.feed.next_batch(BATCH) => match updates {
                     Some(Ok(updates)) => self.updated(updates).await,
-                    Some(Err(error)) => Err(error),
+                    Some(Err(error)) => Err(error.into()),
                     None => break,
                 },
-                Some(event) = self.calls.next() => self.call_happened(event).await,
+                Some(event) = self.calls.next() => self.call_happened(event).await.map_err(Problem::from),
                 changes = Open::changed(self.open.as_mut()) => match changes {
-                    Some(Ok(changes)) => self.changed(changes).await,
-                    Some(Err(error)) => Err(error),
+                    Some(Ok(changes)) => self.changed(changes).await.map_err(Problem::from),
+                    Some(Err(error)) => Err(error.into()),
                     None => break,
                 },
             };
@@ -134,7 +136,7 @@ impl Worker {
         let _ = self.news.send(news);
     }
 
-    async fn carry_out(&mut self, request: Request) -> Result<(), Error> {
+    async fn carry_out(&mut self, request: Request) -> Result<(), Problem> {
         match request {
             Request::Open { thread, around } => self.open(thread, around, None).await?,
             Request::OpenFound { thread, message } => {
@@ -210,7 +212,7 @@ impl Worker {
         thread: ThreadId,
         around: Option<MessageId>,
         hit: Option<Hit>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Problem> {
         let handle = self.client.thread(thread).await?;
         let unread = handle.summary().await?.unread;
         let draft = handle.draft().await?;
@@ -233,7 +235,7 @@ impl Worker {
             // A person is waiting, so connecting is worthwhile.
             Ok(_) => self.client.reconnect(),
             Err(error) => {
-                let why = error.to_string();
+                let why = self.not_sent(thread, error).await.to_string();
                 self.tell(News::NotQueued { thread, text, why });
             }
         }
@@ -250,65 +252,6 @@ impl Worker {
         added
     }
 
-    async fn updated(&mut self, updates: Vec<Update>) -> Result<(), Error> {
-        let mut list_has_changed = false;
-        for update in updates {
-            match update {
-                Update::Snapshot(overview) => {
-                    self.tell(News::Connection(overview.connection));
-                    list_has_changed = true;
-                    // It may have been verified in another terminal.
-                    self.tell_trust_of_open().await?;
-                    self.tell_peer().await?;
-                }
-                Update::Event(event) => {
-                    list_has_changed |= listing::changes_list(&event);
-                    self.happened(event).await?;
-                }
-            }
-        }
-        if list_has_changed { self.list_chats().await } else { Ok(()) }
-    }
-
-    async fn happened(&mut self, event: Event) -> Result<(), Error> {
-        match event {
-            Event::Connection(state) => self.tell(News::Connection(state)),
-            Event::IdentityChanged(_) => self.tell_trust_of_open().await?,
-            Event::PinsChanged(thread) => {
-                if let Some(open) = self.open.as_mut().filter(|open| open.id() == thread) {
-                    open.read_pins().await?;
-                    self.tell_rows();
-                }
-            }
-            Event::ThreadChanged(thread) | Event::TypingChanged { thread, .. }
-                if self.open.as_ref().is_some_and(|open| open.id() == thread) =>
-            {
-                self.tell_peer().await?;
-            }
-            Event::PresenceChanged { .. } => self.tell_peer().await?,
-            Event::MessageAdded(message) if matches!(message.body, MessageBody::TimerChanged { .. }) => {
-                self.tell_peer().await?;
-            }
-            Event::ChangeFailed { reason, .. } => self.note(&format!("a change was not sent: {reason}")),
-            Event::MessagesMissing { first, last, .. } => {
-                let note = format!("the messages {first} to {last} of a chat are missing");
-                self.tell(News::Note(note));
-            }
-            Event::CleaningUp { deleted, threads_left: chats @ 1.. } => {
-                self.note(&format!("cleaning up: {deleted} messages deleted, {chats} chats left"));
-            }
-            Event::DatabaseRestored => {
-                let note = "this account was restored from an older copy; messages may be missing";
-                self.tell(News::Note(note.to_owned()));
-            }
-            Event::PartFailed(failed) => {
-                self.tell(News::Note(format!("a part of the client has failed: {}", failed.failure)))
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     async fn changed(&mut self, changes: Vec<Change>) -> Result<(), Error> {
         let Some(open) = &mut self.open else { return Ok(()) };
         open.apply(changes).await?;
@@ -323,29 +266,29 @@ impl Worker {
     }
 
     /// How far the safety number is trusted; nothing before the first message.
-    async fn tell_trust(&mut self, thread: ThreadId) -> Result<(), Error> {
+    async fn tell_trust(&mut self, thread: ThreadId) -> Result<(), Problem> {
         let peer = match self.peer(thread).await {
             // Nobody else is in the note to self.
-            Err(Error::NotFound) => return Ok(()),
+            Err(Problem::Alone) => return Ok(()),
             peer => peer?,
         };
         match peer.trust().await {
             Ok(trust) => self.tell(News::Trust { thread, trust }),
             Err(Error::NotFound) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    async fn tell_trust_of_open(&mut self) -> Result<(), Error> {
+    async fn tell_trust_of_open(&mut self) -> Result<(), Problem> {
         match self.open.as_ref().map(Open::id) {
             Some(thread) => self.tell_trust(thread).await,
             None => Ok(()),
         }
     }
 
-    async fn peer(&mut self, thread: ThreadId) -> Result<Contact, Error> {
-        self.client.thread(thread).await?.others().await?.into_iter().next().ok_or(Error::NotFound)
+    async fn peer(&mut self, thread: ThreadId) -> Result<Contact, Problem> {
+        self.client.thread(thread).await?.others().await?.into_iter().next().ok_or(Problem::Alone)
     }
 
     fn name(&self, user: Option<UserId>) -> Shown {

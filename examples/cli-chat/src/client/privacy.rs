@@ -3,6 +3,7 @@
 use sealpost_core::{Error, PrivacySetting, ThreadId};
 
 use super::Worker;
+use super::problem::Problem;
 use crate::forms::PRIVACY;
 
 impl Worker {
@@ -11,7 +12,7 @@ impl Worker {
         thread: Option<ThreadId>,
         what: PrivacySetting,
         is_on: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Problem> {
         let place = match thread {
             Some(thread) => {
                 self.client.thread(thread).await?.set_privacy(what, is_on).await?;

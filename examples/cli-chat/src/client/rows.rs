@@ -13,7 +13,12 @@ pub(super) fn rows(list: &MessageList, pinned: &[MessageId], hit: Option<&Hit>) 
     let row = |message: &Message| {
         // In a text that was edited since, the places would be wrong.
         let hit = hit.filter(|hit| hit.message.id == message.id && hit.message.text() == message.text());
-        Row { is_pinned: pinned.contains(&message.id), ..row(message, &hit.map(places).unwrap_or_default()) }
+        let (is_pinned, waits) = (pinned.contains(&message.id), list.waiting(message));
+        Row {
+            is_pinned,
+            waits: waits.map(|waiting| waiting.reason),
+            ..row(message, &hit.map(places).unwrap_or_default())
+        }
     };
     let rows = list.messages().iter().rev().map(row).collect();
     Rows { rows, has_older: list.older().is_some(), has_newer: list.newer().is_some() }
@@ -35,6 +40,7 @@ fn row(message: &Message, found: &[Range<usize>]) -> Row {
         body,
         found,
         is_pinned: false,
+        waits: None,
         quoted,
     }
 }

@@ -3,6 +3,7 @@
 use sealpost_core::{Contact, Error, PrivacySetting, ThreadId};
 
 use super::Worker;
+use super::problem::Problem;
 use crate::clock::system_ms;
 use crate::news::{News, Peer, Setting, Who};
 
@@ -26,7 +27,7 @@ impl Worker {
     }
 
     /// Accepts a request; otherwise, a changed safety number.
-    pub(super) async fn accept(&mut self, thread: ThreadId) -> Result<(), Error> {
+    pub(super) async fn accept(&mut self, thread: ThreadId) -> Result<(), Problem> {
         let handle = self.client.thread(thread).await?;
         if handle.summary().await?.is_request {
             handle.accept_request().await?;
@@ -38,7 +39,7 @@ impl Worker {
         self.tell_trust(thread).await
     }
 
-    pub(super) async fn set_blocked(&mut self, who: Who, is_blocked: bool) -> Result<(), Error> {
+    pub(super) async fn set_blocked(&mut self, who: Who, is_blocked: bool) -> Result<(), Problem> {
         let contact = match who {
             Who::Thread(thread) => self.peer(thread).await?,
             Who::Name(name) => match self.home.user(&name) {
@@ -57,17 +58,17 @@ impl Worker {
             contact.unblock().await?;
             self.note(&format!("{name} is no longer blocked"));
         }
-        self.list_chats().await
+        Ok(self.list_chats().await?)
     }
 
     /// Tells what the title of the open chat shows about the other person.
-    pub(super) async fn tell_peer(&mut self) -> Result<(), Error> {
+    pub(super) async fn tell_peer(&mut self) -> Result<(), Problem> {
         let Some(thread) = self.open.as_ref().map(|open| open.thread.clone()) else { return Ok(()) };
         let summary = thread.summary().await?;
         let typing = !thread.typing().is_empty();
         let presence = match self.peer(thread.id()).await {
             Ok(peer) => Some(peer.presence().await?),
-            Err(Error::NotFound) => None,
+            Err(Problem::Alone) => None,
             Err(error) => return Err(error),
         };
         let peer = Peer {

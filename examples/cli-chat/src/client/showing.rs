@@ -5,6 +5,7 @@ use sealpost_core::{
 };
 
 use super::Worker;
+use super::problem::Problem;
 use crate::clock::Clock;
 use crate::contents;
 use crate::news::{Asked, News, Overview};
@@ -16,7 +17,7 @@ const PEOPLE: u32 = 100;
 const LINKS: u32 = 100;
 
 impl Worker {
-    pub(super) async fn show(&mut self, thread: ThreadId, asked: Asked) -> Result<(), Error> {
+    pub(super) async fn show(&mut self, thread: ThreadId, asked: Asked) -> Result<(), Problem> {
         let thread = self.client.thread(thread).await?;
         let (title, lines) = match asked {
             Asked::Details(message) => ("Details", self.details(&thread, message).await?),
@@ -111,9 +112,8 @@ impl Worker {
     }
 
     /// What a person could tell those who run the service. Nothing is sent.
-    async fn report(&mut self, thread: &Thread) -> Result<Vec<String>, Error> {
-        let others = thread.others().await?;
-        let report = others.first().ok_or(Error::NotFound)?.report().await?;
+    async fn report(&mut self, thread: &Thread) -> Result<Vec<String>, Problem> {
+        let report = self.peer(thread.id()).await?.report().await?;
         let who = format!("{}, user id {}", self.who(report.user), report.user);
         let told = "Nothing was sent to anybody. You can give this to those who run the service; /block blocks the person.";
         let mut lines = vec![who, told.to_owned(), String::new()];

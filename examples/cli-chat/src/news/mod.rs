@@ -6,7 +6,7 @@ mod request;
 
 use std::ops::Range;
 
-use sealpost_core::{CallEnd, CallId, ConnectionState, Folder, MessageId, ThreadId, TrustState};
+use sealpost_core::{CallEnd, CallId, ConnectionState, Folder, MessageId, ThreadId, TrustState, WaitReason};
 
 pub(crate) use request::{Asked, CallStep, Change, Overview, Request, Setting, Who};
 
@@ -172,6 +172,8 @@ pub(crate) struct Row {
     /// The places of what was searched for, in bytes.
     pub(crate) found: Vec<Range<usize>>,
     pub(crate) is_pinned: bool,
+    /// Why it has not been sent yet, if it is ours and waits.
+    pub(crate) waits: Option<WaitReason>,
     /// The message that it replies to, if that is here.
     pub(crate) quoted: Option<MessageId>,
 }

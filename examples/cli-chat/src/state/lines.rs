@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use sealpost_core::{FailReason, MessageId};
+use sealpost_core::{FailReason, MessageId, WaitReason};
 
 use crate::clock::Clock;
 use crate::marked::within;
@@ -34,6 +34,8 @@ pub(crate) enum LineKind {
     Unreadable(Author),
     /// Why a message was not sent.
     Failure,
+    /// Why a message has not been sent yet.
+    Waits,
     /// Between two messages.
     Gap,
 }
@@ -100,14 +102,18 @@ fn message(index: usize, row: &Row, width: usize, clock: &Clock, lines: &mut Vec
         Some(last) if columns(&last.text).saturating_add(needed) <= widest => last.foot = foot,
         _ => own.push(Line { foot, ..line("") }),
     }
-    if let Author::Us(Tick::Failed(reason)) = row.author {
-        let why = format!("{reason} · {}", remedy(reason));
-        let places = wrap(&why, widest);
-        own.extend(
-            places
-                .into_iter()
-                .map(|place| Line { kind: LineKind::Failure, ..line(why.get(place).unwrap_or_default()) }),
-        );
+    let why = match (row.author, row.waits) {
+        (Author::Us(Tick::Failed(reason)), _) => {
+            Some((LineKind::Failure, format!("{reason} · {}", remedy(reason))))
+        }
+        (Author::Us(Tick::Queued), Some(reason)) => {
+            waits_for(reason).map(|what| (LineKind::Waits, format!("waits: {what}")))
+        }
+        _ => None,
+    };
+    if let Some((kind, why)) = why {
+        let places = wrap(&why, widest).into_iter();
+        own.extend(places.map(|place| Line { kind, ..line(why.get(place).unwrap_or_default()) }));
     }
     if matches!(row.author, Author::Us(_)) {
         let used = own.iter().map(Line::columns).max().unwrap_or_default();
@@ -157,6 +163,19 @@ pub(crate) const fn tick_mark(tick: Tick) -> &'static str {
         Tick::Delivered | Tick::Read => "✓✓",
         Tick::Failed(_) => "✗",
         Tick::Expired => "✓✗",
+    }
+}
+
+/// Why a message has not been sent yet, unless that is shown elsewhere or takes a moment only.
+const fn waits_for(reason: WaitReason) -> Option<&'static str> {
+    match reason {
+        WaitReason::RelayBusy => Some("the relay takes no more at present"),
+        WaitReason::NotAccepted => Some("they have not accepted this chat"),
+        WaitReason::Clock => Some("the clock of this device or of the relay is wrong"),
+        WaitReason::NoAnswer => Some("the relay has not answered"),
+        WaitReason::NoKeys => Some("their keys could not be fetched"),
+        WaitReason::Blocked => Some("they are blocked, /unblock or /discard"),
+        _ => None,
     }
 }
 

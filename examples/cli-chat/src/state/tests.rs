@@ -31,7 +31,16 @@ pub(crate) fn ours(id: i64, text: &str, tick: Tick) -> Row {
 fn row(id: i64, author: Author, text: &str) -> Row {
     let sent_ms = NOW - MINUTE * 60 + id.unsigned_abs() * MINUTE;
     let body = Body::Text(Shown::lines(text));
-    Row { id: MessageId(id), sent_ms, author, body, found: Vec::new(), is_pinned: false, quoted: None }
+    Row {
+        id: MessageId(id),
+        sent_ms,
+        author,
+        body,
+        found: Vec::new(),
+        is_pinned: false,
+        waits: None,
+        quoted: None,
+    }
 }
 
 pub(crate) fn rows(rows: Vec<Row>) -> Rows {

@@ -97,6 +97,7 @@ fn draw_line(buffer: &mut Buffer, open: &Conversation, line: &Line, area: Rect) 
         LineKind::Gap => {}
         LineKind::Day => draw_divider(buffer, &line.text, area, style::DIM),
         LineKind::Unread => draw_divider(buffer, &line.text, area, style::UNREAD),
+        LineKind::Waits => put(buffer, shifted(area, line.indent), &line.text, style::NOTE),
         LineKind::Failure => put(buffer, shifted(area, line.indent), &line.text, style::BAD),
         LineKind::Text(author) => draw_text(buffer, open, line, author, text_style(author), area),
         LineKind::Unreadable(author) => draw_text(buffer, open, line, author, style::UNREADABLE, area),

@@ -30,8 +30,9 @@ pub(super) fn draw(buffer: &mut Buffer, safety: &Safety) -> Option<Position> {
         return None;
     };
     let fitting = width.saturating_add(1).checked_div(GROUP).unwrap_or_default();
+    let indent = if fitting > IN_A_LINE { "  " } else { "" };
     for groups in groups.chunks(fitting.clamp(1, IN_A_LINE)) {
-        write(buffer, &groups.join(" "), style::BOLD);
+        write(buffer, &format!("{indent}{}", groups.join(" ")), style::BOLD);
     }
     match safety.are_equal {
         Some(true) => {

@@ -5,11 +5,11 @@
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use sealpost_core::{ConnectionState, FailReason, Folder, TrustState};
+use sealpost_core::{ConnectionState, FailReason, Folder, TrustState, WaitReason};
 
 use super::draw;
 use crate::input::Input;
-use crate::news::{Chat, Marks, News, Peer, Tick};
+use crate::news::{Chat, Marks, News, Peer, Row, Tick};
 use crate::state::State;
 use crate::state::tests::{Step, any_steps, chat, open, ours, state, theirs, thread, type_in};
 
@@ -98,6 +98,20 @@ fn a_narrow_terminal_shows_one_of_them() {
     assert_eq!(shown[0], "Chats");
     assert_eq!(shown[3], " cleo                    16:00");
     assert_eq!(shown[4], " the newest message          3");
+}
+
+#[test]
+fn a_message_that_waits_for_somebody_says_why() {
+    let size = (40, 12);
+    let mut state = state(size);
+    let waits = |reason| Row { waits: Some(reason), ..ours(1, "hello", Tick::Queued) };
+    open(&mut state, 1, "ben", vec![waits(WaitReason::NotAccepted)]);
+    let shown = lines(&state, size);
+    assert!(shown[7].ends_with("hello  15:01 …"), "{shown:?}");
+    assert_eq!(shown[8].trim(), "waits: they have not accepted this");
+    // That there is no connection is in the status.
+    open(&mut state, 1, "ben", vec![waits(WaitReason::NotConnected)]);
+    assert!(lines(&state, size)[9].ends_with("hello  15:01 …"), "{:?}", lines(&state, size));
 }
 
 #[test]

@@ -241,6 +241,12 @@ async fn polls_cards_locations_profiles_and_forwards_are_shown() {
     // Only where it was deleted.
     tmux.enter("ada", "/note").await;
     tmux.shows("ada", "No messages yet.").await;
+    // There, nobody can be called, blocked or verified.
+    for typed in ["/call", "/block", "/verify", "/accept", "/report"] {
+        tmux.enter("ada", typed).await;
+        tmux.shows("ada", "nobody else is in this chat").await;
+        tmux.key("ada", "Left").await;
+    }
     tmux.enter("ada", "/undo").await;
     tmux.shows("ada", "nothing was deleted in this chat").await;
     tmux.key("ada", "C-u").await;
@@ -438,7 +444,16 @@ async fn messages_wait_for_the_relay_and_the_terminal_is_restored() {
     tmux.shows("ada", &format!("no connection to the relay at {}", world.url())).await;
     tmux.enter("ada", "later").await;
     tmux.shows("ada", "…").await;
+    // It also waits as long as the other person is blocked, to whom nothing else can be sent meanwhile.
+    tmux.enter("ada", "/block").await;
+    tmux.shows("ada", "blocked: /unblock").await;
+    tmux.enter("ada", "hello?").await;
+    tmux.shows("ada", "you have blocked this person").await;
+    tmux.shows("ada", "> hello?").await;
+    tmux.key("ada", "C-u").await;
     world.start_relay().await;
+    tmux.shows("ada", "waits: they are blocked").await;
+    tmux.enter("ada", "/unblock").await;
     tmux.shows("ben", "later  ").await;
 
     // A person ends it; the terminal is as it was before.

@@ -1,0 +1,43 @@
+//! Why something that the person asked for was not done.
+
+use std::fmt;
+
+use sealpost_core::{Error, ThreadId};
+
+use super::Worker;
+
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// Nobody else is in the chat.
+    Alone,
+    /// The person has blocked the other one.
+    Blocked,
+    Client(Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alone => f.write_str("nobody else is in this chat"),
+            Self::Blocked => f.write_str("you have blocked this person: /unblock ends that"),
+            Self::Client(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Worker {
+    /// Why nothing could be sent in a chat.
+    pub(super) async fn not_sent(&mut self, thread: ThreadId, error: Error) -> Problem {
+        let is_blocked = match self.client.thread(thread).await {
+            Ok(handle) => handle.summary().await.is_ok_and(|summary| summary.is_blocked),
+            Err(_) => false,
+        };
+        if error == Error::WrongState && is_blocked { Problem::Blocked } else { Problem::Client(error) }
+    }
+}
