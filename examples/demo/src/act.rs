@@ -118,7 +118,7 @@ impl Kind {
             Self::NoteToSelf => ("note to self", "notes to self"),
             Self::Typing => ("time of typing", "times of typing"),
             Self::Presence => ("presence", "presences"),
-            Self::Call => ("call", "calls"),
+            Self::Call => ("call, and one refused as busy", "calls, and as many refused as busy"),
         }
     }
 

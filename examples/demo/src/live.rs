@@ -42,7 +42,8 @@ impl Stage {
         Ok(())
     }
 
-    /// A call with all its signals: offer, answer, candidates, hang-up. Both sides must have the same keys.
+    /// A call with all its signals: offer, answer, candidates, hang-up; and one back, with the signal of somebody who is busy. Both
+    /// sides must have the same keys.
     pub(crate) async fn call(&mut self, by: usize) -> Result<()> {
         self.both_are_live().await?;
         let callee = 1_usize.saturating_sub(by);
@@ -72,6 +73,13 @@ impl Stage {
         theirs.hang_up(call).await?;
         let ended = CallSignal::Ended(CallEnd::HungUp);
         expect(&mut at_caller, call, |signal| (signal == ended).then_some(())).await?;
+        // The other side calls back, and this one is busy.
+        let back = theirs.call(b"v=0 back", false).await?;
+        let offer = CallSignal::Offer { description: b"v=0 back".to_vec(), is_video: false };
+        expect(&mut at_caller, back, |signal| (signal == offer).then_some(())).await?;
+        ours.refuse_call_as_busy(back).await?;
+        let busy = CallSignal::Ended(CallEnd::Busy);
+        expect(&mut at_callee, back, |signal| (signal == busy).then_some(())).await?;
         self.model.count(Kind::Call);
         Ok(())
     }

@@ -32,6 +32,7 @@ fn both_sides_have_every_kind_of_content_after_the_failures() {
         ("and their changes", "edit", 8),
         ("of the people", "notes to self", 3),
         ("seen at once", "typing", 3),
+        ("seen at once", "refused as busy", 3),
     ];
     for (what, first, count) in kinds {
         let row = row(&printed, what);
