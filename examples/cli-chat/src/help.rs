@@ -61,7 +61,7 @@ pub(crate) fn lines(width: usize) -> Vec<Line> {
         ("Keys", KEYS),
         ("With a message: the selected one, or the newest", ON_MESSAGES),
         ("With this chat", ON_CHATS),
-        ("Calls: only their signals, without sound", ON_CALLS),
+        ("Calls, without sound; of several terminals of one name, one takes part", ON_CALLS),
         ("Commands", COMMANDS),
         ("In the list", MARKS),
         ("Ticks", TICKS),

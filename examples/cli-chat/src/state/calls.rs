@@ -18,6 +18,8 @@ pub(crate) struct Calls(Vec<Known>);
 #[derive(Debug)]
 struct Known {
     call: Call,
+    /// Its state before, if it had one.
+    before: Option<CallStage>,
     /// When it came to its present state.
     since_ms: u64,
     /// When the person has first touched a key since it ended.
@@ -33,13 +35,13 @@ pub(crate) struct CallLine {
 
 impl Calls {
     fn set(&mut self, call: Call, now_ms: u64) {
-        let new = Known { call, since_ms: now_ms, seen_ms: None };
+        let new = Known { call, before: None, since_ms: now_ms, seen_ms: None };
         match self.0.iter_mut().find(|known| known.call.id == new.call.id) {
             // They can answer before it was reported here that they are called.
             Some(_) if new.call.stage == CallStage::Calling => {}
             // It ends once.
             Some(known) if known.call.has_ended() => {}
-            Some(known) => *known = new,
+            Some(known) => *known = Known { before: Some(known.call.stage), ..new },
             None => self.0.push(new),
         }
         let ended = self.0.iter().filter(|known| known.call.has_ended()).count();
@@ -75,7 +77,10 @@ impl Calls {
     fn lines(&self, clock: &Clock) -> Vec<CallLine> {
         let line = |known: &Known| {
             let Call { with, stage, .. } = &known.call;
-            CallLine { stage: *stage, text: text(with.as_str(), *stage, &clock.time(known.since_ms)) }
+            CallLine {
+                stage: *stage,
+                text: text(with.as_str(), *stage, known.before, &clock.time(known.since_ms)),
+            }
         };
         self.0.iter().map(line).collect()
     }
@@ -151,7 +156,7 @@ impl State {
     }
 }
 
-fn text(with: &str, stage: CallStage, since: &str) -> String {
+fn text(with: &str, stage: CallStage, before: Option<CallStage>, since: &str) -> String {
     match stage {
         CallStage::Calling => format!("calling {with} … /hangup ends that"),
         CallStage::Ringing { is_video: false } => format!("{with} calls you: /answer or /decline"),
@@ -161,7 +166,7 @@ fn text(with: &str, stage: CallStage, since: &str) -> String {
         CallStage::Answered => {
             format!("in a call with {with} since {since}, without sound: /hangup ends it")
         }
-        CallStage::Ended(end) => format!("the call with {with} has ended at {since}: {}", why(end)),
+        CallStage::Ended(end) => format!("the call with {with} has ended at {since}: {}", why(end, before)),
         CallStage::EndedByUs(step) => {
             let what = match step {
                 CallStep::Decline => "you have declined it",
@@ -173,11 +178,20 @@ fn text(with: &str, stage: CallStage, since: &str) -> String {
     }
 }
 
-const fn why(end: CallEnd) -> &'static str {
+const fn why(end: CallEnd, before: Option<CallStage>) -> &'static str {
+    match (end, before) {
+        (CallEnd::HungUp, Some(CallStage::Calling)) => "they do not take it",
+        (CallEnd::HungUp, Some(CallStage::Ringing { .. })) => "they have given up",
+        (CallEnd::HungUp, _) => "they have ended it",
+        (CallEnd::Unanswered, Some(CallStage::Ringing { .. })) => "you have not answered",
+        (CallEnd::Unanswered, _) => "they have not answered",
+        (end, _) => why_otherwise(end),
+    }
+}
+
+const fn why_otherwise(end: CallEnd) -> &'static str {
     match end {
-        CallEnd::HungUp => "they have ended it, or do not take it",
         CallEnd::Busy => "they are in another call",
-        CallEnd::Unanswered => "nobody has answered",
         CallEnd::Replaced => "they have called again",
         CallEnd::Crossed => "they have called you at the same time, and that call goes on",
         CallEnd::Expired => "it has lasted for 12 hours",
@@ -266,10 +280,28 @@ mod tests {
     }
 
     #[test]
+    fn an_end_is_named_after_what_was_before() {
+        let mut state = with_ben(vec![]);
+        let cases = [
+            (CallStage::Calling, CallEnd::HungUp, "they do not take it"),
+            (CallStage::Answered, CallEnd::HungUp, "they have ended it"),
+            (RINGS, CallEnd::HungUp, "they have given up"),
+            (RINGS, CallEnd::Unanswered, "you have not answered"),
+            (CallStage::Calling, CallEnd::Unanswered, "they have not answered"),
+        ];
+        for (number, (before, end, why)) in (1..).zip(cases) {
+            happens(&mut state, number, "ben", before);
+            happens(&mut state, number, "ben", CallStage::Ended(end));
+            let shown = shown(&state);
+            assert!(shown.last().unwrap().ends_with(&format!("16:00: {why}")), "{why}: {shown:?}");
+        }
+    }
+
+    #[test]
     fn the_reason_of_an_end_is_shown_until_it_was_seen() {
         let ends = [
             (CallEnd::Busy, "they are in another call"),
-            (CallEnd::Unanswered, "nobody has answered"),
+            (CallEnd::Unanswered, "they have not answered"),
             (CallEnd::Crossed, "they have called you at the same time, and that call goes on"),
         ];
         let mut state = with_ben(many(1));

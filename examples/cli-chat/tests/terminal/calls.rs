@@ -47,7 +47,7 @@ async fn calls_ring_are_answered_declined_and_ended() {
     tmux.shows("ada", "ben calls you").await;
     tmux.enter("ada", "/decline").await;
     tmux.shows("ada", "you have declined it").await;
-    tmux.shows("ben", "do not take it").await;
+    tmux.shows("ben", "they do not take it").await;
 
     // Whoever ends the program in a call ends the call.
     tmux.enter("ben", "/call").await;
@@ -86,7 +86,7 @@ async fn two_people_who_call_each_other_at_the_same_time_have_one_call() {
         tmux.shows(caller, "/hangup ends that").await;
         tmux.enter(caller, "/hangup").await;
         tmux.shows(caller, "you have ended it").await;
-        tmux.shows(callee, "they have ended it").await;
+        tmux.shows(callee, "they have given up").await;
         tmux.key(callee, "C-u").await;
     }
     // The one whose call has given way has answered the other without being asked.
