@@ -1,18 +1,22 @@
 //! The line mode, for pipes: a line of input is a message, and each event is a line of output.
 
+mod changes;
 mod screen;
 mod unsent;
 
 use std::io;
 use std::time::Duration;
 
-use sealpost_core::{Arrivals, Client, Direction, Error, Event, Events, Folder, Message, Position, Thread};
+use sealpost_core::{
+    Arrivals, CallSignal, Calls, Client, Direction, Error, Event, Events, Folder, Message, Position, Thread,
+};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::time::sleep;
 
 use crate::commands::{self, Command, Line};
 use crate::home::Home;
 use crate::state::groups;
+use changes::Printed;
 use screen::Screen;
 
 const COMMANDS: &str = "/safety shows the safety number, /verify DIGITS compares it, /accept accepts a request or a changed one, /retry sends again what was not sent, /discard discards the newest of it, /older an older page, /quit ends; // sends a text that begins with a slash";
@@ -42,6 +46,8 @@ pub(crate) async fn run(
         // Subscribed before the history is shown, so that no message is missed in between.
         events: client.events(),
         arrivals: thread.arrivals(),
+        calls: client.calls(),
+        printed: Printed::default(),
         input: BufReader::new(tokio::io::stdin()).lines(),
         client: client.clone(),
         thread,
@@ -100,6 +106,8 @@ struct Conversation {
     events: Events,
     /// Also what another program of the same name has stored.
     arrivals: Arrivals,
+    calls: Calls,
+    printed: Printed,
     input: Lines<BufReader<Stdin>>,
     older: Option<Position>,
 }
@@ -134,6 +142,11 @@ impl Conversation {
                     // At the end of the input, queued messages are sent before the program ends.
                     _ => return self.let_it_leave().await,
                 },
+                Some(call) = self.calls.next() => {
+                    if matches!(call.signal, CallSignal::Offer { .. }) {
+                        self.screen.note("somebody calls; the line mode cannot take calls, the screen can")?;
+                    }
+                }
                 event = self.events.next() => match event {
                     Some(Ok(event)) => self.happened(event).await?,
                     // Only progress was lost; it is in the history.
@@ -196,6 +209,7 @@ impl Conversation {
 
     async fn arrived(&mut self, message: Message) -> Result<(), PlainError> {
         self.screen.message(&message)?;
+        self.printed.remember(&message);
         if matches!(message.direction, Direction::Incoming { .. }) {
             self.thread.mark_read(message.id).await?;
         }
@@ -205,7 +219,7 @@ impl Conversation {
     async fn happened(&mut self, event: Event) -> Result<(), PlainError> {
         match event {
             Event::MessageChanged { message, .. } if message.thread == self.thread.id() => {
-                self.screen.progress(&message)?
+                self.printed.changed(&self.screen, &message)?;
             }
             Event::IdentityChanged(user) => {
                 let others = self.thread.others().await?;
@@ -239,6 +253,7 @@ impl Conversation {
         let page = self.thread.history_of(before, 20).await?;
         for message in page.messages.iter().rev() {
             self.screen.message(message)?;
+            self.printed.remember(message);
         }
         self.older = page.older;
         Ok(page.messages.into_iter().next())

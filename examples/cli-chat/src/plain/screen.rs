@@ -41,7 +41,33 @@ impl Screen {
             Direction::Outgoing(delivery) => (&self.us, format!("  [{}]", state(delivery))),
             Direction::Incoming { .. } => (&self.them, String::new()),
         };
-        self.line(&format!("{} {who}: {}{state}", self.clock.time(message.sent_ms), text(message)))
+        let quoted = message.quote.as_ref().map(|quote| cut(Shown::line(&quote.text).as_str(), EXCERPT));
+        let quoted = quoted.map(|quoted| format!("[to: {quoted}] ")).unwrap_or_default();
+        self.line(&format!("{} {who}: {quoted}{}{state}", self.clock.time(message.sent_ms), text(message)))
+    }
+
+    /// Prints that a message was changed by its author.
+    pub(crate) fn change(&self, what: &str, message: &Message) -> io::Result<()> {
+        let who = match message.direction {
+            Direction::Outgoing(_) => &self.us,
+            Direction::Incoming { .. } => &self.them,
+        };
+        self.note(&format!(
+            "{who} has {what} the message of {}: {}",
+            self.clock.time(message.sent_ms),
+            text(message)
+        ))
+    }
+
+    /// Prints the reactions to a message.
+    pub(crate) fn reactions(&self, message: &Message) -> io::Result<()> {
+        let counts =
+            message.reactions.iter().map(|reaction| format!("{} {}", reaction.emoji, reaction.count));
+        let shown = match counts.collect::<Vec<_>>().join("  ") {
+            none if none.is_empty() => "none any more".to_owned(),
+            some => Shown::line(&some).to_string(),
+        };
+        self.note(&format!("reactions to {}: {shown}", cut(text(message).as_str(), EXCERPT)))
     }
 
     /// Prints the state of one of our messages.

@@ -517,6 +517,22 @@ async fn a_closed_pipe_ends_the_line_mode_quietly() {
     prints(&mut output, "there is nothing to discard").await;
     prints(&mut output, "accepted").await;
 
+    // What the other side does with messages is printed, too, each once.
+    let hello = sealpost_testkit::history(&thread).await[0].id;
+    thread.react(hello, "👍").await.unwrap();
+    prints(&mut output, "reactions to hello: 👍 1").await;
+    thread.remove_reaction(hello).await.unwrap();
+    prints(&mut output, "reactions to hello: none any more").await;
+    let reply = thread.reply(hello, "an eror").await.unwrap().id;
+    prints(&mut output, "[to: hello] an eror").await;
+    thread.edit(reply, "an error").await.unwrap();
+    prints(&mut output, "has edited").await;
+    thread.delete_for_everyone(reply).await.unwrap();
+    prints(&mut output, "has deleted").await;
+    let call = thread.call(b"offer", false).await.unwrap();
+    prints(&mut output, "the line mode cannot take calls").await;
+    thread.hang_up(call).await.unwrap();
+
     drop(output);
     input.write_all(b"/help\n").await.unwrap();
     let output = within("the end", chat.wait_with_output()).await.unwrap();
