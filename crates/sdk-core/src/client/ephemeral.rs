@@ -92,8 +92,10 @@ impl Contact {
     /// [`Error::Storage`].
     pub async fn presence(&self) -> Result<Presence> {
         let (ctx, user) = (self.ctx(), self.user_id());
+        // In this order: whoever is there by now was stored as last seen before.
+        let is_present = ctx.ephemeral.is_present(user);
         let last_seen_ms = ctx.store.glance(move |rows| rows.last_seen(user)).await?;
-        Ok(Presence { is_present: ctx.ephemeral.is_present(user), last_seen_ms })
+        Ok(Presence { is_present, last_seen_ms })
     }
 
     /// Sets whether they are told when the person is there: while the app is in the foreground
