@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use sealpost_core::{Delivery, Direction, MessageId, PrivacySetting, Thread};
+use sealpost_core::{Delivery, Direction, Event, MessageId, PrivacySetting, Thread};
 use sealpost_relay::Config;
 use sealpost_testkit::{
-    Interceptor, ManualClock, Party, PartyDisk, Proxy, World, eventually, history, open_database,
+    Interceptor, ManualClock, Party, PartyDisk, Proxy, World, eventually, history, open_database, within,
 };
 use sealpost_wire::Frame;
 use sealpost_wire::frame::Body;
@@ -129,6 +129,26 @@ async fn a_restored_database_begins_a_new_run() {
     let heard = heard(&disks[1]);
     // Two texts; then a null content, which starts a session, and a text.
     assert_eq!(heard, [(first, 2, 0), (run, 2, 0)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_another_message_had_is_told() {
+    let world = World::start().await;
+    let (ada, ben, hers, his) = pair(&world).await;
+    let thread = hers.id();
+    let sent = hers.send_text("one").await.unwrap();
+    ada.message_reaches(&hers, sent.id, Delivery::Delivered).await;
+    drop(hers);
+    let disk = ada.close().await;
+    // As if this were a copy, and nothing had noticed it.
+    let database = open_database(disk.database(), &disk.key());
+    database.execute_batch("UPDATE thread SET counted = 0").unwrap();
+    let mut events = ben.client.events();
+    let ada = disk.open().await;
+    ada.client.thread(thread).await.unwrap().send_text("two").await.unwrap();
+    let told = async { while events.next().await.unwrap().unwrap() != Event::OrderContradicted(thread) {} };
+    within("the event", told).await;
+    arrives(&his, "two").await;
 }
 
 /// Counts the mail that a client submits. It can keep the mail from the relay, and lose mail on the way to the client.

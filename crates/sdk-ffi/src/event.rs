@@ -235,3 +235,39 @@ impl From<core::ChangeKind> for ChangeKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_keep_what_they_say() {
+        let (thread, user) = (ThreadId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
+        let all = [
+            (core::Event::ThreadAdded(thread), Event::ThreadAdded { thread }),
+            (core::Event::ThreadChanged(thread), Event::ThreadChanged { thread }),
+            (core::Event::PinsChanged(thread), Event::PinsChanged { thread }),
+            (core::Event::OrderContradicted(thread), Event::OrderContradicted { thread }),
+            (core::Event::IdentityChanged(user), Event::IdentityChanged { user }),
+            (core::Event::ProfileChanged(user), Event::ProfileChanged { user }),
+            (
+                core::Event::TypingChanged { thread, user, is_typing: true },
+                Event::TypingChanged { thread, user, is_typing: true },
+            ),
+            (
+                core::Event::PresenceChanged { user, is_present: true },
+                Event::PresenceChanged { user, is_present: true },
+            ),
+            (
+                core::Event::CleaningUp { deleted: 1, threads_left: 2 },
+                Event::CleaningUp { deleted: 1, threads_left: 2 },
+            ),
+            (core::Event::RelayRestored, Event::RelayRestored),
+            (core::Event::DatabaseRestored, Event::DatabaseRestored),
+            (core::Event::RelayClockWrong { relay_ms: 3 }, Event::RelayClockWrong { relay_ms: 3 }),
+        ];
+        for (event, expected) in all {
+            assert_eq!(Event::known(event), Some(expected));
+        }
+    }
+}

@@ -52,6 +52,81 @@ extension SealpostTests {
             }
         }
 
+        @Test("two people who call each other at the same time have one call")
+        func crossing() async throws {
+            try await twoPeople { people in
+                let (hers, his) = (people.hers, people.his)
+                try await people.greet()
+                let (atAda, atBen) = (try Heard(people.ada), try Heard(people.ben))
+                let (first, second) = try await eventually { () -> (CallId, CallId)? in
+                    async let herCall = hers.tryToCall()
+                    async let hisCall = his.tryToCall()
+                    let calls = try await (herCall, hisCall)
+                    if case (let first?, let second?) = calls { return (first, second) }
+                    // The call of one of them rang before the other one has called.
+                    let (thread, heard) = calls.0 == nil ? (his, atAda) : (hers, atBen)
+                    let call = try #require(calls.0 ?? calls.1)
+                    #expect(try await heard.next().call == call)
+                    try await thread.hangUp(call: call)
+                    #expect(try await heard.next().signal == .ended(end: .hungUp))
+                    return nil
+                }
+                // The call with the smaller id remains.
+                let isHers = first < second
+                let (remaining, ended) = isHers ? (first, second) : (second, first)
+                let (callee, atCallee, atCaller) = isHers ? (his, atBen, atAda) : (hers, atAda, atBen)
+                let end = try await atCallee.next()
+                #expect(end.call == ended && end.signal == .ended(end: .crossed))
+                let offer = try await atCallee.next()
+                let signal = CallSignal.offer(description: Data("offer".utf8), isVideo: false)
+                #expect(offer.call == remaining && offer.signal == signal)
+                let keys = try await callee.answerCall(call: remaining, description: Data("answer".utf8))
+                let answer = try await atCaller.next()
+                #expect(answer.call == remaining && answer.signal == .answered("answer", keys))
+            }
+        }
+
+        @Test("a step of a call that could not be sent is repeated, and a lost hang-up is told later")
+        func badConnection() async throws {
+            try await twoPeople { people in
+                let (hers, his, relay) = (people.hers, people.his, people.world.relay)
+                try await people.greet()
+                let (atAda, atBen) = (try Heard(people.ada), try Heard(people.ben))
+                let (offer, description) = (Data("offer".utf8), Data("answer".utf8))
+                let call = try await hers.call(description: offer)
+                #expect(try await atBen.next().call == call)
+                await relay.kill()
+                // These do not change the state of the call, and can be repeated.
+                try await withoutConnection {
+                    try await hers.sendCallCandidates(call: call, candidates: Data("candidates".utf8))
+                }
+                try await withoutConnection { try await his.answerCall(call: call, description: description) }
+                try await people.restartRelay()
+                let keys = try await his.answerCall(call: call, description: description)
+                #expect(try await atAda.next().signal == .answered("answer", keys))
+                #expect(await thrown { try await his.answerCall(call: call, description: description) } == .NotFound)
+                await relay.kill()
+                // This ends the call here, and the other side can be told later.
+                try await withoutConnection { try await his.hangUp(call: call) }
+                let gone = await thrown { try await his.sendCallCandidates(call: call, candidates: offer) }
+                #expect(gone == .NotFound)
+                try await people.restartRelay()
+                try await his.hangUp(call: call)
+                #expect(await thrown { try await his.hangUp(call: call) } == .NotFound)
+                let end = try await atAda.next()
+                #expect(end.call == call && end.signal == .ended(end: .hungUp))
+                // She gives up while he cannot be told, and he answers.
+                let second = try await hers.call(description: offer)
+                #expect(try await atBen.next().call == second)
+                await relay.kill()
+                try await withoutConnection { try await hers.hangUp(call: second) }
+                try await people.restartRelay()
+                _ = try await his.answerCall(call: second, description: description)
+                let late = try await atBen.next()
+                #expect(late.call == second && late.signal == .ended(end: .hungUp))
+            }
+        }
+
         @Test("a message is notified once, and taken back when it was read")
         func notices() async throws {
             try await world { world in
@@ -97,6 +172,37 @@ extension SealpostTests {
                 }
             }
         }
+    }
+}
+
+/// Repeats a step until it fails because there is no connection any more.
+private func withoutConnection(_ step: () async throws -> some Any) async throws {
+    try await until {
+        do {
+            _ = try await step()
+            return false
+        } catch SealpostError.Offline(reason: .unreachable) {
+            return true
+        }
+    }
+}
+
+extension Sealpost.Thread {
+    /// Calls, unless the call of the other one rings already.
+    fileprivate func tryToCall() async throws -> CallId? {
+        do {
+            return try await call(description: Data("offer".utf8))
+        } catch SealpostError.WrongState {
+            return nil
+        }
+    }
+}
+
+extension CallSignal {
+    /// What the caller hears when somebody has answered who has these keys.
+    fileprivate static func answered(_ description: String, _ keys: CallKeys) -> CallSignal {
+        let theirs = CallKeys(sending: keys.receiving, receiving: keys.sending)
+        return .answer(description: Data(description.utf8), keys: theirs)
     }
 }
 

@@ -122,33 +122,22 @@ class ChatsTest {
     }
 
     @Test
-    fun `people are told who writes and who is there, unless that is off`() = world { world ->
-        world.person("ada") { ada ->
-            world.person("ben") { ben ->
-                ada.directThread(ben.userId()).use { hers ->
-                    ben.directThread(ada.userId()).use { his ->
-                        hers.sendText("hello")
-                        his.shows { it.text == "hello" }
-                        his.sendText("hi")
-                        hers.shows { it.text == "hi" }
-                        eventually {
-                            hers.setTyping(false)
-                            hers.setTyping(true)
-                            Unit.takeIf { his.typing() == listOf(ada.userId()) }
-                        }
-                        ada.sharePresence(ben.userId(), true)
-                        val seen = eventually { ben.presence(ada.userId()).takeIf { it.isPresent } }
-                        assertTrue(seen.lastSeenMs != null && hers.privacy(PrivacySetting.PRESENCE))
-                        ada.sharePresence(ben.userId(), false)
-                        eventually { Unit.takeIf { !ben.presence(ada.userId()).isPresent } }
-                        his.setPrivacy(PrivacySetting.READ_RECEIPTS, false)
-                        ben.setPrivacy(PrivacySetting.DELIVERY_RECEIPTS, false)
-                        assertFalse(his.privacy(PrivacySetting.READ_RECEIPTS) || ben.privacy(PrivacySetting.DELIVERY_RECEIPTS))
-                        assertTrue(ben.privacy(PrivacySetting.READ_RECEIPTS))
-                    }
-                }
-            }
+    fun `people are told who writes and who is there, unless that is off`() = twoPeople {
+        greet()
+        eventually {
+            hers.setTyping(false)
+            hers.setTyping(true)
+            Unit.takeIf { his.typing() == listOf(ada.userId()) }
         }
+        ada.sharePresence(ben.userId(), true)
+        val seen = eventually { ben.presence(ada.userId()).takeIf { it.isPresent } }
+        assertTrue(seen.lastSeenMs != null && hers.privacy(PrivacySetting.PRESENCE))
+        ada.sharePresence(ben.userId(), false)
+        eventually { Unit.takeIf { !ben.presence(ada.userId()).isPresent } }
+        his.setPrivacy(PrivacySetting.READ_RECEIPTS, false)
+        ben.setPrivacy(PrivacySetting.DELIVERY_RECEIPTS, false)
+        assertFalse(his.privacy(PrivacySetting.READ_RECEIPTS) || ben.privacy(PrivacySetting.DELIVERY_RECEIPTS))
+        assertTrue(ben.privacy(PrivacySetting.READ_RECEIPTS))
     }
 
     @Test

@@ -183,43 +183,32 @@ class RecipesTest {
     }
 
     @Test
-    fun `the recipe for calls answers one, and refuses another one meanwhile`() = world { world ->
-        world.person("ada") { ada ->
-            world.person("ben") { ben ->
-                val following = launch { followCalls(ada) }
-                ada.directThread(ben.userId()).use { hers ->
-                    ben.directThread(ada.userId()).use { his ->
-                        hers.sendText("hello")
-                        his.shows { it.text == "hello" }
-                        his.sendText("hi")
-                        hers.shows { it.text == "hi" }
-                        ben.subscribeCalls().use { atBen ->
-                            suspend fun nextSignal() = checkNotNull(atBen.next()).single().signal
-                            val missed = his.call("offer".toByteArray())
-                            assertEquals("rings: offer, false", phone.receive())
-                            his.hangUp(missed)
-                            assertEquals("no longer rings: true, false", phone.receive())
-                            val first = his.call("offer".toByteArray(), isVideo = true)
-                            assertEquals("rings: offer, true", phone.receive())
-                            take(hers, first, "answer".toByteArray())
-                            assertEquals("answer: true", phone.receive())
-                            assertTrue(nextSignal() is CallSignal.Answer)
-                            his.sendCallCandidates(first, "candidates".toByteArray())
-                            assertEquals("candidates", phone.receive())
-                            his.call("offer".toByteArray())
-                            assertEquals(CallEnd.BUSY, (nextSignal() as CallSignal.Ended).end)
-                            his.hangUp(first)
-                            assertEquals("silence", phone.receive())
-                            call(hers, "offer".toByteArray())
-                            assertTrue(nextSignal() is CallSignal.Offer)
-                            his.answerCall(checkNotNull(current), "answer".toByteArray())
-                            assertEquals("answer: true", phone.receive())
-                        }
-                    }
-                }
-                following.cancelAndJoin()
-            }
+    fun `the recipe for calls answers one, and refuses another one meanwhile`() = twoPeople {
+        val following = launch { followCalls(ada) }
+        greet()
+        ben.subscribeCalls().use { atBen ->
+            suspend fun nextSignal() = checkNotNull(atBen.next()).single().signal
+            val missed = his.call("offer".toByteArray())
+            assertEquals("rings: offer, false", phone.receive())
+            his.hangUp(missed)
+            assertEquals("no longer rings: true, false", phone.receive())
+            val first = his.call("offer".toByteArray(), isVideo = true)
+            assertEquals("rings: offer, true", phone.receive())
+            take(hers, first, "answer".toByteArray())
+            assertEquals("answer: true", phone.receive())
+            assertTrue(nextSignal() is CallSignal.Answer)
+            his.sendCallCandidates(first, "candidates".toByteArray())
+            assertEquals("candidates", phone.receive())
+            his.call("offer".toByteArray())
+            assertEquals(CallEnd.BUSY, (nextSignal() as CallSignal.Ended).end)
+            his.hangUp(first)
+            assertEquals("silence", phone.receive())
+            call(hers, "offer".toByteArray())
+            assertTrue(nextSignal() is CallSignal.Offer)
+            his.answerCall(checkNotNull(current), "answer".toByteArray())
+            assertEquals("answer: true", phone.receive())
         }
+        following.cancelAndJoin()
     }
 
     @Test

@@ -87,15 +87,47 @@ fun world(block: suspend CoroutineScope.(World) -> Unit): Unit = World().use { w
     runBlocking(Dispatchers.Default) { withTimeout(PATIENCE) { block(world) } }
 }
 
-/** Runs a test with two clients, given as their user ids and the thread of each with the other. */
-fun talk(block: suspend (people: List<UserId>, hers: Thread, his: Thread) -> Unit): Unit = world { world ->
-    world.person("ada") { ada ->
-        world.person("ben") { ben ->
-            val people = listOf(ada.userId(), ben.userId())
-            ada.directThread(people[1]).use { hers -> ben.directThread(people[0]).use { his -> block(people, hers, his) } }
+/** Two people with a thread: `hers` is that of Ada, `his` that of Ben. */
+class TwoPeople(
+    scope: CoroutineScope,
+    val world: World,
+    val ada: Client,
+    val ben: Client,
+    val hers: Thread,
+    val his: Thread,
+) : CoroutineScope by scope {
+    /** Each of them hears from the other, so that both can encrypt and know that they talk. */
+    suspend fun greet() {
+        hers.sendText("hello")
+        his.shows { it.text == "hello" }
+        his.sendText("hi")
+        hers.shows { it.text == "hi" }
+    }
+
+    /** Starts the relay again, and waits until both are connected. */
+    suspend fun restartRelay() {
+        world.relay.start()
+        for (client in listOf(ada, ben)) {
+            client.reconnect()
+            eventually { Unit.takeIf { client.connectionState() == ConnectionState.LIVE } }
         }
     }
 }
+
+/** Runs a test with two people and a relay of their own. */
+fun twoPeople(test: suspend TwoPeople.() -> Unit): Unit = world { world ->
+    world.person("ada") { ada ->
+        world.person("ben") { ben ->
+            ada.directThread(ben.userId()).use { hers ->
+                ben.directThread(ada.userId()).use { his -> TwoPeople(this, world, ada, ben, hers, his).test() }
+            }
+        }
+    }
+}
+
+/** Runs a test with two clients, given as their user ids and the thread of each with the other. */
+fun talk(block: suspend (people: List<UserId>, hers: Thread, his: Thread) -> Unit): Unit =
+    twoPeople { block(listOf(ada.userId(), ben.userId()), hers, his) }
 
 /** Waits until the newest page has such a message. */
 suspend fun Thread.shows(such: (Message) -> Boolean): Message = eventually { history().messages.firstOrNull(such) }
