@@ -6,10 +6,10 @@ use std::future::pending;
 use std::time::Duration;
 
 use sealpost_core::{
-    Arrivals, Change, ConnectionState, Delivery, Error, Event, Feed, Message, MessageBody, Page, Timeline,
-    Update, fetch_for_push,
+    Arrivals, Change, ConnectionState, Delivery, Error, Event, Feed, Message, MessageBody, MessageList, Page,
+    Timeline, Update, WaitReason, Waiting, fetch_for_push,
 };
-use sealpost_testkit::{World, within};
+use sealpost_testkit::{Pair, World, eventually, within};
 use tokio::time::timeout;
 
 /// All updates of the next batches, up to the one that contains the awaited update.
@@ -72,7 +72,12 @@ async fn a_batch_contains_all_pending_changes_and_a_refresh_sends_a_snapshot() {
     let mut view: Timeline = hers.subscribe();
     assert_eq!(
         within("a batch of the timeline", view.next_batch(10)).await,
-        Some(Ok(vec![Change::Snapshot(Page { messages: Vec::new(), older: None, newer: None })]))
+        Some(Ok(vec![Change::Snapshot(Page {
+            messages: Vec::new(),
+            older: None,
+            newer: None,
+            first_waiting: None,
+        })]))
     );
     for number in 0..20 {
         hers.send_text(&number.to_string()).await.unwrap();
@@ -198,4 +203,56 @@ async fn events_and_views_are_streams_too() {
     assert_eq!(view.snapshot().await.unwrap().messages.len(), 2);
     drop((hers, ada));
     assert!(within("the end", view.try_collect::<Vec<_>>()).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_says_what_the_oldest_queued_message_is_waiting_for() {
+    let mut pair = Pair::new().await;
+    pair.say("before").await;
+    pair.world.stop_relay().await;
+    let hers = &pair.hers;
+    let (one, two) = (hers.send_text("one").await.unwrap(), hers.send_text("two").await.unwrap());
+    let offline = Waiting { reason: WaitReason::NotConnected, attempts: 0, next_ms: None };
+    let first = async |page: Page| {
+        let first = page.first_waiting.filter(|first| first.waiting.reason == offline.reason);
+        first.map(|first| (first.message, first.waiting, first.of(two.id)))
+    };
+    let expected = Some((one.id, offline, offline));
+    eventually("she is offline", async || {
+        (first(hers.history(None).await.unwrap()).await == expected).then_some(())
+    })
+    .await;
+    // Also one that does not contain the message.
+    let older = hers.history(Some(one.position)).await.unwrap();
+    assert_eq!(older.messages.len(), 1);
+    let after = hers.history_after(older.messages[0].position, 1).await.unwrap();
+    let around = hers.history_around(two.id, 1).await.unwrap();
+    let links = hers.links(None, 1).await.unwrap();
+    let mut view = hers.subscribe();
+    let snapshot = view.snapshot().await.unwrap();
+    let (mut list, mut told) = (MessageList::new(snapshot.clone()), vec![snapshot.first_waiting]);
+    for page in [older, after, around, links, snapshot] {
+        assert_eq!(first(page).await, expected);
+    }
+    assert_eq!(
+        list.messages().iter().filter_map(|message| list.waiting(message)).collect::<Vec<_>>(),
+        [offline; 2]
+    );
+    pair.world.start_relay().await;
+    within("everything is sent", async {
+        while list.messages().iter().any(|message| list.waiting(message).is_some()) {
+            let change = view.next().await.unwrap().unwrap();
+            if let Change::Waiting(waiting) = &change {
+                told.push(*waiting);
+            }
+            list.apply(change);
+        }
+    })
+    .await;
+    assert!(told.windows(2).all(|two| two[0] != two[1]), "nothing is told twice: {told:?}");
+    pair.ada.message_reaches(hers, two.id, Delivery::Sent).await;
+    eventually("nothing waits", async || {
+        hers.history(None).await.unwrap().first_waiting.is_none().then_some(())
+    })
+    .await;
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, Offline, Result};
 use crate::event::Event;
 use crate::fault::{self, Station};
 use crate::id::{MessageId, ThreadId, UserId};
-use crate::message::{Delivery, Direction, Message, MessageBody, Page, Position};
+use crate::message::{Delivery, Direction, Message, MessageBody, Position};
 use crate::store::{self, DueRead, MailSlot, NewMail, Rows, Thread, Tx};
 use crate::transport::CreatedThread;
 
@@ -59,32 +59,6 @@ pub(crate) async fn note_to_self(ctx: &Context, us: UserId) -> Result<ThreadId> 
     }
     let now_ms = ctx.server_now_ms();
     ctx.store.write(move |tx| tx.open_note_to_self(us, now_ms)).await
-}
-
-/// A page of history: the newest messages, or those before a position.
-pub(crate) async fn page(
-    ctx: &Context,
-    thread: ThreadId,
-    before: Option<Position>,
-    limit: u32,
-) -> Result<Page> {
-    ctx.store.glance(move |rows| rows.page(thread, before, limit)).await
-}
-
-/// A page of history after a position.
-pub(crate) async fn page_after(ctx: &Context, thread: ThreadId, after: Position, limit: u32) -> Result<Page> {
-    ctx.store.glance(move |rows| rows.page_after(thread, after, limit)).await
-}
-
-/// A page of history around a message.
-pub(crate) async fn page_around(
-    ctx: &Context,
-    thread: ThreadId,
-    message: MessageId,
-    limit: u32,
-) -> Result<Page> {
-    let page = ctx.store.glance(move |rows| rows.page_around(thread, message, limit)).await?;
-    page.ok_or(Error::NotFound)
 }
 
 /// In these slots of a thread, a receipt that was not sealed yet is sent for all that has happened.

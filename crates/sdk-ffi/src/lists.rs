@@ -2,7 +2,7 @@
 
 use sealpost_core as core;
 
-use crate::{Message, MessageId, Position};
+use crate::{Message, MessageId, Position, ThreadWaiting};
 
 /// Where the unread messages of a thread begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
@@ -38,11 +38,20 @@ pub struct Page {
     /// The position for `history_after` to read the page of newer messages; none if there are none.
     #[uniffi(default = None)]
     pub newer: Option<Position>,
+    /// The oldest queued message of the thread, also if it is not on this page, and what it is waiting for; none if none is queued.
+    /// `MessageList.waiting` says what each message of the page is waiting for.
+    #[uniffi(default = None)]
+    pub first_waiting: Option<ThreadWaiting>,
 }
 
 impl From<core::Page> for Page {
     fn from(page: core::Page) -> Self {
-        let core::Page { messages, older, newer } = page;
-        Self { messages: messages.into_iter().map(Message::from).collect(), older, newer }
+        let core::Page { messages, older, newer, first_waiting } = page;
+        Self {
+            messages: messages.into_iter().map(Message::from).collect(),
+            older,
+            newer,
+            first_waiting: first_waiting.map(ThreadWaiting::from),
+        }
     }
 }

@@ -16,7 +16,7 @@ public struct MessageList: Equatable, Sendable {
 
     /// A list of the messages of this page.
     public init(page: Page) {
-        (messages, older, newer) = (page.messages, page.older, page.newer)
+        (messages, older, newer, firstWaiting) = (page.messages, page.older, page.newer, page.firstWaiting)
     }
 
     /// Applies a change. A change that the list already includes has no effect.

@@ -89,8 +89,9 @@ extension SealpostTests {
                         let queued = try await hers.sendText("while it is gone")
                         let newest = try await hers.history().messages.first
                         #expect(newest?.direction == .outgoing(delivery: .queued))
-                        let offline = try await hers.waits(for: queued.id).first { $0.reason == .notConnected }
-                        #expect(offline?.nextMs == .some(nil), "it is sent as soon as there is a connection")
+                        let waits = hers.waits(for: queued.id)
+                        let offline = try #require(try await waits.first { $0.reason == .notConnected })
+                        #expect(offline.nextMs == nil, "it is sent as soon as there is a connection")
                         #expect(try await hers.waiting(message: queued.id) == offline)
                         // A screen gets it with the messages.
                         let behind = try await hers.sendText("behind it")
@@ -99,6 +100,15 @@ extension SealpostTests {
                             list.apply(try #require(try await changes.next()))
                         }
                         #expect(list.waiting(queued) == offline)
+                        // Each page says it too, also one that does not contain the message.
+                        let first = ThreadWaiting(message: queued.id, waiting: offline)
+                        let page = try await hers.history()
+                        #expect(page.firstWaiting == first)
+                        #expect(try await hers.history(limit: 1).firstWaiting == first)
+                        #expect(try await hers.historyAround(message: queued.id).firstWaiting == first)
+                        #expect(try await hers.historyAfter(after: list.messages[2].position).firstWaiting == first)
+                        #expect(try await hers.links().firstWaiting == first)
+                        #expect(MessageList(page: page).waiting(behind)?.reason == .notConnected)
                         #expect(list.waiting(list.messages[2]) == nil, "it was sent")
                         let untilSent = Task { try await hers.waits(for: queued.id).collect() }
                         try await world.relay.start()
@@ -109,6 +119,7 @@ extension SealpostTests {
                         let states = try await untilSent.value
                         #expect(zip(states, states.dropFirst()).allSatisfy { $0 != $1 })
                         #expect(try await hers.waiting(message: queued.id) == nil)
+                        #expect(try await hers.history().firstWaiting == nil)
                         #expect(try await hers.waits(for: queued.id).collect().isEmpty)
                     }
                 }

@@ -11,6 +11,7 @@ use crate::id::{MessageId, ThreadId};
 use crate::message::{MessageDetails, Page, Position, StorageReport, UnreadDivider};
 use crate::store::{Folder, ThreadCursor};
 use crate::view::PAGE;
+use crate::view::history;
 use crate::view::notices::Notices;
 use crate::view::summary::{ThreadPage, ThreadSummary, UnreadTotals};
 use crate::view::threads::Threads;
@@ -224,8 +225,7 @@ impl Thread {
     /// # Errors
     /// [`Error::Storage`].
     pub async fn links(&self, before: Option<Position>, limit: u32) -> Result<Page> {
-        let (id, limit) = (self.id, limit.clamp(1, MAX_PAGE));
-        self.ctx().store.glance(move |rows| rows.links(id, before, limit)).await
+        history::links(self.ctx(), self.id, before, limit.clamp(1, MAX_PAGE)).await
     }
 
     /// Deletes the thread on this device: it leaves the list, and its whole history, draft and place among the pinned chats are deleted.

@@ -14,6 +14,7 @@ use crate::store::ThreadKind;
 use crate::thread;
 use crate::view::PAGE;
 use crate::view::arrivals::Arrivals;
+use crate::view::history;
 use crate::view::timeline::Timeline;
 use crate::view::waits::Waits;
 use crate::waiting::Waiting;
@@ -68,7 +69,7 @@ impl Thread {
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn history_of(&self, before: Option<Position>, limit: u32) -> Result<Page> {
-        thread::page(self.ctx(), self.id, before, limit.clamp(1, MAX_PAGE)).await
+        history::page(self.ctx(), self.id, before, limit.clamp(1, MAX_PAGE)).await
     }
 
     /// Up to `limit` messages (at most 500) that directly follow a position; newest first, like every page.
@@ -76,7 +77,7 @@ impl Thread {
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn history_after(&self, after: Position, limit: u32) -> Result<Page> {
-        thread::page_after(self.ctx(), self.id, after, limit.clamp(1, MAX_PAGE)).await
+        history::page_after(self.ctx(), self.id, after, limit.clamp(1, MAX_PAGE)).await
     }
 
     /// Up to `limit` messages (at most 500) around a message, including it; half of them are newer, if there are that
@@ -86,7 +87,7 @@ impl Thread {
     /// [`Error::NotFound`](crate::Error::NotFound) if it is not in this thread,
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn history_around(&self, message: MessageId, limit: u32) -> Result<Page> {
-        thread::page_around(self.ctx(), self.id, message, limit.clamp(1, MAX_PAGE)).await
+        history::page_around(self.ctx(), self.id, message, limit.clamp(1, MAX_PAGE)).await
     }
 
     /// The whole history, newest first, each message once. Pages are read only as far as they are consumed.

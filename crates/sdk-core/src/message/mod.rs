@@ -11,6 +11,7 @@ use std::fmt;
 
 use crate::content::{ContactCard, Location, Markup};
 use crate::id::{MessageId, ThreadId, UserId};
+use crate::waiting::ThreadWaiting;
 
 pub use attached::{Poll, PollOption, Quote, Reaction, ReactionCount, Version, Vote};
 pub(crate) use delivery::{DeliveryEvent, Stage};
@@ -78,6 +79,9 @@ pub struct Page {
     pub older: Option<Position>,
     /// The position from which to read the page of newer messages; none if there are none.
     pub newer: Option<Position>,
+    /// The oldest queued message of the thread, also if it is not on this page, and what it is waiting for; none if none is queued.
+    /// [`ThreadWaiting::of`] says what each of the others is waiting for.
+    pub first_waiting: Option<ThreadWaiting>,
 }
 
 /// Where the unread messages of a thread begin.

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::id::{MessageId, ThreadId};
 use crate::store::{NEVER_MS, SendProgress};
-use crate::waiting::{WaitReason, Waiting};
+use crate::waiting::{ThreadWaiting, WaitReason, Waiting};
 
 /// What a message of this thread is waiting for; `None` if it is not queued.
 pub(crate) async fn waiting(ctx: &Context, thread: ThreadId, message: MessageId) -> Result<Option<Waiting>> {
@@ -13,6 +13,17 @@ pub(crate) async fn waiting(ctx: &Context, thread: ThreadId, message: MessageId)
     };
     let (is_live, last) = (ctx.transport.live().is_some(), ctx.wait_reasons.of(thread));
     Ok(Some(describe(&queued, is_live, last, ctx.env.now_ms())))
+}
+
+/// What the oldest queued message of this thread is waiting for.
+pub(crate) fn first(
+    ctx: &Context,
+    thread: ThreadId,
+    queued: Option<(MessageId, SendProgress)>,
+) -> Option<ThreadWaiting> {
+    let (message, queued) = queued?;
+    let (is_live, last) = (ctx.transport.live().is_some(), ctx.wait_reasons.of(thread));
+    Some(ThreadWaiting::new(message, describe(&queued, is_live, last, ctx.env.now_ms())))
 }
 
 /// What a queued message is waiting for, given whether there is a connection, and the reason for which an attempt in

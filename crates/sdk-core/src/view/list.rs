@@ -30,14 +30,14 @@ pub struct MessageList {
     /// The list ends at this position; none if it ends with the newest message.
     newer: Option<Position>,
     /// The oldest queued message of the thread.
-    waiting: Option<ThreadWaiting>,
+    first_waiting: Option<ThreadWaiting>,
 }
 
 impl MessageList {
     /// Creates a list with this page. Changes are applied from a view that was created before the page was read.
     pub fn new(page: Page) -> Self {
-        let Page { messages, older, newer } = page;
-        Self { messages, older, newer, waiting: None }
+        let Page { messages, older, newer, first_waiting } = page;
+        Self { messages, older, newer, first_waiting }
     }
 
     /// Newest first.
@@ -58,7 +58,7 @@ impl MessageList {
     /// What a queued message is waiting for; none if it is not queued.
     pub fn waiting(&self, message: &Message) -> Option<Waiting> {
         let is_queued = message.direction == Direction::Outgoing(Delivery::Queued);
-        self.waiting.filter(|_| is_queued).map(|waiting| waiting.of(message.id))
+        self.first_waiting.filter(|_| is_queued).map(|waiting| waiting.of(message.id))
     }
 
     /// Applies a change, even if the page already includes it.
@@ -71,7 +71,7 @@ impl MessageList {
                 self.put(message);
             }
             Change::Removed { id, position } => self.remove(id, position),
-            Change::Waiting(waiting) => self.waiting = waiting,
+            Change::Waiting(waiting) => self.first_waiting = waiting,
         }
     }
 

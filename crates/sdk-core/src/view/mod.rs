@@ -3,6 +3,7 @@
 pub(crate) mod arrivals;
 pub(crate) mod calls;
 pub(crate) mod feed;
+pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod notices;
 mod progress;

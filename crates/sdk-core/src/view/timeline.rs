@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, EventBus};
 use crate::id::{MessageId, ThreadId};
 use crate::message::{Delivery, Direction, Message, Page, Position};
-use crate::store::{Rows, Store, WeakStore};
+use crate::store::{Rows, SendProgress, Store, WeakStore};
 use crate::stream::{Source, Streamed};
 use crate::waiting::ThreadWaiting;
 
@@ -40,8 +40,8 @@ pub enum Change {
         /// Its previous position.
         position: Position,
     },
-    /// The oldest queued message, and what it is waiting for; none if no message is queued any more. After a snapshot, nothing is
-    /// queued unless this follows.
+    /// The oldest queued message, and what it is waiting for; none if no message is queued any more. Follows only if it differs from
+    /// what the snapshot or the last such change has said.
     Waiting(Option<ThreadWaiting>),
 }
 
@@ -105,16 +105,16 @@ impl Timeline {
     /// suspended, or if it is gone.
     pub async fn snapshot(&mut self) -> Result<Page> {
         let source = &mut *self.0.source().await;
-        let page = source.watch.look(&source.store, newest(source.thread, source.size)).await?;
-        source.looked(&page);
-        Ok(page)
+        source.mark_seen();
+        let seen = source.watch.look(&source.store, newest(source.thread, source.size)).await?;
+        Ok(source.looked(seen))
     }
 
     /// Makes the next change a fresh snapshot.
     pub fn refresh(&mut self) {
         self.0.with(|source| {
             source.watch.look_again();
-            // What waits is asked for after the snapshot.
+            // The snapshot says what waits.
             source.must_ask = false;
         });
     }
@@ -182,12 +182,10 @@ impl Source for Changes {
                     }
                 }
                 Next::Look => {
-                    let page = newest(self.thread, self.size);
-                    let seen = self.watch.look_when_open(&self.store, page).await?;
-                    if let Ok(page) = &seen {
-                        self.looked(page);
-                    }
-                    return Some(seen.map(Change::Snapshot));
+                    self.mark_seen();
+                    let newest = newest(self.thread, self.size);
+                    let seen = self.watch.look_when_open(&self.store, newest).await?;
+                    return Some(seen.map(|seen| Change::Snapshot(self.looked(seen))));
                 }
             }
         }
@@ -230,20 +228,30 @@ impl Changes {
         self.shown.get_mut(&message.id).map(|shown| std::mem::replace(shown, message.position))
     }
 
-    /// The consumer gets a page, and takes it that nothing is queued.
-    fn looked(&mut self, page: &Page) {
+    /// The page that the consumer gets.
+    fn looked(&mut self, (page, first): Newest) -> Page {
         self.shown = page.messages.iter().map(|message| (message.id, message.position)).collect();
-        self.told = None;
-        self.must_ask = self.progress.is_some();
+        self.must_ask = false;
+        self.told = self.describe(first);
+        Page { first_waiting: self.told, ..page }
+    }
+
+    /// What changes from here on of what messages are waiting for is noticed. Called before reading the database.
+    fn mark_seen(&mut self) {
+        if let Some(progress) = &mut self.progress {
+            progress.mark_seen();
+        }
+    }
+
+    /// What the oldest queued message is waiting for; none if that is not followed.
+    fn describe(&self, first: Option<(MessageId, SendProgress)>) -> Option<ThreadWaiting> {
+        let (progress, (message, queued)) = (self.progress.as_ref()?, first?);
+        Some(ThreadWaiting::new(message, progress.describe(self.thread, &queued)))
     }
 
     /// Whether something else than the consumer was told waits now. `None` if the client is gone. Dropping the future loses nothing.
     async fn ask(&mut self) -> Option<Result<Option<Change>>> {
-        let Some(progress) = &mut self.progress else {
-            self.must_ask = false;
-            return Some(Ok(None));
-        };
-        progress.mark_seen();
+        self.mark_seen();
         let thread = self.thread;
         let first = match self.store.upgrade()?.glance(move |rows| rows.first_waiting(thread)).await {
             Ok(first) => first,
@@ -252,13 +260,15 @@ impl Changes {
             Err(error) => return Some(Err(error)),
         };
         self.must_ask = false;
-        let waiting =
-            first.map(|(message, queued)| ThreadWaiting::new(message, progress.describe(thread, &queued)));
+        let waiting = self.describe(first);
         let is_news = std::mem::replace(&mut self.told, waiting) != waiting;
         Some(Ok(is_news.then_some(Change::Waiting(waiting))))
     }
 }
 
-fn newest(thread: ThreadId, size: u32) -> impl FnOnce(&Rows<'_>) -> Result<Page> + Clone {
-    move |rows| rows.page(thread, None, size)
+/// The newest page, and the progress of the oldest queued message of the thread.
+type Newest = (Page, Option<(MessageId, SendProgress)>);
+
+fn newest(thread: ThreadId, size: u32) -> impl FnOnce(&Rows<'_>) -> Result<Newest> + Clone {
+    move |rows| Ok((rows.page(thread, None, size)?, rows.first_waiting(thread)?))
 }

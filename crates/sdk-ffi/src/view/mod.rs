@@ -47,8 +47,8 @@ pub enum Change {
         /// Its previous position.
         position: Position,
     },
-    /// The oldest queued message, and what it is waiting for; none if no message is queued any more. After a snapshot, nothing is
-    /// queued unless this follows.
+    /// The oldest queued message, and what it is waiting for; none if no message is queued any more. Follows only if it differs from
+    /// what the snapshot or the last such change has said.
     Waiting {
         /// What is waiting.
         waiting: Option<ThreadWaiting>,

@@ -18,7 +18,7 @@ public data class MessageList(
     val newer: Position? = null,
     val firstWaiting: ThreadWaiting? = null,
 ) {
-    public constructor(page: Page) : this(page.messages, page.older, page.newer)
+    public constructor(page: Page) : this(page.messages, page.older, page.newer, page.firstWaiting)
 
     /** The list after a change. A change that it already includes has no effect. */
     public fun after(change: Change): MessageList = when (change) {

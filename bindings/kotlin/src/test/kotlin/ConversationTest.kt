@@ -20,38 +20,30 @@ private val NOTHING = Page(emptyList(), older = null, newer = null)
 
 class ConversationTest {
     @Test
-    fun `a list that only follows changes equals the history`() = world { world ->
-        world.person("ada") { ada ->
-            world.person("ben") { ben ->
-                ada.directThread(ben.userId()).use { hers ->
-                    ben.directThread(ada.userId()).use { his ->
-                        hers.subscribe().use { view ->
-                            var list = MessageList(view.snapshot())
-                            repeat(20) {
-                                hers.sendText("hers $it")
-                                his.sendText("his $it")
-                            }
-                            while (list.messages.size < 40 || list.messages.any { it.direction == Direction.Outgoing(Delivery.Queued) }) {
-                                checkNotNull(view.next()).forEach { list = list.after(it) }
-                            }
-                            // Receipts may still come in.
-                            eventually {
-                                while (true) withTimeoutOrNull(100) { cancellable { view.next(it) } }?.forEach { list = list.after(it) } ?: break
-                                list.messages.takeIf { it == hers.history().messages }
-                            }
-                            assertTrue(list.messages.map { it.position }.zipWithNext().all { (newer, older) -> newer > older })
-                            val middle = list.messages[20]
-                            val around = hers.historyAround(middle.id, 5u)
-                            assertEquals(list.messages.subList(18, 23), around.messages)
-                            val newer = hers.historyAfter(checkNotNull(around.newer), 3u)
-                            assertEquals(list.messages.subList(15, 18), newer.messages)
-                            val part = MessageList(around).withNewer(newer).withOlder(hers.history(around.older, 2u))
-                            assertEquals(list.messages.subList(15, 25), part.messages)
-                            assertEquals(part, part.after(Change.Changed(list.messages[0], list.messages[0].position)))
-                        }
-                    }
-                }
+    fun `a list that only follows changes equals the history`() = twoPeople {
+        hers.subscribe().use { view ->
+            var list = MessageList(view.snapshot())
+            repeat(20) {
+                hers.sendText("hers $it")
+                his.sendText("his $it")
             }
+            while (list.messages.size < 40 || list.messages.any { it.direction == Direction.Outgoing(Delivery.Queued) }) {
+                checkNotNull(view.next()).forEach { list = list.after(it) }
+            }
+            // Receipts may still come in.
+            eventually {
+                while (true) withTimeoutOrNull(100) { cancellable { view.next(it) } }?.forEach { list = list.after(it) } ?: break
+                list.messages.takeIf { it == hers.history().messages }
+            }
+            assertTrue(list.messages.map { it.position }.zipWithNext().all { (newer, older) -> newer > older })
+            val middle = list.messages[20]
+            val around = hers.historyAround(middle.id, 5u)
+            assertEquals(list.messages.subList(18, 23), around.messages)
+            val newer = hers.historyAfter(checkNotNull(around.newer), 3u)
+            assertEquals(list.messages.subList(15, 18), newer.messages)
+            val part = MessageList(around).withNewer(newer).withOlder(hers.history(around.older, 2u))
+            assertEquals(list.messages.subList(15, 25), part.messages)
+            assertEquals(part, part.after(Change.Changed(list.messages[0], list.messages[0].position)))
         }
     }
 
@@ -141,6 +133,12 @@ class ConversationTest {
                         val behind = hers.sendText("behind it")
                         val shown = hers.shown().first { it.waiting(behind)?.reason == WaitReason.NOT_CONNECTED }
                         assertEquals(offline, shown.waiting(queued))
+                        // Each page says it too, also one that does not contain the message.
+                        val first = ThreadWaiting(queued.id, offline)
+                        val pages = listOf(hers.history(), hers.history(limit = 1u), hers.historyAround(queued.id), hers.links())
+                        assertEquals(List(4) { first }, pages.map { it.firstWaiting })
+                        assertEquals(first, hers.historyAfter(shown.messages.last().position).firstWaiting)
+                        assertEquals(WaitReason.NOT_CONNECTED, MessageList(pages[0]).waiting(behind)?.reason)
                         assertEquals(null, shown.waiting(shown.messages.last()), "it was sent")
                         val untilSent = async(start = CoroutineStart.UNDISPATCHED) { hers.waits(queued.id).toList() }
                         world.relay.start()
@@ -150,7 +148,7 @@ class ConversationTest {
                         hers.shown().first { it.firstWaiting == null && it.messages.size == 3 }
                         val states = untilSent.await()
                         assertTrue(states.zipWithNext().all { (one, next) -> one != next }, "$states")
-                        assertEquals(null, hers.waiting(queued.id))
+                        assertEquals(null, hers.waiting(queued.id) ?: hers.history().firstWaiting?.waiting)
                         assertEquals(emptyList<Waiting>(), hers.waits(queued.id).toList())
                     }
                 }

@@ -35,7 +35,7 @@ impl Rows<'_> {
             self.messages_before(thread, before.unwrap_or(Position::LAST), limit, self.read_mark(thread)?)?;
         let older = messages.last().filter(|_| is_full(&messages, limit)).map(|message| message.position);
         let newer = before.map(|before| messages.first().map_or(before, |message| message.position));
-        Ok(Page { messages, older, newer })
+        Ok(Page { messages, older, newer, first_waiting: None })
     }
 
     /// Up to `limit` messages of a thread that directly follow a position.
@@ -49,7 +49,7 @@ impl Rows<'_> {
         messages.reverse();
         let newer = messages.first().filter(|_| is_full(&messages, limit)).map(|message| message.position);
         let older = messages.last().map_or(after, |message| message.position);
-        Ok(Page { messages, older: Some(older), newer })
+        Ok(Page { messages, older: Some(older), newer, first_waiting: None })
     }
 
     /// Up to `limit` messages around a message of a thread, including it; none if it does not exist.
@@ -70,7 +70,7 @@ impl Rows<'_> {
         // If there was no room for newer messages, it was not checked whether there are any.
         let newer_end = if limit < 2 { Some(at) } else { newer.newer };
         let messages = newer.messages.into_iter().chain(older.messages).collect();
-        Ok(Some(Page { messages, older: older.older, newer: newer_end }))
+        Ok(Some(Page { messages, older: older.older, newer: newer_end, first_waiting: None }))
     }
 
     /// Up to `limit` messages of a thread before a position, newest first.
@@ -99,7 +99,7 @@ impl Rows<'_> {
         let messages = self.messages(&sql, values, self.read_mark(thread)?)?;
         let older = messages.last().filter(|_| is_full(&messages, limit)).map(|message| message.position);
         let newer = before.map(|before| messages.first().map_or(before, |message| message.position));
-        Ok(Page { messages, older, newer })
+        Ok(Page { messages, older, newer, first_waiting: None })
     }
 
     /// When a message of a thread was sent, stored, delivered and read, as far as it is known.
