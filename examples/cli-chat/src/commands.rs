@@ -20,6 +20,8 @@ pub(crate) enum Command {
     /// Opens the note to self.
     Note,
     Search(String),
+    /// The same in this chat.
+    Find(String),
     /// Shows the safety number; with digits, compares them.
     Verify(String),
     Accept,
@@ -100,7 +102,7 @@ pub(crate) enum Command {
 pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("/chat NAME", "opens the chat with NAME, or with a user id"),
     ("/note", "opens your note to self"),
-    ("/search WORDS", "searches all chats"),
+    ("/search WORDS", "searches all chats; /find WORDS, this one"),
     ("/poll QUESTION | A | B", "starts a poll; /polls lets people choose several"),
     ("/link URL | TITLE | ABOUT", "sends a link with a preview that you write; ABOUT can be left out"),
     ("/card NAME | PHONE | MAIL", "sends a contact card; PHONE and MAIL can be left out"),
@@ -177,6 +179,7 @@ pub(crate) fn read(typed: &str) -> Line {
         "chat" => Command::Chat(rest),
         "note" => Command::Note,
         "search" => Command::Search(rest),
+        "find" => Command::Find(rest),
         "verify" => Command::Verify(rest),
         "accept" => Command::Accept,
         "reply" => Command::Reply(rest),

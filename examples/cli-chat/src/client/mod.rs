@@ -161,7 +161,7 @@ impl Worker {
                 self.chats = self.chats.saturating_add(CHATS);
                 self.list_chats().await?;
             }
-            Request::Search(words) => self.search(words).await?,
+            Request::Search { words, thread } => self.search(words, thread).await?,
             Request::SafetyNumber(thread) => {
                 let number = match self.peer(thread).await?.safety_number().await {
                     Err(Error::NotFound) => None,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sealpost_core::{Contact, Error, Search};
+use sealpost_core::{Contact, Error, Search, ThreadId};
 
 use super::{Worker, rows};
 use crate::news::{Found, News};
@@ -12,8 +12,10 @@ use crate::text::Shown;
 const RESULTS: u32 = 200;
 
 impl Worker {
-    pub(super) async fn search(&mut self, words: String) -> Result<(), Error> {
-        self.hits = self.client.find(Search::new(words.as_str()), RESULTS).await?.hits;
+    pub(super) async fn search(&mut self, words: String, thread: Option<ThreadId>) -> Result<(), Error> {
+        let mut search = Search::new(words.as_str());
+        search.thread = thread;
+        self.hits = self.client.find(search, RESULTS).await?.hits;
         let mut found = Vec::with_capacity(self.hits.len());
         let mut names = HashMap::new();
         for hit in &self.hits {
@@ -36,7 +38,7 @@ impl Worker {
                 text: rows::found_in_a_line(hit),
             });
         }
-        self.tell(News::Found { words, found });
+        self.tell(News::Found { words, thread, found });
         Ok(())
     }
 }

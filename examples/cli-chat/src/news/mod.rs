@@ -64,6 +64,7 @@ pub(crate) enum News {
     },
     Found {
         words: String,
+        thread: Option<ThreadId>,
         found: Vec<Found>,
     },
     /// A call has begun or has another state.

@@ -33,7 +33,11 @@ pub(crate) enum Request {
     Newer,
     /// Adds chats to the end of the list.
     MoreChats,
-    Search(String),
+    /// In a chat, or in all chats.
+    Search {
+        words: String,
+        thread: Option<ThreadId>,
+    },
     SafetyNumber(ThreadId),
     Verify {
         thread: ThreadId,

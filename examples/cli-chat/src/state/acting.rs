@@ -24,11 +24,8 @@ impl State {
         match command {
             Command::Help => self.overlay = Some(Overlay::Help(0)),
             Command::Quit => self.is_over = true,
-            Command::Search(words) => {
-                let mut search = Search::new(&words);
-                requests.extend(search.due().map(Request::Search));
-                self.overlay = Some(Overlay::Search(search));
-            }
+            Command::Search(words) => self.search(&words, None, requests),
+            Command::Find(words) => self.search(&words, Some(self.chat()?), requests),
             Command::Chat(name) if name.is_empty() => return Err("/chat needs a name or a user id"),
             Command::Chat(name) => requests.push(Request::Meet(name)),
             Command::Note => requests.push(Request::Note),
@@ -78,6 +75,12 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    fn search(&mut self, words: &str, thread: Option<ThreadId>, requests: &mut Vec<Request>) {
+        let mut search = Search::new(words, thread);
+        requests.extend(search.due());
+        self.overlay = Some(Overlay::Search(search));
     }
 
     /// What a command changes about a message, or sends.

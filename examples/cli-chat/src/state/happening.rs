@@ -64,9 +64,9 @@ impl State {
                 }
             }
             News::Compared { thread, are_equal } => self.compared(thread, are_equal),
-            News::Found { words, found } => {
+            News::Found { words, thread, found } => {
                 if let Some(Overlay::Search(search)) = &mut self.overlay {
-                    search.set(&words, found);
+                    search.set(&words, thread, found);
                 }
             }
             News::Sheet { title, lines } => self.overlay = Some(Overlay::Sheet(Sheet::new(title, lines))),

@@ -168,7 +168,7 @@ impl State {
             (None, ConnectionState::Connecting) => plain("connecting"),
             (None, ConnectionState::CatchingUp) => plain("receiving"),
             (None, ConnectionState::Offline) => {
-                bad(format!("offline: no connection to the relay at {}; ./dev relay starts one", self.relay))
+                bad(format!("offline: no relay at {}; ./dev relay starts one", self.relay))
             }
             (None, ConnectionState::SignedOut) => bad("the relay no longer knows this account".to_owned()),
             (None, _) => plain("closed"),
@@ -226,7 +226,7 @@ impl State {
         self.calls.forget_seen(now_ms);
         self.settle(before, &mut requests);
         let search = match &self.overlay {
-            Some(Overlay::Search(search)) => search.again().map(Request::Search),
+            Some(Overlay::Search(search)) => search.again(),
             _ => None,
         };
         requests.extend(search.into_iter().chain(self.keep_draft()));

@@ -87,7 +87,7 @@ impl State {
             }
             other => {
                 edit(&mut search.words, other);
-                requests.extend(search.due().map(Request::Search));
+                requests.extend(search.due());
             }
         }
         self.overlay = Some(Overlay::Search(search));

@@ -1,12 +1,16 @@
 //! The search: the words, and what was found.
 
+use sealpost_core::ThreadId;
+
 use crate::editor::Editor;
-use crate::news::Found;
+use crate::news::{Found, Request};
 
 /// An open search.
 #[derive(Debug, Default)]
 pub(crate) struct Search {
     pub(crate) words: Editor,
+    /// The chat in which it is searched; otherwise, in all chats.
+    pub(crate) thread: Option<ThreadId>,
     found: Vec<Found>,
     /// The words that were searched last.
     searched: Option<String>,
@@ -14,14 +18,14 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    pub(super) fn new(words: &str) -> Self {
-        let mut search = Self::default();
+    pub(super) fn new(words: &str, thread: Option<ThreadId>) -> Self {
+        let mut search = Self { thread, ..Self::default() };
         search.words.set(words);
         search
     }
 
     /// The words, if they have not been searched yet.
-    pub(super) fn due(&mut self) -> Option<String> {
+    pub(super) fn due(&mut self) -> Option<Request> {
         let words = self.words.text().trim();
         if words.is_empty() {
             (self.found, self.searched) = (Vec::new(), None);
@@ -31,17 +35,18 @@ impl Search {
             return None;
         }
         self.searched = Some(words.to_owned());
-        self.searched.clone()
+        self.again()
     }
 
     /// The words, to be searched again: the newest messages are found with a delay, and others arrive.
-    pub(super) fn again(&self) -> Option<String> {
-        self.searched.clone()
+    pub(super) fn again(&self) -> Option<Request> {
+        let words = self.searched.clone()?;
+        Some(Request::Search { words, thread: self.thread })
     }
 
     /// Results for other words than the present ones come too late. The choice stays with its message.
-    pub(super) fn set(&mut self, words: &str, found: Vec<Found>) {
-        if self.searched.as_deref() == Some(words) {
+    pub(super) fn set(&mut self, words: &str, thread: Option<ThreadId>, found: Vec<Found>) {
+        if self.searched.as_deref() == Some(words) && self.thread == thread {
             let chosen = self.result().map(|found| found.message);
             let place = found.iter().position(|found| Some(found.message) == chosen);
             (self.found, self.chosen) = (found, place.unwrap_or_default());

@@ -254,7 +254,7 @@ fn scrolling_loads_each_page_once() {
 fn a_search_result_leads_to_its_message() {
     let mut state = with_ben(vec![]);
     let requests = enter(&mut state, "/search lost words");
-    assert_eq!(requests, [Request::Search("lost words".to_owned())]);
+    assert_eq!(requests, [Request::Search { words: "lost words".to_owned(), thread: None }]);
     let result = Found {
         thread: thread(2),
         message: MessageId(20),
@@ -263,9 +263,10 @@ fn a_search_result_leads_to_its_message() {
         sent_ms: NOW,
         text: Marked::line(&"the lost words".to_owned().into()),
     };
-    let late = News::Found { words: "other".to_owned(), found: vec![result.clone(), result.clone()] };
+    let late =
+        News::Found { words: "other".to_owned(), thread: None, found: vec![result.clone(), result.clone()] };
     state.news(late);
-    state.news(News::Found { words: "lost words".to_owned(), found: vec![result] });
+    state.news(News::Found { words: "lost words".to_owned(), thread: None, found: vec![result] });
     let opened = Request::OpenFound { thread: thread(2), message: MessageId(20) };
     assert_eq!(state.input(Input::Enter), [opened]);
 
@@ -281,6 +282,31 @@ fn a_search_result_leads_to_its_message() {
 }
 
 #[test]
+fn one_chat_can_be_searched() {
+    let mut state = with_ben(vec![]);
+    let here = Some(thread(1));
+    let wanted = Request::Search { words: "word".to_owned(), thread: here };
+    assert_eq!(enter(&mut state, "/find word"), std::slice::from_ref(&wanted));
+    let result = || Found {
+        thread: thread(1),
+        message: MessageId(1),
+        chat: Shown::line("ben"),
+        is_ours: false,
+        sent_ms: NOW,
+        text: Marked::line(&"a word".to_owned().into()),
+    };
+    // What the same words have found elsewhere comes too late.
+    state.news(News::Found { words: "word".to_owned(), thread: None, found: vec![result(), result()] });
+    state.news(News::Found { words: "word".to_owned(), thread: here, found: vec![result()] });
+    let Some(Overlay::Search(search)) = state.overlay() else { panic!("it is not shown") };
+    assert_eq!(search.found().len(), 1);
+    assert_eq!(state.tick(NOW), [wanted]);
+    state.input(Input::Escape);
+    let mut state = self::state((80, 24));
+    refuses(&mut state, "/find word");
+}
+
+#[test]
 fn the_note_to_self_is_opened_by_a_command() {
     let mut state = with_ben(vec![]);
     assert_eq!(enter(&mut state, "/note"), [Request::Note]);
@@ -293,7 +319,7 @@ fn an_open_search_is_repeated_and_the_choice_stays() {
     let mut state = with_ben(vec![]);
     assert_eq!(state.tick(NOW), []);
     enter(&mut state, "/search word");
-    assert_eq!(state.tick(NOW), [Request::Search("word".to_owned())]);
+    assert_eq!(state.tick(NOW), [Request::Search { words: "word".to_owned(), thread: None }]);
     let found = |ids: &[i64]| {
         let result = |id: &i64| Found {
             thread: thread(1),
@@ -303,7 +329,7 @@ fn an_open_search_is_repeated_and_the_choice_stays() {
             sent_ms: NOW,
             text: Marked::line(&"a word".to_owned().into()),
         };
-        News::Found { words: "word".to_owned(), found: ids.iter().map(result).collect() }
+        News::Found { words: "word".to_owned(), thread: None, found: ids.iter().map(result).collect() }
     };
     state.news(found(&[2, 1]));
     state.input(Input::Down);

@@ -10,7 +10,13 @@ use crate::state::{Search, State};
 use crate::wrap::{columns, cut};
 
 pub(super) fn draw(buffer: &mut Buffer, state: &State, search: &Search) -> Option<Position> {
-    let area = frame_over(buffer, " Search: Enter opens, Esc closes ");
+    let area = frame_over(
+        buffer,
+        match search.thread {
+            Some(_) => " Search in this chat: Enter opens, Esc closes ",
+            None => " Search: Enter opens, Esc closes ",
+        },
+    );
     put(buffer, area, PROMPT, style::BOLD);
     let line = shifted(line_of(area, 0), PROMPT.len());
     let cursor = draw_editor(buffer, &search.words, line, usize::from(line.width).max(2));

@@ -158,7 +158,7 @@ fn the_status_says_which_relay_does_not_answer() {
     assert!(lines(&state, size)[9].ends_with("3 unread"));
     state.news(News::Connection(ConnectionState::Offline));
     let status = lines(&state, size)[9].clone();
-    assert!(status.contains("no connection to the relay at http://127.0.0.1:8470; ./dev relay"), "{status}");
+    assert!(status.contains("no relay at http://127.0.0.1:8470; ./dev relay"), "{status}");
 }
 
 #[test]

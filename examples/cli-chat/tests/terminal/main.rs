@@ -81,6 +81,17 @@ async fn two_people_talk_in_two_terminals() {
     // The search leads to a message.
     tmux.enter("ben", "/search interr").await;
     tmux.shows("ben", "│an interruption").await;
+    // In another chat, the same is not found.
+    tmux.escape("ben", "Search").await;
+    tmux.enter("ben", "/note").await;
+    tmux.shows("ben", "No messages yet.").await;
+    tmux.enter("ben", "/find interr").await;
+    tmux.shows("ben", "nothing found").await;
+    tmux.escape("ben", "nothing found").await;
+    tmux.enter("ben", "/chat ada").await;
+    tmux.shows("ben", "‹ ada").await;
+    tmux.enter("ben", "/find interr").await;
+    tmux.shows("ben", "│an interruption").await;
     // The found part is marked, in the results and in the message.
     tmux.marks("ben", &["interr"]).await;
     tmux.key("ben", "Enter").await;
@@ -441,7 +452,7 @@ async fn messages_wait_for_the_relay_and_the_terminal_is_restored() {
     let tmux = Tmux::start(world.dir()).await;
     meet(&world, &tmux).await;
     world.stop_relay().await;
-    tmux.shows("ada", &format!("no connection to the relay at {}", world.url())).await;
+    tmux.shows("ada", &format!("no relay at {}", world.url())).await;
     tmux.enter("ada", "later").await;
     tmux.shows("ada", "…").await;
     // It also waits as long as the other person is blocked, to whom nothing else can be sent meanwhile.
