@@ -10,7 +10,7 @@ use crate::account::registration;
 use crate::config::Config;
 use crate::context::Context;
 use crate::env::Env;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::EventBus;
 use crate::runtime;
 use crate::store::{self, AccountStatus, Footprint, Store, StoredAccount};
@@ -49,7 +49,8 @@ impl Client {
     /// is none, on two threads of the library. The client's futures can be awaited on any executor.
     ///
     /// # Errors
-    /// [`Error::Storage`] if the database cannot be used; [`Error::Misuse`] if the configuration is invalid.
+    /// [`Error::Storage`](crate::Error::Storage) if the database cannot be used;
+    /// [`Error::Misuse`](crate::Error::Misuse) if the configuration is invalid.
     pub async fn open(config: Config) -> Result<Opened> {
         runtime::inside(async {
             let (ctx, account) = open(config, Footprint::Full).await?;
@@ -70,13 +71,10 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
     store::prepare_for_exit()?;
     let transport = Transport::new(&relay, &trust, &proxy)?;
     let events = EventBus::new();
-    let for_store = events.clone();
     // A caller that gets an error may try again immediately, because nothing of this attempt remains.
-    let opening = tokio::task::spawn_blocking(move || {
-        Store::open_and_read(database, key, for_store, footprint, |rows| rows.stored_account())
-    });
-    let (store, (account, clocks)) =
-        opening.await.map_err(|_| Error::Bug("a panic while opening the database"))??;
+    let opening =
+        Store::open_and_read(database, key, events.clone(), footprint, |rows| rows.stored_account());
+    let (store, (account, clocks)) = opening.await?;
     let ctx = Context::new(store, transport, Env::new(clock), events, (policy, limits, requests));
     ctx.set_clocks(clocks);
     Ok((ctx, account))
@@ -88,8 +86,8 @@ impl Unregistered {
     /// the same client.
     ///
     /// # Errors
-    /// [`Error::Offline`], with [`Refused`](crate::Offline::Refused) if the proof is not accepted;
-    /// [`Error::Storage`].
+    /// [`Error::Offline`](crate::Error::Offline), with [`Refused`](crate::Offline::Refused) if the proof is not accepted;
+    /// [`Error::Storage`](crate::Error::Storage).
     pub async fn register(&self, proof: &[u8]) -> Result<Client> {
         let (ctx, client, proof) = (Context::clone(&self.ctx), Arc::clone(&self.client), proof.to_owned());
         let running = runtime::handle()?.spawn(async move {

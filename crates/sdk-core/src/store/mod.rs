@@ -30,6 +30,7 @@ mod mark;
 mod message;
 mod notice;
 mod number;
+mod opening;
 mod outgoing;
 mod parked;
 mod pin;
@@ -62,7 +63,9 @@ mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+
+use tokio::sync::oneshot;
 
 use crate::config::DatabaseKey;
 use crate::error::{Error, Result};
@@ -106,12 +109,10 @@ pub(crate) use unknown::Kept;
 pub(crate) use waiting::{Found, Origin, WaitsFor};
 pub(crate) use weak::WeakStore;
 
-use lock::{Claim, Lock};
-use log::Log;
-use readers::Readers;
+use opening::Open;
 use transaction::{AfterCommit, from_sql, narrow, to_sql};
 use vault::Vault;
-use writer::{Flush, Once, Repeatable, Writer, WriterState};
+use writer::{Flush, Once, Repeatable};
 
 /// The version of the library: another one may be able to read what this one cannot.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -132,7 +133,7 @@ pub(crate) enum Footprint {
 }
 
 struct Shared {
-    vault: Vault,
+    vault: Arc<Vault>,
     footprint: Footprint,
     events: EventBus,
     file: Mutex<File>,
@@ -148,26 +149,6 @@ enum File {
     Gone,
 }
 
-struct Open {
-    writer: Writer,
-    readers: Arc<Readers>,
-}
-
-impl Open {
-    /// Waits until all reads and transactions have finished, then closes every connection, the writer's last. Blocking.
-    fn close(&self) {
-        self.readers.close();
-        self.writer.close();
-    }
-}
-
-impl Drop for Open {
-    /// Finishes everything that was submitted.
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
 impl Store {
     /// Opens or creates the file. Blocking.
     ///
@@ -180,26 +161,35 @@ impl Store {
         events: EventBus,
         footprint: Footprint,
     ) -> Result<Self> {
-        Self::open_and_read(path, key, events, footprint, |_| Ok(())).map(|(store, ())| store)
+        let store = Self::closed(Arc::new(Vault::new(&path, key)?), events, footprint);
+        store.reopen()?;
+        Ok(store)
     }
 
-    /// Opens or creates the file, and reads from it before anything else does. Blocking.
+    /// Opens or creates the file, and reads from it before anything else does. If the future is dropped, the file is closed again.
     ///
     /// # Errors
     /// [`Error::Storage`], or the error of `read`. The file is then closed.
-    pub(crate) fn open_and_read<T>(
+    pub(crate) async fn open_and_read<T: Send + 'static>(
         path: PathBuf,
         key: DatabaseKey,
         events: EventBus,
         footprint: Footprint,
-        read: impl FnOnce(&Rows<'_>) -> Result<T>,
+        read: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
     ) -> Result<(Self, T)> {
-        let vault = Vault::new(&path, key)?;
-        let shared =
-            Shared { vault, footprint, events, file: Mutex::new(File::Suspended), opening: Mutex::default() };
-        let (opened, found) = shared.open(read)?;
-        *shared.file() = File::Open(Arc::new(opened));
-        Ok((Self { shared: Arc::new(shared) }, found))
+        let (answer, answered) = oneshot::channel();
+        let vault = move || Vault::new(&path, key).map(Arc::new);
+        let opening =
+            opening::start(vault, (footprint, events.clone()), read, |opened| drop(answer.send(opened)))?;
+        let (vault, found) = answered.await.map_err(|_| opening::PANICKED)??;
+        let store = Self::closed(vault, events, footprint);
+        *store.shared.file() = File::Open(Arc::new(opening.opened()));
+        Ok((store, found))
+    }
+
+    fn closed(vault: Arc<Vault>, events: EventBus, footprint: Footprint) -> Self {
+        let (file, opening) = (Mutex::new(File::Suspended), Mutex::default());
+        Self { shared: Arc::new(Shared { vault, footprint, events, file, opening }) }
     }
 
     /// Opens the file again after [`Store::close`], or does nothing if it is open. Blocking. Until the file is open, other
@@ -212,8 +202,7 @@ impl Store {
         if self.shared.is_open()? {
             return Ok(());
         }
-        let (opened, ()) = self.shared.open(|_| Ok(()))?;
-        let opened = Arc::new(opened);
+        let opened = Arc::new(self.shared.open()?);
         let mut file = self.shared.file();
         if matches!(*file, File::Gone) {
             drop(file);
@@ -362,19 +351,13 @@ impl Shared {
         }
     }
 
-    fn open<T>(&self, read: impl FnOnce(&Rows<'_>) -> Result<T>) -> Result<(Open, T)> {
-        let claim = Claim::acquire(self.vault.path())?;
-        let lock = Lock::open(self.vault.path())?;
-        let mut connection = {
-            // If two processes create or migrate the file at the same time, the second one finds this done.
-            let _held = lock.take()?;
-            self.vault.connect(self.footprint)?
-        };
-        let found = connection.with(|connection| read(&Rows { connection }))?;
-        let (readers, log) = (Arc::new(Readers::default()), Log::new(self.vault.path()));
-        let events = self.events.clone();
-        let state = WriterState::new(connection, lock, claim, log, Arc::clone(&readers), events)?;
-        Ok((Open { writer: Writer::start(state)?, readers }, found))
+    fn open(&self) -> Result<Open> {
+        let (answer, answered) = mpsc::channel();
+        let (vault, settings) = (Arc::clone(&self.vault), (self.footprint, self.events.clone()));
+        let opening =
+            opening::start(|| Ok(vault), settings, |_| Ok(()), move |opened| drop(answer.send(opened)))?;
+        answered.recv().map_err(|_| opening::PANICKED)??;
+        Ok(opening.opened())
     }
 
     /// Marks the file as closed, and returns what the caller has to close.

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
@@ -27,7 +28,7 @@ pub(super) use self::work::{Once, Repeatable};
 use self::work::{Transaction, Work};
 use super::exit::Guarded;
 use super::lock::{Claim, Lock};
-use super::log::{self, Log};
+use super::log::{self, Log, Moved};
 use super::readers::Readers;
 use super::{Rows, SUSPENDED, schema};
 use crate::error::{Error, Result};
@@ -59,13 +60,24 @@ struct Waiting {
 }
 
 impl Writer {
-    pub(super) fn start(state: WriterState) -> Result<Self> {
+    /// Starts the thread, which opens the file and then serves what is submitted.
+    pub(super) fn start<T>(
+        open: impl FnOnce() -> Result<(WriterState, T)> + Send + 'static,
+        opened: impl FnOnce(Result<T>) + Send + 'static,
+    ) -> Result<Self> {
         let (jobs, queue) = channel();
         let waiting = Arc::<Waiting>::default();
         let done = Arc::clone(&waiting);
+        let work = move || match open() {
+            Ok((state, found)) => {
+                opened(Ok(found));
+                state.serve(&queue, &done);
+            }
+            Err(error) => opened(Err(error)),
+        };
         let thread = thread::Builder::new()
             .name("sealpost-writer".to_owned())
-            .spawn(move || state.serve(&queue, &done))
+            .spawn(work)
             .map_err(|_| Error::Bug("no thread for the writer"))?;
         Ok(Self { jobs: Mutex::new(Some(jobs)), waiting, thread: Mutex::new(Some(thread)) })
     }
@@ -290,13 +302,17 @@ impl WriterState {
         Ok(())
     }
 
-    /// Moves the log to the database file, so that a suspended app leaves a single file behind. If other processes
-    /// are using the file, the last of them does this.
+    /// Moves the log to the database file, so that this file contains everything while the app is suspended. The empty log and its
+    /// index stay. If other processes are using the file, the last of them does this.
     fn close(mut self) {
         let held = self.lock.take();
         let _ = self.connection.with(|connection| {
             connection.busy_timeout(Duration::ZERO)?;
-            log::checkpoint(connection)
+            if log::checkpoint(connection)? == Moved::AllAndEmptied {
+                // SQLite would move the log again, and delete its files, which would have to be created at the next opening.
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            }
+            Ok(())
         });
         drop(self.connection);
         drop(held);

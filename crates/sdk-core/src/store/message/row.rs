@@ -11,14 +11,13 @@ use crate::error::{Error, Result, Storage};
 use crate::id::{MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, FailReason, Message, MessageBody, Position, Undecryptable};
 use crate::name::displayable_name;
-use crate::store::from_sql;
 use crate::store::reading::{STATE_INCOMING, STATE_LATE, STATE_READ_LATE};
+use crate::store::{Rows, from_sql};
 
-/// Selects what [`columns`] reads. A late message that a mark for late messages has reached is selected as read.
-pub(super) const COLUMNS: &str = "id, thread_id, author, kind, body, cause, sent, server_seq,
-    iif(state = 12 AND EXISTS (SELECT 1 FROM late_mark AS mark WHERE mark.thread_id = message.thread_id
-        AND mark.late >= message.late AND (mark.position, mark.id) >= (message.position, message.id)), 11, state),
-    position, reactions, edited, hidden, timer, expires FROM message";
+/// Selects what [`columns`] reads.
+pub(super) const COLUMNS: &str =
+    "id, thread_id, author, kind, body, cause, sent, server_seq, state, position, reactions, edited,
+    hidden, timer, expires, late FROM message";
 
 pub(super) struct Columns {
     id: i64,
@@ -38,6 +37,7 @@ pub(super) struct Columns {
     pub(super) hidden: Option<i64>,
     timer: u32,
     expires: Option<i64>,
+    late: Option<i64>,
 }
 
 pub(super) fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
@@ -57,10 +57,22 @@ pub(super) fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
         hidden: row.get(12)?,
         timer: row.get(13)?,
         expires: row.get(14)?,
+        late: row.get(15)?,
     })
 }
 
 impl Columns {
+    /// Whether the message is late, and a mark for late messages has reached it.
+    pub(super) fn was_read_late(&self, rows: &Rows<'_>) -> Result<bool> {
+        let (STATE_LATE, Some(late)) = (self.state, self.late) else { return Ok(false) };
+        let at = Position { order: self.position, id: self.id };
+        rows.has_late_mark(ThreadId::from_slice(&self.thread)?, late, at)
+    }
+
+    pub(super) fn into_read_late(self) -> Self {
+        Self { state: STATE_READ_LATE, ..self }
+    }
+
     /// The thread, if its mark decides whether the message has been read.
     pub(super) fn thread_with_mark(&self) -> Result<Option<ThreadId>> {
         if self.state == STATE_INCOMING { Ok(Some(ThreadId::from_slice(&self.thread)?)) } else { Ok(None) }

@@ -68,6 +68,11 @@ impl Rows<'_> {
         Ok(marks.collect::<Result<_, _>>()?)
     }
 
+    /// Whether a mark for late messages has reached the late message with this number, at this position.
+    pub(in crate::store) fn has_late_mark(&self, thread: ThreadId, late: i64, at: Position) -> Result<bool> {
+        Ok(self.late_marks(thread)?.iter().any(|mark| mark.covers(late, at)))
+    }
+
     /// The first unread late message.
     pub(super) fn first_late(&self, thread: ThreadId) -> Result<Option<Position>> {
         let sql = "SELECT position, id FROM message WHERE thread_id = ?1 AND state = 12 AND hidden IS NULL
