@@ -9,9 +9,11 @@ use crate::styles;
 
 impl Worker {
     pub(super) async fn change(&mut self, thread: ThreadId, change: Change) -> Result<(), Problem> {
-        match self.carry_out_change(thread, change).await {
-            Err(error) => Err(self.not_sent(thread, error).await),
-            Ok(()) => Ok(()),
+        let has_a_limit = matches!(change, Change::Edit { .. } | Change::Delete(_));
+        let Err(error) = self.carry_out_change(thread, change).await else { return Ok(()) };
+        match self.not_sent(thread, error).await {
+            Problem::Client(Error::WrongState) if has_a_limit => Err(Problem::TooLate),
+            problem => Err(problem),
         }
     }
 

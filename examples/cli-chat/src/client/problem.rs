@@ -12,6 +12,8 @@ pub(super) enum Problem {
     Alone,
     /// The person has blocked the other one.
     Blocked,
+    /// A message was edited too often, or is too old to be changed.
+    TooLate,
     Client(Error),
 }
 
@@ -26,6 +28,7 @@ impl fmt::Display for Problem {
         match self {
             Self::Alone => f.write_str("nobody else is in this chat"),
             Self::Blocked => f.write_str("you have blocked this person: /unblock ends that"),
+            Self::TooLate => f.write_str("it is too late: the message is too old, or was edited too often"),
             Self::Client(error) => error.fmt(f),
         }
     }

@@ -116,10 +116,22 @@ async fn messages_are_replied_to_reacted_to_edited_and_deleted() {
     tmux.shows("ben", "an eror  ").await;
     tmux.enter("ada", "/edit an error").await;
     tmux.shows("ben", "an error (edited)").await;
+    // Ten times at most.
+    for time in 2..=10 {
+        tmux.enter("ada", &format!("/edit error {time}")).await;
+        tmux.shows("ada", &format!("error {time} (edited)")).await;
+    }
+    tmux.enter("ada", "/edit an error").await;
+    tmux.shows("ada", "it is too late").await;
     tmux.enter("ben", "/react 👍").await;
     tmux.shows("ada", "[👍 1]").await;
+    // A reaction replaces the one before, and can be taken back.
+    tmux.enter("ben", "/react ❤").await;
+    tmux.shows("ada", "[❤ 1]").await;
+    tmux.enter("ben", "/react").await;
+    tmux.gone("ada", "[❤ 1]").await;
     tmux.enter("ben", "/reply what now").await;
-    tmux.shows("ada", "> an error").await;
+    tmux.shows("ada", "> error 10").await;
     tmux.shows("ada", "what now  ").await;
     tmux.enter("ben", "/timer 3600").await;
     tmux.shows("ada", "messages disappear 3600 s").await;

@@ -97,6 +97,11 @@ impl Tmux {
     /// Presses Escape, and waits until this is gone: a terminal would take Escape and the next key for one.
     pub(crate) async fn escape(&self, name: &str, shown: &str) {
         self.key(name, "Escape").await;
+        self.gone(name, shown).await;
+    }
+
+    /// Waits until a terminal no longer shows this.
+    pub(crate) async fn gone(&self, name: &str, shown: &str) {
         self.screen_when(name, "something else", |screen| (!screen.contains(shown)).then_some(())).await;
     }
 
