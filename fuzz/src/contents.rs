@@ -103,6 +103,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         number: Some(Number { run, count: 7 }),
         after: Some(Post { epoch: 1, server_seq: 8 }),
         seen: Some(seen),
+        devices: Some(vec![9; 213]),
     };
     let contents = bodies.into_iter().map(|body| {
         let content = Content {

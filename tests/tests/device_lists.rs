@@ -5,11 +5,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use prost::Message as _;
 use rusqlite::{OptionalExtension as _, params};
-use sealpost_core::UserId;
+use sealpost_core::{Delivery, Event, Events, FailReason, UserId};
 use sealpost_e2e::open_database;
 use sealpost_protocol::device::{SignedDeviceList, VerifiedDeviceList};
-use sealpost_testkit::{Interceptor, Loss, Party, PartyDisk, Proxy, World, eventually};
+use sealpost_testkit::{Interceptor, Loss, Party, PartyDisk, Proxy, World, eventually, other};
+use sealpost_wire as wire;
 
 /// The list that the relay has of a user.
 fn at_relay(world: &World, user: UserId) -> Option<Vec<u8>> {
@@ -164,4 +166,94 @@ async fn a_list_at_the_relay_that_we_have_not_signed_is_replaced() {
     let ada = disk.open().await;
     let list = at_relay_when(&world, user, 8).await;
     assert_eq!(stored(&ada.close().await).0, list.serialize());
+}
+
+/// A relay that changes the answers to a request for bundles.
+struct Bundles<F>(F);
+
+impl<F: Fn(&mut wire::Bundles) + Send + Sync + 'static> Interceptor for Bundles<F> {
+    fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
+        if !request.contains("/prekeys") {
+            return body;
+        }
+        let mut bundles: wire::Bundles = wire::decode(body.into()).unwrap();
+        (self.0)(&mut bundles);
+        bundles.encode_to_vec()
+    }
+}
+
+/// Ada, whose relay changes the bundles that she fetches.
+async fn ada_behind(
+    world: &World,
+    change: impl Fn(&mut wire::Bundles) + Send + Sync + 'static,
+) -> (Proxy, Party) {
+    let proxy = Proxy::start(world.addr(), Bundles(change)).await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
+    (proxy, ada)
+}
+
+async fn is_told(events: &mut Events, event: Event) {
+    let told = async { while events.next().await.unwrap().unwrap() != event {} };
+    tokio::time::timeout(std::time::Duration::from_secs(60), told).await.expect("it is reported");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sealed_for_a_device_that_the_relay_has_added() {
+    let world = World::start().await;
+    let (ben, mallory) = (world.party("ben").await, world.party("mallory").await);
+    // Valid keys, with valid signatures, of a device that Ben's account has not signed.
+    let stolen = Arc::new(std::sync::Mutex::new(None));
+    let keep = Arc::clone(&stolen);
+    let fetched = move |bundles: &mut wire::Bundles| *keep.lock().unwrap() = bundles.bundles.first().cloned();
+    let proxy = Proxy::start(world.addr(), Bundles(fetched)).await;
+    let cyd = world.disk("cyd").through(&proxy.url()).open_or_register().await;
+    let to_mallory = cyd.thread_with(&mallory).await;
+    let hello = to_mallory.send_text("hello").await.unwrap();
+    cyd.message_reaches(&to_mallory, hello.id, Delivery::Delivered).await;
+    let added = stolen.lock().unwrap().take().unwrap();
+    let (_proxy, ada) = ada_behind(&world, move |bundles| {
+        bundles.bundles.push(wire::Bundle { device_id: 2, ..added.clone() });
+    })
+    .await;
+    let hers = ada.thread_with(&ben).await;
+    let hello = hers.send_text("hello").await.unwrap();
+    ada.message_reaches(&hers, hello.id, Delivery::Delivered).await;
+    let database = open_database(world.disk("ada").database(), &world.disk("ada").key());
+    let sql = "SELECT group_concat(device_id) FROM session WHERE user_id = ?1";
+    let sessions: String =
+        database.query_row(sql, [ben.client.user_id().as_bytes()], |row| row.get(0)).unwrap();
+    assert_eq!(sessions, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_does_not_verify_stops_the_message_and_is_reported() {
+    let world = World::start().await;
+    let (ben, mallory) = (world.party("ben").await, world.party("mallory").await);
+    let foreign = at_relay(&world, mallory.client.user_id()).unwrap();
+    let (_proxy, ada) = ada_behind(&world, move |bundles| {
+        bundles.devices.as_mut().unwrap().list = foreign.clone().into();
+    })
+    .await;
+    let mut events = ada.client.events();
+    let hers = ada.thread_with(&ben).await;
+    let hello = hers.send_text("hello").await.unwrap();
+    is_told(&mut events, Event::DeviceListRefused(ben.client.user_id())).await;
+    ada.message_reaches(&hers, hello.id, Delivery::Failed(FailReason::BadKeys)).await;
+    assert_eq!(world.rows_in_mailboxes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_show_the_same_safety_number_from_their_account_keys() {
+    let world = World::start().await;
+    let (ada, ben, old) = (world.party("ada").await, world.party("ben").await, world.party("old").await);
+    let old = make_old(&world, old).await.open().await;
+    for (one, two) in [(&ada, &ben), (&ada, &old), (&old, &ben)] {
+        // The second one learns the account key of the first with the first message, before it fetches anything.
+        let (to, from) = (one.thread_with(two).await, two.thread_with(one).await);
+        let hello = to.send_text("hello").await.unwrap();
+        one.message_reaches(&to, hello.id, Delivery::Delivered).await;
+        let number = other(&to).await.safety_number().await.unwrap();
+        assert_eq!(other(&from).await.safety_number().await.unwrap(), number);
+        assert!(other(&from).await.verify(&number).await.unwrap());
+    }
 }

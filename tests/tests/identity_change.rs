@@ -1,5 +1,5 @@
 //! A contact whose keys change: the app is notified in the commit that stores the change, nothing more is sealed for a
-//! verified contact, and the user decides.
+//! verified contact, and the user decides. Keys that the relay has changed are refused.
 
 #![cfg(test)]
 
@@ -13,8 +13,8 @@ use sealpost_e2e::{open_database, swap_keys};
 use sealpost_testkit::{Party, PartyDisk, World, eventually, history, other};
 use tokio::time::timeout;
 
-/// Ada has a session with Ben, and then his keys are replaced.
-async fn changed(world: &World, verified: bool) -> (Party, Party, Events) {
+/// Ada has a session with Ben.
+async fn talked(world: &World, verified: bool) -> (Party, Party) {
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
     let hers = ada.thread_with(&ben).await;
     let hello = hers.send_text("hello").await.unwrap();
@@ -23,12 +23,51 @@ async fn changed(world: &World, verified: bool) -> (Party, Party, Events) {
         let number = other(&hers).await.safety_number().await.unwrap();
         assert!(other(&hers).await.verify(&number).await.unwrap());
     }
-    let mallory = world.party("mallory").await;
-    let theirs = mallory.client.user_id();
-    mallory.close().await;
+    (ada, ben)
+}
+
+/// Ada has a session with Ben, and then he starts again on another phone. The first one is still there.
+async fn changed(world: &World, verified: bool) -> (Party, Party, Events) {
+    let (ada, ben) = talked(world, verified).await;
     let events = ada.client.events();
-    swap_keys(&world.relay_dir(), ben.client.user_id(), theirs);
+    let new = start_over(world, ben.client.user_id(), &world.disk("ben")).await.open().await;
+    // The list that the new phone has signed replaces the one of the old phone.
+    eventually("the new list is at the relay", async || (list_version(world, &ben) == 2).then_some(())).await;
+    new.close().await;
     (ada, ben, events)
+}
+
+fn list_version(world: &World, of: &Party) -> u64 {
+    let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    let sql = "SELECT version FROM device_list WHERE user_id = ?1";
+    db.query_row(sql, [of.client.user_id().as_bytes()], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_the_relay_has_swapped_are_refused_and_change_nothing() {
+    for verified in [true, false] {
+        for hides_list in [true, false] {
+            let world = World::start().await;
+            let (ada, ben) = talked(&world, verified).await;
+            let hers = ada.thread_with(&ben).await;
+            let number = other(&hers).await.safety_number().await.unwrap();
+            let trust = other(&hers).await.trust().await.unwrap();
+            let mallory = world.party("mallory").await;
+            let theirs = mallory.client.user_id();
+            mallory.close().await;
+            swap_keys(&world.relay_dir(), ben.client.user_id(), theirs);
+            if hides_list {
+                let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+                db.busy_timeout(Duration::from_secs(60)).unwrap();
+                db.execute("DELETE FROM device_list", []).unwrap();
+            }
+            let secret = hers.send_text("a secret").await.unwrap();
+            ada.message_reaches(&hers, secret.id, Delivery::Failed(FailReason::BadKeys)).await;
+            assert_eq!(other(&hers).await.trust().await.unwrap(), trust);
+            assert_eq!(other(&hers).await.safety_number().await.unwrap(), number);
+            assert_eq!(mail(&world), 0, "nothing was sealed for the swapped keys");
+        }
+    }
 }
 
 /// Waits for the event that this user's identity changed.
@@ -107,7 +146,7 @@ async fn start_over(world: &World, user: UserId, old: &PartyDisk) -> PartyDisk {
     let (id, device, access, expires, refresh) = account;
     open_database(new.database(), &new.key())
         .execute(
-            &format!("UPDATE account SET ({columns}) = (?1, ?2, ?3, ?4, ?5)"),
+            &format!("UPDATE account SET list_told = 0, ({columns}) = (?1, ?2, ?3, ?4, ?5)"),
             params![id, device, access, expires, refresh],
         )
         .unwrap();
@@ -168,6 +207,39 @@ async fn messages_sealed_by_a_replaced_key_are_refused_and_the_new_key_works() {
     assert_eq!(last_of(&hers, 7).await, MessageBody::Text("do not believe him".into()));
     let never = hers.send_text("never").await.unwrap();
     ada.message_reaches(&hers, never.id, Delivery::Delivered).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_message_of_a_device_that_is_not_on_the_list_is_not_opened() {
+    let world = World::start().await;
+    let (ada, ben) = talked(&world, true).await;
+    let (user, hers) = (ben.client.user_id(), ada.thread_with(&ben).await);
+    let number = other(&hers).await.safety_number().await.unwrap();
+    let old = ben.close().await;
+    // Somebody who has Ben's tokens writes in his name, with keys of their own and the list that Ben has signed.
+    let new = start_over(&world, user, &old).await;
+    let values: (Vec<u8>, Vec<u8>, Vec<u8>) = open_database(old.database(), &old.key())
+        .query_row(
+            "SELECT account_key, digest, list FROM device_list WHERE user_id = ?1",
+            [user.as_bytes()],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .unwrap();
+    let database = open_database(new.database(), &new.key());
+    let insert = "INSERT INTO device_list VALUES (?1, ?2, 1, ?3, ?4)";
+    database.execute(insert, params![user.as_bytes(), values.0, values.1, values.2]).unwrap();
+    database.execute("UPDATE account SET list_told = 1", []).unwrap();
+    drop(database);
+    let mallory = new.open().await;
+    mallory.thread_with(&ada).await.send_text("lend me money").await.unwrap();
+    assert_eq!(last_of(&hers, 2).await, MessageBody::Undecryptable(Undecryptable::UnlistedDevice));
+    assert_eq!(other(&hers).await.trust().await.unwrap(), TrustState::Verified);
+    assert_eq!(other(&hers).await.safety_number().await.unwrap(), number);
+    mallory.close().await;
+    // The true Ben is still understood.
+    let ben = old.open().await;
+    ben.thread_with(&ada).await.send_text("it is me").await.unwrap();
+    assert_eq!(last_of(&hers, 3).await, MessageBody::Text("it is me".into()));
 }
 
 /// The number of rows that wait at the relay.

@@ -1,5 +1,7 @@
 //! Contacts, and how far the person trusts their identity.
 
+pub(crate) mod devices;
+
 use std::sync::Arc;
 
 use icu_properties::CodePointMapData;
@@ -8,7 +10,7 @@ use sealpost_protocol::{Party, SafetyNumber};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::id::{DeviceId, UserId};
+use crate::id::UserId;
 use crate::message::FailReason;
 use crate::store::{Rows, TrustState};
 
@@ -17,8 +19,8 @@ const MAX_DIGITS: usize = 61;
 /// The only dash that is a symbol in Unicode.
 const MINUS: char = '\u{2212}';
 
-/// The safety number with a user: 60 digits, the same on both sides. It is computed from the keys of both primary
-/// devices.
+/// The safety number with a user: 60 digits, the same on both sides. It is computed from the account keys, so it does not change
+/// with the devices of either side.
 pub(crate) async fn safety_number(ctx: &Context, user: UserId) -> Result<String> {
     ctx.store.read(move |rows| number(rows, user)).await
 }
@@ -114,14 +116,15 @@ fn value(digit: char) -> Option<char> {
 }
 
 fn number(rows: &Rows<'_>, user: UserId) -> Result<String> {
-    let (account, us) = rows.our_account()?;
+    let (_, us) = rows.our_account()?;
     if us.user == user {
         return Err(Error::Misuse("the safety number with oneself"));
     }
-    let theirs = rows.identity(user, DeviceId::PRIMARY)?.ok_or(Error::NotFound)?;
+    let theirs = rows.account_key_of(user)?.ok_or(Error::NotFound)?;
+    let ours = rows.account_key()?.public();
     let number = SafetyNumber::new(
-        Party { stable_id: us.user.as_bytes(), key: account.identity.public() },
-        Party { stable_id: user.as_bytes(), key: &theirs },
+        Party { stable_id: us.user.as_bytes(), key: ours.as_identity() },
+        Party { stable_id: user.as_bytes(), key: theirs.as_identity() },
     );
     Ok(number.to_string())
 }

@@ -92,9 +92,14 @@ pub enum Event {
         /// Whether they are there now.
         is_present: bool,
     },
-    /// The safety number with this user has changed, or an unverified device was added to their account. Sends to a
-    /// verified contact stop until the person accepts the change.
+    /// The safety number with this user has changed: their account has another key, or, if it signs no list of its devices, one of
+    /// them has another key or was added. Sends to a verified contact stop until the person accepts the change.
     IdentityChanged(UserId),
+    /// The account of this user has signed a list with other devices: one was added or removed. The safety number is the same.
+    DevicesChanged(UserId),
+    /// A list of this user's devices was refused: their account has not signed it, or has signed another one with the same version, or
+    /// has another key since. The relay, or somebody with an old key of theirs, is not honest. Nothing is sealed for its devices.
+    DeviceListRefused(UserId),
     /// Messages of this thread are missing, because the relay no longer has them, or because this database is damaged and could
     /// neither store nor keep them ([`StorageDamaged`](crate::Undecryptable::StorageDamaged)).
     MessagesMissing {

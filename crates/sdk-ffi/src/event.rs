@@ -87,9 +87,20 @@ pub enum Event {
         /// Why it was refused.
         reason: FailReason,
     },
-    /// The safety number with this user has changed, or an unverified device was added to their account. Sends to a
-    /// verified user stop until the person accepts the change.
+    /// The safety number with this user has changed: their account has another key, or, if it signs no list of its devices, one of
+    /// them has another key or was added. Sends to a verified user stop until the person accepts the change.
     IdentityChanged {
+        /// The user.
+        user: UserId,
+    },
+    /// The account of this user has signed a list with other devices: one was added or removed. The safety number is the same.
+    DevicesChanged {
+        /// The user.
+        user: UserId,
+    },
+    /// A list of this user's devices was refused: their account has not signed it, or has signed another one with the same version,
+    /// or has another key since. Nothing is sealed for its devices.
+    DeviceListRefused {
         /// The user.
         user: UserId,
     },
@@ -186,6 +197,8 @@ impl Event {
                 Self::MessageRemoved { thread, id, position }
             }
             core::Event::IdentityChanged(user) => Self::IdentityChanged { user },
+            core::Event::DevicesChanged(user) => Self::DevicesChanged { user },
+            core::Event::DeviceListRefused(user) => Self::DeviceListRefused { user },
             core::Event::Reported(report) => Self::Reported { report: (*report).into() },
             core::Event::ProfileChanged(user) => Self::ProfileChanged { user },
             core::Event::CleaningUp { deleted, threads_left } => Self::CleaningUp { deleted, threads_left },

@@ -75,6 +75,11 @@ impl SessionRecord {
         self.active.as_ref().map_or(0, |active| active.session.ratchet.double.sending.index)
     }
 
+    /// Whether the next message that is sealed carries the handshake, because the peer has not answered yet.
+    pub fn carries_handshake(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| active.session.unanswered.is_some())
+    }
+
     /// The identity of the active session's peer.
     pub fn remote_identity(&self) -> Option<&IdentityKey> {
         self.active.as_ref().map(|active| &active.session.parties.remote_identity)

@@ -1,6 +1,6 @@
 //! What the header of a content says about its place among the others of its thread. Each part may be absent, and is unknown then.
 
-use sealpost_wire::limits::MAX_COUNT;
+use sealpost_wire::limits::{MAX_COUNT, MAX_DEVICE_LIST};
 
 use super::{ContentError, Counts, proto};
 use crate::id::DeviceId;
@@ -16,6 +16,8 @@ pub(crate) struct Header {
     pub(crate) after: Option<Post>,
     /// Which contents of a device of the recipient the author's device had received.
     pub(crate) seen: Option<Mark>,
+    /// The device list of the author's account, as it was signed, in contents that are sealed before the recipient has answered.
+    pub(crate) devices: Option<Vec<u8>>,
 }
 
 /// The number of a content among those that its device has created in a thread.
@@ -56,12 +58,13 @@ impl Run {
 impl Header {
     /// Adds the header to a content.
     pub(super) fn write(&self, content: proto::Content) -> proto::Content {
-        let Self { number, after, seen } = self;
+        let Self { number, after, seen, devices } = self;
         proto::Content {
             count: number.map_or(0, |number| number.count),
             run: number.map_or_else(Vec::new, |number| number.run.0.to_vec()),
             after: after.map(|Post { epoch, server_seq }| proto::Post { epoch, server_seq }),
             seen: seen.as_ref().map(Mark::write),
+            devices: devices.clone().unwrap_or_default(),
             ..content
         }
     }
@@ -81,7 +84,11 @@ impl Header {
             return Err(ContentError::Malformed);
         }
         let seen = content.seen.as_ref().map(|mark| Mark::read(mark, MAX_SEEN_EXCEPTIONS)).transpose()?;
-        Ok(Self { number, after, seen })
+        if content.devices.len() > MAX_DEVICE_LIST {
+            return Err(ContentError::Malformed);
+        }
+        let devices = (!content.devices.is_empty()).then(|| content.devices.clone());
+        Ok(Self { number, after, seen, devices })
     }
 }
 
@@ -116,6 +123,7 @@ mod tests {
             number: Some(Number { run: Run([1; 8]), count: 7 }),
             after: Some(Post { epoch: 2, server_seq: 9 }),
             seen: Some(Mark { device, run: Run([2; 8]), counts: Counts::of([1, 2, 5]) }),
+            devices: Some(vec![7; MAX_DEVICE_LIST]),
         };
         let content = header.write(proto::Content::default());
         assert_eq!(Header::read(&content), Ok(header));
@@ -131,7 +139,7 @@ mod tests {
     #[test]
     fn contradictory_and_impossible_numbers_are_refused() {
         type Change = fn(&mut proto::Content);
-        let changes: [Change; 9] = [
+        let changes: [Change; 10] = [
             |content| content.count = 0,
             |content| content.count = MAX_COUNT + 1,
             |content| content.run.clear(),
@@ -141,6 +149,7 @@ mod tests {
             |content| content.seen.as_mut().unwrap().device = 0,
             |content| content.seen.as_mut().unwrap().run.clear(),
             |content| content.seen.as_mut().unwrap().count = 4,
+            |content| content.devices.push(7),
         ];
         for (at, change) in changes.into_iter().enumerate() {
             let mut content = written();

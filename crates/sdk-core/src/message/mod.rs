@@ -154,7 +154,7 @@ pub enum FailReason {
     /// The recipient has deleted their account.
     #[error("the recipient has deleted their account")]
     RecipientDeleted,
-    /// The recipient's keys are invalid; the relay or the recipient's client is at fault.
+    /// The recipient's keys, or the list of their devices, are invalid; the relay or the recipient's client is at fault.
     #[error("the recipient's keys are invalid")]
     BadKeys,
     /// We are not a member of this thread (any more).
@@ -247,6 +247,9 @@ pub enum Undecryptable {
     /// somebody who has its keys.
     #[error("it was encrypted with an identity key that the sender no longer has")]
     SenderKeyReplaced,
+    /// It was decrypted, but it comes from a device that is not on the list that the sender's account has signed.
+    #[error("its device is not on the sender's list of devices")]
+    UnlistedDevice,
     /// Another message was decrypted with its key: the sender was restored from an older copy of a database.
     #[error("its key was already used for another message")]
     KeyUsedTwice,
@@ -298,4 +301,5 @@ stored_as!(Undecryptable {
     SenderKeyReplaced = 8,
     StorageDamaged = 9,
     KeyUsedTwice = 10,
+    UnlistedDevice = 11,
 } else NotDecryptable);

@@ -390,7 +390,8 @@ fn begins_thread(opened: &Opened) -> bool {
     match opened {
         Opened::Content(content) => content.body.kind().may_begin_thread(),
         Opened::Undecryptable(cause) => {
-            !matches!(cause, Undecryptable::Misrouted | Undecryptable::SenderKeyReplaced)
+            use Undecryptable::{Misrouted, SenderKeyReplaced, UnlistedDevice};
+            !matches!(cause, Misrouted | SenderKeyReplaced | UnlistedDevice)
         }
         Opened::Duplicate => false,
     }

@@ -47,7 +47,8 @@ struct Seen {
 
 impl Headers {
     pub(super) fn note(&mut self, source: &Source<'_>, stated: Stated) {
-        let Stated { header: Header { number, after, seen }, kind, is_new, place, written_ms } = stated;
+        let Stated { header: Header { number, after, seen, devices: _ }, kind, is_new, place, written_ms } =
+            stated;
         let (thread, user, device) = (source.thread, source.sender, source.sender_device);
         if let Some(number) = number.filter(|_| kind.is_post()) {
             let run = HeardRun { thread, user, device, run: number.run };

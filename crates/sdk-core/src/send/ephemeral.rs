@@ -8,8 +8,8 @@ use sealpost_protocol::UnixSeconds;
 use sealpost_wire as wire;
 
 use super::plan::{Addressed, address_users};
-use super::seal::{Sealing, seal_mail};
-use crate::account::registration::{address, local_device};
+use super::seal::{Sealing, Sender, seal_mail};
+use crate::account::registration::address;
 use crate::content::{Body, Call, Content, Header, Timer};
 use crate::context::Context;
 use crate::error::Result;
@@ -99,9 +99,9 @@ fn seal(
     let form = wire::Envelope { ephemeral: true, urgent, ttl_s: *ttl_s, ..wire::Envelope::default() };
     let (account, us) = tx.our_account()?;
     let our_address = address(us.user, us.device)?;
-    let local = local_device(&account, &our_address);
+    let from = Sender::new(tx, (&account, us, &our_address), &recipients.ready)?;
     let Sealing::Sealed { send: bytes, skipped } =
-        seal_mail(client_msg_id, &content, &form, &mut recipients.ready, &local, now, rng)?
+        seal_mail(client_msg_id, &content, &form, &mut recipients.ready, &from, now, rng)?
     else {
         // Nothing has changed in the database.
         return Ok(None);

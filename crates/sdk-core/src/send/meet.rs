@@ -12,6 +12,7 @@ use sealpost_wire as wire;
 use super::plan::{ToMeet, has_ready};
 use crate::account::registration::{address, local_device};
 use crate::account::tokens;
+use crate::contact::devices::{self, Devices};
 use crate::context::{Context, Skipped};
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
@@ -62,9 +63,9 @@ async fn meet(
     let once = &ctx.new_client_msg_id().to_string();
     let fetched =
         tokens::with_access(ctx, |http, token| async move { http.bundles(&token, user, device, once).await });
-    let bundles = match fetched.await {
-        Ok(bundles) => bundles.bundles,
-        Err(Error::NotFound) => Vec::new(),
+    let (bundles, list) = match fetched.await {
+        Ok(wire::Bundles { bundles, devices }) => (bundles, devices.map(|devices| devices.list)),
+        Err(Error::NotFound) => (Vec::new(), None),
         Err(Error::RecipientDeleted) => return Ok(Err(FailReason::RecipientDeleted)),
         Err(error) => return Err(error),
     };
@@ -84,6 +85,10 @@ async fn meet(
         let (account, us) = tx.our_account()?;
         let our_address = address(us.user, us.device)?;
         let (local, now) = (local_device(&account, &our_address), UnixSeconds(now_ms / 1000));
+        let listed = devices::examine(tx, user, list.as_deref())?;
+        if matches!(listed.devices, Devices::Refused) {
+            return Ok(Err(FailReason::BadKeys));
+        }
         let mut met = Vec::with_capacity(verified.len());
         for bundle in verified {
             let device = Device {
@@ -92,6 +97,11 @@ async fn meet(
                 registration_id: bundle.registration_id(),
                 identity: *bundle.identity_key(),
             };
+            if !listed.devices.has(device.device, &device.identity) {
+                tracing::warn!("the relay names a device that is not on its account's list");
+                bad.push(skipped(&device));
+                continue;
+            }
             let mut sessions = tx.sessions(user, device.device)?;
             let remote = address(user, device.device)?;
             match sessions.record.initiate(&local, &remote, bundle, policy, now, &mut rng) {
@@ -105,18 +115,19 @@ async fn meet(
             }
             met.push((device, sessions));
         }
+        listed.store(tx, !met.is_empty())?;
         let devices: Vec<_> = met.iter().map(|(device, _)| *device).collect();
         tx.see_devices(user, &devices)?;
         for (_, mut sessions) in met {
             tx.store_sessions(&mut sessions)?;
         }
         fault::at(Station::MeetBeforeCommit);
-        Ok(bad)
+        Ok(Ok(bad))
     });
-    let bad = met.await?;
+    let met = met.await?;
     fault::at(Station::MeetAfterCommit);
     ctx.upkeep.to_retry.notify_one();
-    Ok(Ok(bad))
+    Ok(met)
 }
 
 const fn skipped(device: &Device) -> Skipped {

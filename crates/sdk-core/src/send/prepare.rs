@@ -5,8 +5,8 @@ use rand::rngs::StdRng;
 use sealpost_protocol::UnixSeconds;
 
 use super::plan::{Addressed, Recipients, ToMeet, address as address_members};
-use super::seal::{Sealing, seal};
-use crate::account::registration::{address, local_device};
+use super::seal::{Sealing, Sender, seal};
+use crate::account::registration::address;
 use crate::content::{Content, Header, MAX_SEEN_EXCEPTIONS, Mark, Number, Post, Run};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -192,7 +192,8 @@ impl Heading {
     /// The header of a post, which has this number if it was sealed before.
     fn header(&self, number: Option<Number>) -> Header {
         let next = Number { count: self.last.count.saturating_add(1), ..self.last };
-        Header { number: Some(number.unwrap_or(next)), after: self.after, seen: self.seen.clone() }
+        let (number, seen) = (Some(number.unwrap_or(next)), self.seen.clone());
+        Header { number, after: self.after, seen, devices: None }
     }
 
     /// A post with this number was sealed.
@@ -278,9 +279,9 @@ impl Work<'_, '_> {
         };
         let client_msg_id = self.ctx.new_client_msg_id();
         let our_address = address(self.us.user, self.us.device)?;
-        let local = local_device(self.account, &our_address);
         let recipients = self.ready.as_mut().ok_or(Error::Bug("no recipients were prepared"))?;
-        match seal(client_msg_id, &content, &self.thread, recipients, &local, now, rng)? {
+        let from = Sender::new(self.tx, (self.account, self.us, &our_address), &recipients.ready)?;
+        match seal(client_msg_id, &content, &self.thread, recipients, &from, now, rng)? {
             Sealing::Sealed { send: bytes, skipped } => {
                 for ((device, _), changes) in recipients.ready.iter().zip(skipped) {
                     self.tx.store_skipped(device.user, device.device, changes)?;

@@ -5,17 +5,17 @@ use bytes::Bytes;
 use prost::Message as _;
 use rand::rngs::StdRng;
 use sealpost_protocol::{
-    Advanced, Ciphertext, EncryptError, LocalDevice, SessionRecord, SkippedChange, UnixSeconds,
+    Address, Advanced, Ciphertext, EncryptError, LocalDevice, SessionRecord, SkippedChange, UnixSeconds,
 };
 use sealpost_wire as wire;
 use sealpost_wire::id::ToWire as _;
 
 use super::plan::{Recipients, ToMeet};
-use crate::account::registration::address;
-use crate::content::Content;
+use crate::account::registration::{address, local_device};
+use crate::content::{Content, Header};
 use crate::error::{Error, Result};
 use crate::id::ClientMsgId;
-use crate::store::{Device, PeerSessions, Thread};
+use crate::store::{Account, Device, PeerSessions, Registered, Rows, Thread};
 
 /// Space for what the frame adds around a `Send`.
 const MAX_SEND: usize = wire::limits::MAX_FRAME - 64;
@@ -33,6 +33,32 @@ pub(super) enum Sealing {
     SpentSession(ToMeet),
 }
 
+/// Who seals.
+pub(super) struct Sender<'s> {
+    pub(super) local: LocalDevice<'s>,
+    /// The device list of our account, for those who have not answered in their session yet.
+    pub(super) devices: Option<Vec<u8>>,
+}
+
+impl<'s> Sender<'s> {
+    /// The sender of a content for these recipients.
+    pub(super) fn new(
+        rows: &Rows<'_>,
+        (account, us, address): (&'s Account, Registered, &'s Address),
+        ready: &[(Device, PeerSessions)],
+    ) -> Result<Self> {
+        let is_new = ready.iter().any(|(_, sessions)| sessions.record.carries_handshake());
+        let devices = if is_new { rows.device_list_bytes(us.user)? } else { None };
+        Ok(Self { local: local_device(account, address), devices })
+    }
+
+    /// The content for somebody who may know nothing of our devices.
+    fn introduced(&self, content: &Content) -> Content {
+        let header = Header { devices: self.devices.clone(), ..content.header.clone() };
+        Content { header, ..content.clone() }
+    }
+}
+
 /// Seals a content for every recipient and combines the copies into one `relay.v1.Send` with its own id. The sessions
 /// advance; the caller stores them, or drops them together with the bytes.
 pub(super) fn seal(
@@ -40,14 +66,14 @@ pub(super) fn seal(
     content: &Content,
     thread: &Thread,
     recipients: &mut Recipients,
-    local: &LocalDevice<'_>,
+    from: &Sender<'_>,
     now: UnixSeconds,
     rng: &mut StdRng,
 ) -> Result<Sealing> {
     let is_urgent = content.body.kind().is_urgent();
     let Recipients { ready, skip } = recipients;
     let form = wire::Envelope { urgent: is_urgent, ..wire::Envelope::default() };
-    let Copies { mut copies, advanced, changes } = match seal_each(content, &form, ready, local, now, rng)? {
+    let Copies { mut copies, advanced, changes } = match seal_each(content, &form, ready, from, now, rng)? {
         Ok(copies) => copies,
         Err(spent) => return Ok(Sealing::SpentSession(spent)),
     };
@@ -83,11 +109,11 @@ pub(super) fn seal_mail(
     content: &Content,
     form: &wire::Envelope,
     ready: &mut [(Device, PeerSessions)],
-    local: &LocalDevice<'_>,
+    from: &Sender<'_>,
     now: UnixSeconds,
     rng: &mut StdRng,
 ) -> Result<Sealing> {
-    let Copies { copies, advanced, changes } = match seal_each(content, form, ready, local, now, rng)? {
+    let Copies { copies, advanced, changes } = match seal_each(content, form, ready, from, now, rng)? {
         Ok(copies) => copies,
         Err(spent) => return Ok(Sealing::SpentSession(spent)),
     };
@@ -115,18 +141,23 @@ fn seal_each(
     content: &Content,
     form: &wire::Envelope,
     ready: &mut [(Device, PeerSessions)],
-    local: &LocalDevice<'_>,
+    from: &Sender<'_>,
     now: UnixSeconds,
     rng: &mut StdRng,
 ) -> Result<Result<Copies, ToMeet>> {
     let plaintext = content.to_plaintext();
+    let introduced = from.devices.is_some().then(|| from.introduced(content).to_plaintext());
     let mut copies = Vec::with_capacity(ready.len());
     let mut advanced = Vec::with_capacity(ready.len());
     let mut changes = Vec::with_capacity(ready.len());
     for (device, sessions) in ready.iter_mut() {
         let remote = address(device.user, device.device)?;
+        let plaintext = match &introduced {
+            Some(introduced) if sessions.record.carries_handshake() => introduced,
+            _ => &plaintext,
+        };
         let Advanced { next, skipped, output } =
-            match sessions.record.encrypt(local, &remote, &plaintext, now, rng) {
+            match sessions.record.encrypt(&from.local, &remote, plaintext, now, rng) {
                 Ok(sealed) => sealed,
                 Err(EncryptError::Bug(what)) => return Err(Error::Bug(what)),
                 Err(_) => {

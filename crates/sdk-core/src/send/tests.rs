@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::answer::correct_devices;
 use super::plan::{Addressed, Recipients, ToMeet, address as address_members, has_ready};
-use super::seal::{Sealing, seal};
+use super::seal::{Sealing, Sender, seal};
 use crate::account::registration::{address, local_device};
 use crate::config::DatabaseKey;
 use crate::content::{
@@ -163,9 +163,9 @@ async fn a_message_is_sealed_once_for_each_device_of_all_other_members() {
             header: Header::default(),
             body: Body::text("hello".to_owned()),
         };
-        let local = local_device(&account, &ours);
+        let from = Sender::new(tx, (&account, us, &ours), &recipients.ready)?;
         let id = ClientMsgId::new(2, &[2; 10]);
-        let sealed = seal(id, &content, &thread, &mut recipients, &local, NOW, rng)?;
+        let sealed = seal(id, &content, &thread, &mut recipients, &from, NOW, rng)?;
         let Sealing::Sealed { send, skipped } = sealed else { panic!("not sealed") };
         let send: wire::Send = wire::decode(send).unwrap();
         assert_eq!(skipped.len(), 3);
@@ -209,6 +209,7 @@ async fn the_longest_text_fits_with_the_longest_header() {
             number: Some(Number { run, count: MAX_COUNT }),
             after: Some(Post { epoch: MAX_COUNT, server_seq: MAX_COUNT }),
             seen: Some(Mark { device: DeviceId::new(127).unwrap(), run, counts }),
+            devices: Some(vec![7; 641]),
         };
         let quote = Quote::new(BEN, ClientMsgId::new(1, &[1; 10]), &"a".repeat(10_000));
         let text = Text {
@@ -230,9 +231,10 @@ async fn the_longest_text_fits_with_the_longest_header() {
                 let sessions = tx.sessions(BEN, DeviceId::new(127).unwrap())?;
                 let ready = vec![(keys.device(BEN, 127), sessions)];
                 let mut recipients = Recipients { ready, skip: Vec::new() };
-                let local = local_device(&account, &ours);
+                let from =
+                    Sender { local: local_device(&account, &ours), devices: content.header.devices.clone() };
                 let id = ClientMsgId::new(2, &[2; 10]);
-                Ok(match seal(id, content, &thread, &mut recipients, &local, NOW, rng)? {
+                Ok(match seal(id, content, &thread, &mut recipients, &from, NOW, rng)? {
                     Sealing::Sealed { send, .. } => Some(wire::decode(send).unwrap()),
                     Sealing::TooLarge => None,
                     Sealing::SpentSession(_) => panic!("a new session"),

@@ -69,6 +69,27 @@ impl Rows<'_> {
         Ok(bytes.map(|bytes| IdentityKey::parse(&bytes)).transpose()?)
     }
 
+    /// The numbers of all devices of a user that are known, live or not, and their identity keys.
+    pub(super) fn known_devices(&self, user: UserId) -> Result<Vec<(DeviceId, IdentityKey)>> {
+        let sql = "SELECT device_id, identity FROM device WHERE user_id = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows =
+            statement.query_map([user.as_bytes()], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        rows.map(|row| {
+            let (device, identity) = row?;
+            Ok((DeviceId::new(narrow(device)?)?, IdentityKey::parse(&identity)?))
+        })
+        .collect()
+    }
+
+    /// Whether this is a live device of the user with this identity key.
+    pub(crate) fn is_live(&self, user: UserId, device: DeviceId, identity: &IdentityKey) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM device
+                   WHERE user_id = ?1 AND device_id = ?2 AND identity = ?3 AND live = 1)";
+        let key = (user.as_bytes(), device.get(), identity.serialize());
+        Ok(self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0))?)
+    }
+
     /// Whether a device had this identity key before its present one.
     pub(crate) fn was_replaced(
         &self,
@@ -110,18 +131,21 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Stores the devices of a user. A replaced key is remembered until a bundle contains it again. A changed
-    /// identity key, and a device that is added to known ones (without a signature of the account), is reported in
-    /// the same commit, never silently, and the contact is no longer verified.
+    /// Stores the devices of a user, which are on the user's device list if there is one. A replaced key is remembered until a
+    /// bundle contains it again. Without a list, a changed identity key, and a device that is added to known ones, is reported in
+    /// the same commit, never silently, and the contact is no longer verified. With a list, its account key counts instead
+    /// ([`Tx::adopt_list`]).
     pub(crate) fn see_devices(&mut self, user: UserId, seen: &[Device]) -> Result<()> {
         self.ensure_contact(user)?;
-        let is_known = self.has_devices(user)?;
+        let is_known = self.has_devices(user)? && !self.has_device_list(user)?;
         let mut is_new = false;
         for Device { user: _, device, registration_id, identity } in seen {
             let old = self.identity(user, *device)?;
             is_new |= old.as_ref() != Some(identity);
-            if let Some(old) = old.filter(|old| old != identity) {
-                self.replace_identity(user, *device, &old, identity)?;
+            match old {
+                Some(old) if old == *identity => {}
+                Some(old) => self.replace_identity(user, *device, &old, identity)?,
+                None => self.restore_identity(user, *device, identity)?,
             }
             self.change_one(
                 "INSERT INTO device (user_id, device_id, registration_id, identity, live)
@@ -134,10 +158,13 @@ impl Tx<'_> {
         if is_new {
             self.retry_profile_to(user)?;
         }
-        if is_new && is_known {
-            self.change("UPDATE contact SET trust = 2 WHERE user_id = ?1 AND trust = 1", [user.as_bytes()])?;
-            self.emit(Event::IdentityChanged(user));
-        }
+        if is_new && is_known { self.note_identity_changed(user) } else { Ok(()) }
+    }
+
+    /// The safety number of a user has changed: the contact is no longer verified, and the person is told.
+    pub(super) fn note_identity_changed(&mut self, user: UserId) -> Result<()> {
+        self.change("UPDATE contact SET trust = 2 WHERE user_id = ?1 AND trust = 1", [user.as_bytes()])?;
+        self.emit(Event::IdentityChanged(user));
         Ok(())
     }
 
@@ -148,15 +175,35 @@ impl Tx<'_> {
         old: &IdentityKey,
         new: &IdentityKey,
     ) -> Result<()> {
-        let key = |identity: &IdentityKey| (*user.as_bytes(), device.get(), identity.serialize());
+        self.refuse_identity(user, device, old)?;
+        self.restore_identity(user, device, new)
+    }
+
+    /// Nothing is opened for this key from now on.
+    fn refuse_identity(&mut self, user: UserId, device: DeviceId, identity: &IdentityKey) -> Result<()> {
         self.change(
             "INSERT INTO replaced_identity (user_id, device_id, identity) VALUES (?1, ?2, ?3)
                 ON CONFLICT DO NOTHING",
-            key(old),
+            (user.as_bytes(), device.get(), identity.serialize()),
         )?;
+        Ok(())
+    }
+
+    /// The key counts again.
+    fn restore_identity(&mut self, user: UserId, device: DeviceId, identity: &IdentityKey) -> Result<()> {
         self.change(
             "DELETE FROM replaced_identity WHERE user_id = ?1 AND device_id = ?2 AND identity = ?3",
-            key(new),
+            (user.as_bytes(), device.get(), identity.serialize()),
+        )?;
+        Ok(())
+    }
+
+    /// Removes a device that is no longer on its user's list: nothing is sealed for this key any more, and nothing of it opened.
+    pub(super) fn remove_device(&mut self, user: UserId, device: DeviceId, key: &IdentityKey) -> Result<()> {
+        self.refuse_identity(user, device, key)?;
+        self.change(
+            "DELETE FROM device WHERE user_id = ?1 AND device_id = ?2",
+            params![user.as_bytes(), device.get()],
         )?;
         Ok(())
     }

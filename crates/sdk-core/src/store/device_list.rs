@@ -1,21 +1,51 @@
 //! Device lists: of each account, ours included, the newest one that was verified.
 
 use rusqlite::{OptionalExtension as _, params};
-use sealpost_protocol::device::{SignedDeviceList, VerifiedDeviceList};
+use sealpost_protocol::IdentityKey;
+use sealpost_protocol::device::{AccountKey, SignedDeviceList, VerifiedDeviceList};
 
 use super::{Rows, Tx, to_sql};
 use crate::error::{Error, Result, Storage};
-use crate::id::UserId;
+use crate::event::Event;
+use crate::id::{DeviceId, UserId};
 
 impl Rows<'_> {
     /// The newest device list of a user. Its signatures are verified again, so that no list is used without that.
     pub(crate) fn device_list(&self, user: UserId) -> Result<Option<VerifiedDeviceList>> {
-        let sql = "SELECT list FROM device_list WHERE user_id = ?1";
-        let list: Option<Vec<u8>> =
-            self.connection.prepare_cached(sql)?.query_row([user.as_bytes()], |row| row.get(0)).optional()?;
-        let Some(list) = list else { return Ok(None) };
+        let Some(list) = self.device_list_bytes(user)? else { return Ok(None) };
         let list = SignedDeviceList::parse(&list)?.verify(user.as_bytes());
         list.map(Some).map_err(|_| Error::Storage(Storage::Corrupt))
+    }
+
+    /// The newest device list of a user in its serialized form.
+    pub(crate) fn device_list_bytes(&self, user: UserId) -> Result<Option<Vec<u8>>> {
+        let sql = "SELECT list FROM device_list WHERE user_id = ?1";
+        Ok(self.connection.prepare_cached(sql)?.query_row([user.as_bytes()], |row| row.get(0)).optional()?)
+    }
+
+    pub(super) fn has_device_list(&self, user: UserId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM device_list WHERE user_id = ?1)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([user.as_bytes()], |row| row.get(0))?)
+    }
+
+    /// The key of a user that people compare: the account key, or the identity key of the first device as long as the account has
+    /// shown no list.
+    pub(crate) fn account_key_of(&self, user: UserId) -> Result<Option<AccountKey>> {
+        let sql = "SELECT account_key FROM device_list WHERE user_id = ?1";
+        let key: Option<Vec<u8>> =
+            self.connection.prepare_cached(sql)?.query_row([user.as_bytes()], |row| row.get(0)).optional()?;
+        match key {
+            Some(key) => Ok(Some(AccountKey::parse(&key)?)),
+            None => Ok(self.identity(user, DeviceId::PRIMARY)?.map(AccountKey::from)),
+        }
+    }
+
+    /// Whether a user had this account key before the present one.
+    pub(crate) fn was_account_key_replaced(&self, user: UserId, key: &AccountKey) -> Result<bool> {
+        let sql =
+            "SELECT EXISTS (SELECT 1 FROM replaced_account_key WHERE user_id = ?1 AND account_key = ?2)";
+        let key = (user.as_bytes(), key.serialize());
+        Ok(self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0))?)
     }
 
     /// Whether our device list is to be signed, or to be told to the relay. Only the primary device does either.
@@ -39,6 +69,40 @@ impl Tx<'_> {
         )
     }
 
+    /// Takes a list of another user in place of `known`, the one before. Devices that are not on it are removed. Another account key, and
+    /// other devices, are reported in the same commit; another account key also ends the verification of the contact.
+    pub(crate) fn adopt_list(
+        &mut self,
+        user: UserId,
+        known: Option<&VerifiedDeviceList>,
+        list: &VerifiedDeviceList,
+    ) -> Result<()> {
+        self.ensure_contact(user)?;
+        let before = self.account_key_of(user)?;
+        let is_listed = |device: DeviceId, identity: &IdentityKey| {
+            let mut entries = list.devices().iter();
+            entries.any(|entry| entry.device.get() == device.get() && entry.identity == *identity)
+        };
+        for (device, identity) in self.known_devices(user)? {
+            if !is_listed(device, &identity) {
+                self.remove_device(user, device, &identity)?;
+            }
+        }
+        self.set_device_list(user, list)?;
+        match before {
+            Some(before) if before != *list.account_key() => {
+                self.change(
+                    "INSERT INTO replaced_account_key (user_id, account_key) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                    (user.as_bytes(), before.serialize()),
+                )?;
+                self.note_identity_changed(user)?;
+            }
+            Some(_) if devices_of(known) != devices_of(Some(list)) => self.emit(Event::DevicesChanged(user)),
+            Some(_) | None => {}
+        }
+        Ok(())
+    }
+
     /// The relay has this version of our device list.
     pub(crate) fn set_list_told(&mut self, version: u64) -> Result<()> {
         self.change_one("UPDATE account SET list_told = ?1", [to_sql(version)?])
@@ -48,4 +112,10 @@ impl Tx<'_> {
     pub(crate) fn tell_list_again(&mut self) -> Result<()> {
         self.set_list_told(0)
     }
+}
+
+/// The numbers of the devices on a list. An account without a list has its first device.
+fn devices_of(list: Option<&VerifiedDeviceList>) -> Vec<u32> {
+    let first = || vec![DeviceId::PRIMARY.get()];
+    list.map_or_else(first, |list| list.devices().iter().map(|entry| entry.device.get()).collect())
 }

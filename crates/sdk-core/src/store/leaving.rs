@@ -170,6 +170,7 @@ impl Tx<'_> {
             "device",
             "replaced_identity",
             "device_list",
+            "replaced_account_key",
             "contact",
             "privacy",
             "last_seen",

@@ -174,6 +174,8 @@ pub enum UndecryptableCause {
     /// It was decrypted, but it was sealed with an identity key that the sender no longer has: by an old device, or
     /// by somebody who has its keys.
     SenderKeyReplaced,
+    /// It was decrypted, but it comes from a device that is not on the list that the sender's account has signed.
+    UnlistedDevice,
     /// Another message was decrypted with its key: the sender was restored from an older copy of a database.
     KeyUsedTwice,
     /// A part of this database that it needs is damaged. It is kept for a while and tried again. If it can be read later, its
@@ -191,6 +193,7 @@ impl From<core::Undecryptable> for UndecryptableCause {
             core::Undecryptable::Misrouted => Self::Misrouted,
             core::Undecryptable::UnknownContent => Self::UnknownContent,
             core::Undecryptable::SenderKeyReplaced => Self::SenderKeyReplaced,
+            core::Undecryptable::UnlistedDevice => Self::UnlistedDevice,
             core::Undecryptable::KeyUsedTwice => Self::KeyUsedTwice,
             core::Undecryptable::StorageDamaged => Self::StorageDamaged,
             _ => Self::NotDecryptable,

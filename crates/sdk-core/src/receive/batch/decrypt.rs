@@ -5,6 +5,7 @@ use sealpost_protocol::{Inbound, SessionRecord, UnixSeconds};
 
 use super::Batch;
 use crate::account::registration::{address, local_device};
+use crate::contact::devices;
 use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::id::{DeviceId, UserId};
@@ -49,6 +50,22 @@ impl Batch<'_, '_> {
         let (opened, changes) = open(&inbound, &sessions.record, &message, &keys, rng)?;
         if is_damaged && may_need_a_session(&opened) {
             return undecryptable(Undecryptable::StorageDamaged);
+        }
+        if let Some(changes) = &changes
+            && changes.registration_id.is_some()
+        {
+            let shown = match &opened {
+                Opened::Content(content) => content.header.devices.as_deref(),
+                Opened::Duplicate | Opened::Undecryptable(_) => None,
+            };
+            // Nothing else changes: a session is not started because of what the relay says.
+            if !devices::admits(self.tx, user, (device, &changes.authenticated_by), shown)? {
+                let was_replaced = self.tx.was_replaced(user, device, &changes.authenticated_by)?;
+                return undecryptable(match was_replaced {
+                    true => Undecryptable::SenderKeyReplaced,
+                    false => Undecryptable::UnlistedDevice,
+                });
+            }
         }
         if let Some(changes) = &changes
             && !is_senders(self.tx, user, device, changes)?

@@ -7,14 +7,14 @@ use sealpost_protocol::UnixSeconds;
 use sealpost_wire as wire;
 use sealpost_wire::limits::MAILBOX_TTL_S;
 
-use crate::account::registration::{address, local_device};
+use crate::account::registration::address;
 use crate::content::{Body, Content, Header, Receipt, Timer};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::{ThreadId, UserId};
 use crate::send::backoff_ceiling_ms;
 use crate::send::plan::{Addressed, ToMeet, address_users};
-use crate::send::seal::{Sealing, seal_mail};
+use crate::send::seal::{Sealing, Sender, seal_mail};
 use crate::store::{DueMail, Durable, MailDropped, MailId, MailOutcome, Parcel, QueuedMail, Tx, contained};
 
 /// How much mail is in flight at a time: few enough that messages hardly wait for it.
@@ -181,10 +181,10 @@ fn seal(ctx: &Context, tx: &mut Tx<'_>, content: &Content, to: UserId, rng: &mut
     };
     let (account, us) = tx.our_account()?;
     let our_address = address(us.user, us.device)?;
-    let local = local_device(&account, &our_address);
+    let from = Sender::new(tx, (&account, us, &our_address), &recipients.ready)?;
     let client_msg_id = ctx.new_client_msg_id();
     let form = wire::Envelope { urgent: content.body.kind().is_urgent(), ..wire::Envelope::default() };
-    let sealing = seal_mail(client_msg_id, content, &form, &mut recipients.ready, &local, now, rng)?;
+    let sealing = seal_mail(client_msg_id, content, &form, &mut recipients.ready, &from, now, rng)?;
     let outcome = match sealing {
         Sealing::Sealed { send, skipped } => {
             for ((device, _), changes) in recipients.ready.iter().zip(skipped) {

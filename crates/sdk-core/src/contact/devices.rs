@@ -1,0 +1,141 @@
+//! Which devices a contact has: those on the list that their account has signed, never those that the relay names.
+//!
+//! Once a list of an account is known, only a later one of the same account key replaces it, or one of an account key that is new. An
+//! account that has shown no list is from before device lists: it has its first device, whose identity key is its account key.
+
+use sealpost_protocol::IdentityKey;
+use sealpost_protocol::device::{KnownDeviceList, SignedDeviceList, Succession, VerifiedDeviceList};
+
+use crate::error::Result;
+use crate::event::Event;
+use crate::id::{DeviceId, UserId};
+use crate::store::{Rows, Tx};
+
+/// The devices that a contact has.
+pub(crate) enum Devices {
+    /// The account has shown no list.
+    First,
+    Listed(VerifiedDeviceList),
+    /// The list that was shown does not verify, or contradicts the known one.
+    Refused,
+}
+
+impl Devices {
+    /// Whether a device with this identity key is one of them.
+    pub(crate) fn has(&self, device: DeviceId, identity: &IdentityKey) -> bool {
+        match self {
+            Self::First => device == DeviceId::PRIMARY,
+            Self::Listed(list) => {
+                let mut entries = list.devices().iter();
+                entries.any(|entry| entry.device.get() == device.get() && entry.identity == *identity)
+            }
+            Self::Refused => false,
+        }
+    }
+}
+
+/// What becomes of a list that somebody has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    /// The known list remains.
+    Keep,
+    /// It replaces the known one.
+    Adopt,
+    /// It is signed by an account key that was replaced. The known list remains.
+    Replaced,
+    /// The known list and this one cannot both be from an honest account.
+    Stop,
+}
+
+fn decide(known: Option<&KnownDeviceList>, shown: &VerifiedDeviceList, was_replaced: bool) -> Decision {
+    if was_replaced {
+        return Decision::Replaced;
+    }
+    match known.map(|known| known.succession(shown)) {
+        None | Some(Succession::Newer | Succession::OtherAccountKey) => Decision::Adopt,
+        // An older one was on its way for long, or comes from a relay that was restored.
+        Some(Succession::Same | Succession::Older) => Decision::Keep,
+        Some(Succession::Contradicts) => Decision::Stop,
+    }
+}
+
+/// What a list that somebody has shown means, before it is stored.
+pub(crate) struct Examined {
+    pub(crate) devices: Devices,
+    user: UserId,
+    known: Option<VerifiedDeviceList>,
+    /// Whether the list replaces the known one.
+    is_new: bool,
+}
+
+impl Examined {
+    /// Stores the list if it replaces the known one. The first list of an account is stored only if one of its devices `is_met`.
+    pub(crate) fn store(self, tx: &mut Tx<'_>, is_met: bool) -> Result<()> {
+        match &self.devices {
+            Devices::Listed(list) if self.is_new && (is_met || self.known.is_some()) => {
+                tx.adopt_list(self.user, self.known.as_ref(), list)
+            }
+            Devices::Listed(_) | Devices::First | Devices::Refused => Ok(()),
+        }
+    }
+}
+
+/// The devices of a user, after the list that was shown, if any, has been verified and compared with the known one.
+pub(crate) fn examine(tx: &mut Tx<'_>, user: UserId, shown: Option<&[u8]>) -> Result<Examined> {
+    let known = tx.device_list(user)?;
+    let kept = |known: Option<VerifiedDeviceList>, without| {
+        let devices = known.clone().map_or(without, Devices::Listed);
+        Examined { devices, user, known, is_new: false }
+    };
+    let refused = |known| Examined { devices: Devices::Refused, user, known, is_new: false };
+    let Some(shown) = shown else { return Ok(kept(known, Devices::First)) };
+    let Some(shown) = verified(user, shown) else {
+        tracing::warn!("a device list that does not verify was refused");
+        tx.emit(Event::DeviceListRefused(user));
+        return Ok(refused(known));
+    };
+    let was_replaced = tx.was_account_key_replaced(user, shown.account_key())?;
+    Ok(match decide(known.as_ref().map(VerifiedDeviceList::known).as_ref(), &shown, was_replaced) {
+        Decision::Keep => kept(known, Devices::Refused),
+        Decision::Adopt => Examined { devices: Devices::Listed(shown), user, known, is_new: true },
+        Decision::Replaced => {
+            tx.emit(Event::DeviceListRefused(user));
+            kept(known, Devices::Refused)
+        }
+        Decision::Stop => {
+            tracing::warn!("two device lists of an account contradict each other");
+            tx.emit(Event::DeviceListRefused(user));
+            refused(known)
+        }
+    })
+}
+
+/// Whether a first message comes from a device that its user has. `shown` is the list in its content. If that is the known one, it was
+/// verified before.
+pub(crate) fn admits(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    (device, identity): (DeviceId, &IdentityKey),
+    shown: Option<&[u8]>,
+) -> Result<bool> {
+    if is_known(tx, user, shown)? && tx.is_live(user, device, identity)? {
+        return Ok(true);
+    }
+    let examined = examine(tx, user, shown)?;
+    let is_admitted = examined.devices.has(device, identity);
+    examined.store(tx, is_admitted)?;
+    Ok(is_admitted)
+}
+
+/// Whether this is the list that is known. No list is known of an account that has shown none.
+fn is_known(rows: &Rows<'_>, user: UserId, shown: Option<&[u8]>) -> Result<bool> {
+    let known = rows.device_list_bytes(user)?;
+    Ok(known.is_some() && (shown.is_none() || known.as_deref() == shown))
+}
+
+fn verified(user: UserId, list: &[u8]) -> Option<VerifiedDeviceList> {
+    SignedDeviceList::parse(list).ok()?.verify(user.as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests;
