@@ -194,6 +194,13 @@ async fn what_was_read_while_receipts_were_off_is_not_told_if_it_is_recorded_lat
         fixture.posts_arrive(messages(6..=10)).await;
         fixture.read_unrecorded(8).await;
         fixture.read_unrecorded(10).await;
+        // What is deleted before it is recorded is not told either.
+        let work = fixture.store.write(|tx| {
+            let (hidden, deleted) = (tx.incoming_message(7)?, tx.incoming_message(8)?);
+            tx.hide(THREAD, hidden, 1_000)?;
+            tx.delete_for_everyone(deleted, &origin(PEER, 99), ChangeLimits::default())
+        });
+        assert!(work.await.unwrap());
         set(&fixture, true).await;
         fixture.posts_arrive(messages(11..=15)).await;
         fixture.read_unrecorded(15).await;
@@ -222,6 +229,36 @@ async fn what_was_read_while_receipts_were_off_is_not_told_if_it_is_recorded_lat
             "{name}"
         );
     }
+}
+
+/// Late messages that are not behind others of their device: a later one reads them, unless it is recorded before that they are not told.
+#[tokio::test]
+async fn late_messages_of_another_device_that_were_read_while_receipts_were_off_are_not_told() {
+    let device = DeviceId::new(2).unwrap();
+    let other = HeardRun { device, run: Run([8; 8]), ..THEIRS };
+    let arrive = move |tx: &mut Tx<'_>, count: u64, place: u64| {
+        let number = Some(Number { run: other.run, count });
+        tx.insert_incoming(&NewIncoming { number, device, ..incoming("text", place) })?;
+        tx.hear(other, &[HeardPost { count, is_new: true, is_shown: true }], 1, true).map(drop)
+    };
+    let fixture = Fixture::new().await;
+    fixture.posts_arrive(messages(9..=10)).await;
+    fixture.read_to(10).await;
+    fixture.store.write(move |tx| (1..=4).try_for_each(|n| arrive(tx, n, n))).await.unwrap();
+    fixture.switch(READ, false).await;
+    fixture.read_unrecorded(4).await;
+    fixture.switch(READ, true).await;
+    fixture.store.write(move |tx| arrive(tx, 5, 20)).await.unwrap();
+    fixture.read_unrecorded(5).await;
+    let says = async || {
+        let read = fixture.store.read(|rows| rows.receipt(THREAD, PEER, ReceiptKind::Read)).await.unwrap();
+        let marks = read.unwrap().marks;
+        marks.into_iter().find(|mark| mark.run == other.run).map(|mark| mark.counts)
+    };
+    let early = says().await.unwrap_or_else(Counts::none);
+    assert!((1..=4).all(|count| !early.contains(count)), "before it is recorded");
+    fixture.record().await;
+    assert_eq!(says().await, Some(Counts::up_to(5).without([(1, 4)])));
 }
 
 #[tokio::test]
@@ -284,7 +321,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::CatchUp),
         5 => (0..64_usize, any::<bool>()).prop_map(|(pick, is_recorded)| Step::Read(pick, is_recorded)),
         1 => Just(Step::Record),
-        1 => (any::<bool>(), any::<bool>()).prop_map(|(kind, is_on)| Step::Switch(kind, is_on)),
+        3 => (any::<bool>(), any::<bool>()).prop_map(|(kind, is_on)| Step::Switch(kind, is_on)),
         1 => (0..64_usize).prop_map(Step::Hide),
     ];
     proptest::collection::vec(step, 1..30)
@@ -399,11 +436,14 @@ async fn play(steps: Vec<Step>) {
 }
 
 impl Model {
-    /// What is recorded while receipts are off is not told either.
+    /// What was read while receipts were on is not told either if it is recorded only while they are off. It may have been recorded
+    /// before.
     fn record(&mut self) {
         for came in self.came.values_mut().filter(|came| came.is_pending) {
             came.is_pending = false;
-            came.is_read_told &= !self.is_off[1];
+            if came.is_read_told && self.is_off[1] {
+                came.is_shown = false;
+            }
         }
     }
 
