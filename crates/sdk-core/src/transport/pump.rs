@@ -16,6 +16,7 @@ use sealpost_wire::limits::{MAX_CREDIT, MAX_FRAME, MAX_OPAQUE, PING_INTERVAL_S, 
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::acks::Acks;
@@ -261,6 +262,10 @@ impl Pump {
             // The WebSocket layer answers these.
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
             Some(Ok(Message::Close(frame))) => Err(closed(frame.map(|frame| frame.code.into()))),
+            // The relay was killed, or the network was lost.
+            Some(Err(WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => {
+                Err(Offline::Unreachable.into())
+            }
             Some(Ok(Message::Text(_) | Message::Frame(_)))
             | Some(Err(WsError::Capacity(_) | WsError::Protocol(_))) => Err(Offline::NotARelay.into()),
             Some(Err(_)) | None => Err(Offline::Unreachable.into()),

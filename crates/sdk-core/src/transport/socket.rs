@@ -211,6 +211,14 @@ mod tests {
         assert!(matches!(frame.body, Some(Body::Sync(_))), "{frame:?}");
     }
 
+    #[tokio::test]
+    async fn a_connection_that_breaks_off_is_lost_and_was_to_the_relay() {
+        let (socket, relay) = pair(1 << 20).await;
+        drop(relay);
+        has_ended(&socket).await;
+        assert_eq!(socket.ended(), Error::Offline(Offline::Unreachable));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_dead_connection_ends_soon_after_a_probe() {
         let (socket, _relay) = pair(1 << 20).await;

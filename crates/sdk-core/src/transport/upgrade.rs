@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
@@ -64,7 +65,10 @@ async fn upgraded(connector: &Connector) -> Result<WebSocketStream<Box<dyn Strea
             let asked: Option<u32> = asked.and_then(|value| value.to_str().ok()?.parse().ok());
             Err(not_upgraded(response.status().as_u16(), asked).into())
         }
-        Ok(Err(WsError::Io(_))) => Err(Offline::Unreachable.into()),
+        // It ended before there was an answer, as it does when the relay is killed.
+        Ok(Err(WsError::Io(_) | WsError::Protocol(ProtocolError::HandshakeIncomplete))) => {
+            Err(Offline::Unreachable.into())
+        }
         Ok(Err(_)) => Err(Offline::NotARelay.into()),
         Err(_) => Err(Offline::TimedOut.into()),
     }
