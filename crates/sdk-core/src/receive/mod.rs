@@ -25,5 +25,5 @@ mod envelope;
 mod headers;
 pub(crate) mod inbox;
 mod open;
-mod reread;
+pub(crate) mod reread;
 pub(crate) mod retry;

@@ -11,7 +11,13 @@ use crate::store::{Kept, Tx, VERSION};
 const BATCH: u32 = 64;
 
 /// Does nothing if there are none, which is the case except after the version has changed.
-pub(super) async fn run(ctx: &Context) -> Result<()> {
+pub(crate) async fn run(ctx: Context) {
+    if let Err(error) = read_all(&ctx).await {
+        tracing::warn!(%error, "the contents of another version could not be read");
+    }
+}
+
+async fn read_all(ctx: &Context) -> Result<()> {
     while ctx.store.glance(|rows| rows.has_unknown_of_other_versions(VERSION)).await? {
         let now = (ctx.server_now_ms(), ctx.limits);
         ctx.store.write(move |tx| reread(tx, VERSION, now)).await?;

@@ -6,7 +6,6 @@ use sealpost_wire::frame::Body;
 use super::batch::{Finished, in_batch};
 use super::envelope::{AnyEnvelope, Envelope, MailEnvelope, place};
 use super::inbox::wake;
-use super::reread;
 use crate::context::Context;
 use crate::error::Result;
 use crate::fault::{self, Station};
@@ -18,9 +17,6 @@ pub(crate) async fn run(ctx: Context) {
     let mut elsewhere = ctx.events.elsewhere();
     if let Err(error) = begin(&ctx).await {
         tracing::warn!(%error, "the deferred envelopes could not be read");
-    }
-    if let Err(error) = reread::run(&ctx).await {
-        tracing::warn!(%error, "the contents of another version could not be read");
     }
     loop {
         elsewhere.borrow_and_update();

@@ -34,7 +34,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::event::{ConnectionState, Event, EventBus};
 use crate::health::{Failure, Part};
-use crate::receive::retry;
+use crate::receive::{reread, retry};
 use crate::send::{dispatch, mail};
 use crate::store::AccountStatus;
 
@@ -129,6 +129,8 @@ impl Tasks {
         tasks.spawn(supervise(ctx.clone(), Part::Search, move || indexer::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Receiving, move || retry::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Receiving, move || after_opening(reread::run(c.clone()))));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Search, move || after_opening(purge::run(c.clone()))));
         let c = ctx.clone();
