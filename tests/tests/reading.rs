@@ -48,7 +48,7 @@ async fn thousands_are_read_at_once_and_confirmed_by_one_receipt_even_after_a_re
         "DELETE FROM mail;
          UPDATE heard SET read = 3 * 256;
          INSERT INTO read_receipt_due
-            SELECT thread_id, position, id FROM message ORDER BY position LIMIT 1 OFFSET 3 * 256 - 1;",
+            SELECT thread_id, position, id, 1 FROM message ORDER BY position LIMIT 1 OFFSET 3 * 256 - 1;",
     );
     rewound.unwrap();
     all_confirmed(disk.open().await, &database).await;
