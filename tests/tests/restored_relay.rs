@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use sealpost_core::{ConnectionState, Delivery, Error, Event, Events, MessageId, Thread, fetch_for_push};
 use sealpost_testkit::{Party, PartyDisk, RelayProcess, eventually, own_address, relay_binary, texts};
+use sealpost_wire::id::ClientMsgId;
 use tempfile::TempDir;
 
 /// A relay in a separate process at a fixed address, and a backup of its folder.
@@ -242,6 +243,54 @@ async fn messages_newer_than_the_backup_are_delivered_once() {
             .unwrap();
         assert_eq!(epoch, 2, "once");
     }
+}
+
+/// Makes the id of each parcel eight days older, as if the lane had waited for so long before they were submitted again.
+fn age_parcels(disk: &PartyDisk) {
+    let db = sealpost_testkit::open_database(disk.database(), &disk.key());
+    let mut statement =
+        db.prepare("SELECT id, client_msg_id, bytes FROM outgoing WHERE bytes > x''").unwrap();
+    let parcels: Vec<(i64, [u8; 16], Vec<u8>)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert!(!parcels.is_empty());
+    for (row, id, mut bytes) in parcels {
+        let made_ms = ClientMsgId::from_bytes(id).time_ms().unwrap() - 8 * 24 * 3600 * 1000;
+        let mut older = id;
+        older[..6].copy_from_slice(&made_ms.to_be_bytes()[2..]);
+        let at = bytes.windows(16).position(|window| *window == id).unwrap();
+        bytes[at..at + 16].copy_from_slice(&older);
+        let sql = "UPDATE outgoing SET client_msg_id = ?2, bytes = ?3 WHERE id = ?1";
+        db.execute(sql, (row, older, bytes)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_the_relay_has_lost_arrives_although_its_parcel_is_too_old_now() {
+    let mut relay = Restorable::start().await;
+    let (ada, ben) = (relay.party("ada").await, relay.party("ben").await);
+    talk(&ada, &ben, "before").await;
+    let hers = ada.thread_with(&ben).await;
+    let bens = ben.close().await;
+    relay.back_up().await;
+    live(&ada).await;
+    let message = hers.send_text("three").await.unwrap();
+    reaches(&ada, &hers, message.id, Delivery::Sent).await;
+    drop(hers);
+    let adas = ada.close().await;
+    age_parcels(&adas);
+    relay.restore(true).await;
+    let ada = adas.open().await;
+    let ben = bens.open().await;
+    let his = ben.thread_with(&ada).await;
+    assert_eq!(ben.texts_when(&his, 3).await[2], "three");
+    let hers = ada.thread_with(&ben).await;
+    reaches(&ada, &hers, message.id, Delivery::Delivered).await;
+    talk(&ada, &ben, "after").await;
+    assert_eq!(texts(&his).await, texts(&hers).await);
+    assert_eq!(texts(&his).await.len(), 5, "no message is shown twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,11 +106,8 @@ impl Tx<'_> {
             Settlement::Later { due_ms } => self.put_off((id, lane, message), due_ms),
             // A receipt may be sent twice.
             Settlement::Failed(FailReason::TooOld) if message.is_none() => self.unseal(id, 0),
-            // Only the copy that was submitted again is too old.
-            Settlement::Failed(FailReason::TooOld) if self.was_accepted(message)? => {
-                self.remove_outgoing(id, lane)?;
-                message.map_or(Ok(()), |message| self.emit_changed(message))
-            }
+            // It was submitted again because the relay may have lost it, and nothing proves that it has not.
+            Settlement::Failed(FailReason::TooOld) if self.was_accepted(message)? => self.unseal(id, 0),
             Settlement::Failed(reason @ (FailReason::NotAMember | FailReason::UnknownRecipient))
                 if self.may_come_back(id, lane, reason)? =>
             {
