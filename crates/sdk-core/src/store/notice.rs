@@ -153,9 +153,11 @@ impl Tx<'_> {
                 }
                 NoticeAction::Request => {
                     self.set_notified(*thread, *message, REQUEST)?;
+                    // If the person has deleted the request since, what arrives next is another one.
                     self.change(
-                        "UPDATE thread SET request_told = 1 WHERE thread_id = ?1",
-                        [thread.as_bytes()],
+                        "UPDATE thread SET request_told = 1 WHERE thread_id = ?1 AND coalesce(clear_up_to, 0) < ?2
+                            AND EXISTS (SELECT 1 FROM message WHERE id = ?2 AND thread_id = ?1)",
+                        params![thread.as_bytes(), message.0],
                     )?;
                 }
             }

@@ -96,6 +96,34 @@ async fn a_request_is_told_even_if_its_first_messages_go_before() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_deleted_while_it_is_being_announced_is_announced_when_it_comes_again() {
+    for is_cleared in [false, true] {
+        let fixture = Fixture::new().await;
+        fixture.apply(|tx| tx.set_request(THREAD)).await;
+        let first = fixture.arrives("one", 1).await;
+        let due = fixture.store.write(|tx| tx.due_notices(100, 1_000)).await.unwrap();
+        assert!(
+            matches!(due.notices[..], [Notice { message, action: NoticeAction::Request, .. }] if message == first)
+        );
+        fixture.apply(|tx| tx.delete_thread(THREAD)).await;
+        if is_cleared {
+            fixture
+                .apply(|tx| {
+                    while tx.clear_some(THREAD, 100, 1_000)? {}
+                    Ok(())
+                })
+                .await;
+        }
+        fixture.apply(move |tx| tx.confirm_notices(&due)).await;
+        assert_eq!(fixture.notices().await, [("withdraw", first)]);
+        let again = fixture.arrives("again", 8).await;
+        assert_eq!(fixture.notices().await, [("request", again)]);
+        fixture.arrives("and again", 9).await;
+        assert_eq!(fixture.notices().await, []);
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_is_dealt_with_is_taken_back() {
     type Deal = fn(&mut Tx<'_>, MessageId) -> crate::Result<()>;
     let deals: [(&str, Deal); 5] = [
