@@ -159,13 +159,35 @@ async fn a_list_at_the_relay_that_we_have_not_signed_is_replaced() {
     let world = World::start().await;
     let (ada, mallory) = (world.party("ada").await, world.party("mallory").await);
     let (user, other) = (ada.client.user_id(), mallory.client.user_id());
-    let disk = ada.close().await;
     let foreign = at_relay(&world, other).unwrap();
-    at_relay_is(&world, user, "version = 7, list = ?2", &foreign);
+    let mut disk = ada.close().await;
+    // Somebody with a stolen token can upload any number of lists.
+    for version in [7, 2 * 65_536 + 1, (1 << 62) - 1 - (1 << 33)] {
+        at_relay_is(&world, user, &format!("version = {version}, list = ?2"), &foreign);
+        execute(&disk, "UPDATE account SET list_told = 0");
+        let ada = disk.clone().open().await;
+        let list = at_relay_when(&world, user, version + 1).await;
+        disk = ada.close().await;
+        assert_eq!(stored(&disk).0, list.serialize());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_was_restored_from_before_a_list_takes_it_again() {
+    let world = World::start().await;
+    let (ada, mallory) = (world.party("ada").await, world.party("mallory").await);
+    let (user, foreign) = (ada.client.user_id(), at_relay(&world, mallory.client.user_id()).unwrap());
+    let first = at_relay(&world, user).unwrap();
+    let disk = ada.close().await;
+    at_relay_is(&world, user, "version = 1 << 20, list = ?2", &foreign);
     execute(&disk, "UPDATE account SET list_told = 0");
     let ada = disk.open().await;
-    let list = at_relay_when(&world, user, 8).await;
-    assert_eq!(stored(&ada.close().await).0, list.serialize());
+    let list = at_relay_when(&world, user, (1 << 20) + 1).await;
+    let disk = ada.close().await;
+    at_relay_is(&world, user, "version = 1, list = ?2", &first);
+    execute(&disk, "UPDATE account SET list_told = 0");
+    let _ada = disk.open().await;
+    assert_eq!(at_relay_when(&world, user, (1 << 20) + 1).await.serialize(), list.serialize());
 }
 
 /// A relay that changes the answers to a request for bundles.

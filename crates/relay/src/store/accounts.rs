@@ -31,7 +31,7 @@ pub trait Accounts {
     /// Removes a device with its tokens, keys and mailbox. Returns `false` if there was none.
     fn revoke_device(&self, address: Address) -> Answer<bool>;
     /// Replaces the device list of an account. Returns `false`, and changes nothing, if a list with the same or a higher version is
-    /// stored, unless it is this one, or if the version is more than 65,536 higher than the stored one.
+    /// stored, unless it is this one, or if the version is more than 2^32 higher than the stored one.
     fn put_device_list(&self, user: UserId, list: SignedDeviceList) -> Answer<bool>;
     /// The newest device list of an account; none for an unknown user.
     fn device_list(&self, user: UserId) -> Answer<Option<SignedDeviceList>>;

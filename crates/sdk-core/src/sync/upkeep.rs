@@ -90,5 +90,36 @@ async fn keep_up(ctx: &Context) -> Result<()> {
     while ctx.store.glance(move |rows| rows.may_expire(expired_ms)).await? {
         ctx.store.write(move |tx| tx.expire_some(expired_ms, JUDGED_AT_A_TIME)).await?;
     }
-    told
+    outcome(told)
+}
+
+/// What telling the relay of our list means for the whole upkeep. What it will refuse again must not make the pre-keys fail: the list is
+/// told with the next upkeep.
+fn outcome(told: Result<()>) -> Result<()> {
+    match told {
+        Err(error @ Error::Offline(Offline::NotARelay | Offline::Refused(_))) => {
+            tracing::warn!(%error, "the relay does not take our device list");
+            Ok(())
+        }
+        told => told,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pre_keys_do_not_fail_because_of_a_list_that_the_relay_never_takes() {
+        for lasting in [Offline::NotARelay, Offline::Refused(403)] {
+            assert_eq!(outcome(Err(lasting.into())), Ok(()), "{lasting:?}");
+        }
+        let busy = Offline::Busy(Duration::from_secs(9));
+        for passing in [Offline::Unreachable, Offline::TimedOut, busy] {
+            assert_eq!(outcome(Err(passing.into())), Err(passing.into()), "{passing:?}");
+        }
+        let storage = || Error::Storage(crate::error::Storage::Full);
+        assert_eq!(outcome(Err(storage())), Err(storage()));
+        assert_eq!(outcome(Ok(())), Ok(()));
+    }
 }

@@ -7,8 +7,8 @@ use sealpost_wire::id::UserId;
 use super::columns::blob;
 
 /// How much higher than the stored version a version may be. Otherwise, somebody who has stolen a token could store one that no list
-/// of the owner can replace.
-const MAX_STEP: u64 = 1 << 16;
+/// of the owner can replace. It is so large because a restored store may be that far behind the owner, if there was such a thief.
+const MAX_STEP: u64 = 1 << 32;
 
 /// Returns `false` if the stored list is at least as new, unless it is this one, or much older.
 pub(super) fn put(tx: &Connection, user: UserId, list: &SignedDeviceList) -> Result<bool> {

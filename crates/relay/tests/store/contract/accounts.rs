@@ -40,8 +40,10 @@ pub(crate) async fn a_device_list_is_replaced_by_newer_ones_only(store: &dyn Sto
     assert_eq!(store.device_list(user).await, Ok(Some(list(2, 1))));
     assert_eq!(store.put_device_list(user, list(3, 3)).await, Ok(true));
     assert_eq!(store.device_list(user).await, Ok(Some(list(3, 3))));
-    assert_eq!(store.put_device_list(user, list(4 + (1 << 16), 4)).await, Ok(false));
+    assert_eq!(store.put_device_list(user, list(4 + (1 << 32), 4)).await, Ok(false));
     assert_eq!(store.device_list(user).await, Ok(Some(list(3, 3))));
+    assert_eq!(store.put_device_list(user, list(3 + (1 << 32), 5)).await, Ok(true), "the store may be older");
+    assert_eq!(store.device_list(user).await, Ok(Some(list(3 + (1 << 32), 5))));
     assert_eq!(store.device_list(pair.b.user).await, Ok(None));
     assert_eq!(store.put_device_list(unknown, list(1, 1)).await, Ok(false));
     store.delete_account(user, NOW_MS).await.unwrap();
