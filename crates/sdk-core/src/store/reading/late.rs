@@ -262,22 +262,31 @@ impl Tx<'_> {
         self.change_one(&sql, params![thread.as_bytes(), id.0])
     }
 
-    /// Like [`Tx::take_due_receipts`], for late messages. It examines at most `limit` messages.
-    pub(super) fn take_due_late_receipts(&mut self, limit: usize) -> Result<Option<DueRead>> {
+    /// Like [`Tx::take_due_receipts`], for late messages that their authors are told of, or for others. It examines at most `limit`
+    /// messages.
+    pub(super) fn take_due_late_receipts(&mut self, is_told: bool, limit: usize) -> Result<Option<DueRead>> {
         // The marks of a thread are in the order in which they were set.
-        let sql = "SELECT thread_id, late, position, id, after_position, after_id, told FROM late_mark
-                   ORDER BY thread_id, late, position, id LIMIT 1";
-        let due = self.connection.prepare_cached(sql)?.query_row([], |row| {
+        let sql = "SELECT thread_id, late, position, id, after_position, after_id FROM late_mark
+                   WHERE told = ?1 ORDER BY thread_id, late, position, id LIMIT 1";
+        let due = self.connection.prepare_cached(sql)?.query_row([is_told], |row| {
             let up_to = Position { order: row.get(2)?, id: row.get(3)? };
             let after = Position { order: row.get(4)?, id: row.get(5)? };
-            Ok((row.get::<_, Vec<u8>>(0)?, LateMark { late: row.get(1)?, up_to }, after, row.get(6)?))
+            Ok((row.get::<_, Vec<u8>>(0)?, LateMark { late: row.get(1)?, up_to }, after))
         });
-        let Some((thread, mark, after, is_told)) = due.optional()? else { return Ok(None) };
+        let Some((thread, mark, after)) = due.optional()? else { return Ok(None) };
         let thread = ThreadId::from_slice(&thread)?;
+        // What an earlier mark has read is left to it.
+        let order = |mark: &LateMark| (mark.late, mark.up_to);
+        let mut earlier = self.late_marks(thread)?;
+        earlier.retain(|other| order(other) < order(&mark));
+        let is_its = |message: &Late| {
+            let by = |mark: &LateMark| mark.covers(message.late, message.at);
+            by(&mark) && !earlier.iter().any(by)
+        };
         let examined = self.late_between(thread, (after, mark.up_to), limit)?;
         let last = examined.last().filter(|_| examined.len() == limit).map(|message| message.at);
         let mut messages = Vec::new();
-        for message in examined.into_iter().filter(|message| mark.covers(message.late, message.at)) {
+        for message in examined.into_iter().filter(is_its) {
             let sql = format!("UPDATE message SET state = {STATE_READ_LATE}, late = NULL WHERE id = ?1");
             self.change_one(&sql, [message.at.id])?;
             messages.extend(message.numbered);

@@ -304,10 +304,12 @@ impl Tx<'_> {
             return Ok(read.into_iter().filter_map(|(_, numbered)| numbered).collect());
         }
         let is_told = self.sends_receipts(thread, ReceiptKind::Read)?;
+        // A row of an earlier version may be at the mark, where nothing follows.
         self.change(
             "INSERT INTO read_receipt_due (thread_id, position, id, told) SELECT ?1, ?2, ?3, ?4
              WHERE ?4 IS NOT (SELECT told FROM read_receipt_due WHERE thread_id = ?1
-                 ORDER BY position DESC, id DESC LIMIT 1)",
+                 ORDER BY position DESC, id DESC LIMIT 1)
+             ON CONFLICT DO UPDATE SET told = excluded.told",
             params![thread.as_bytes(), old.order, old.id, is_told],
         )?;
         Ok(Vec::new())
@@ -324,11 +326,13 @@ impl Tx<'_> {
     /// The next messages, up to `limit` of one thread, of which their authors are to be told. They are no longer due after this
     /// transaction.
     pub(crate) fn take_due_receipts(&mut self, limit: usize) -> Result<Option<DueRead>> {
-        // Late ones first: what their authors are not told must be recorded before messages behind them are.
-        if let Some(late) = self.take_due_late_receipts(limit)? {
-            return Ok(Some(late));
+        // What their authors are not told is recorded before messages behind it are: late ones may be before or behind others.
+        if let Some(untold) = self.take_due_late_receipts(false, limit)? {
+            return Ok(Some(untold));
         }
-        let Some((thread, is_told, after, up_to)) = self.first_due_receipts()? else { return Ok(None) };
+        let Some((thread, is_told, after, up_to)) = self.first_due_receipts()? else {
+            return self.take_due_late_receipts(true, limit);
+        };
         let most = u32::try_from(limit).map_err(|_| Error::Bug("too many messages"))?;
         let read = self.incoming_between(thread, (after, up_to), most)?;
         let last = read.last().map(|(last, _)| *last).filter(|last| read.len() == limit && *last < up_to);

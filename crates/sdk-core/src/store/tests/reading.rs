@@ -399,3 +399,23 @@ proptest! {
         Builder::new_current_thread().enable_all().build().unwrap().block_on(play(steps));
     }
 }
+
+#[tokio::test]
+async fn a_row_that_an_earlier_version_has_left_at_the_mark_does_not_prevent_reading() {
+    let fixture = unread(2).await;
+    let ids: Vec<_> = fixture.all_messages().await.iter().map(|message| message.id).collect();
+    let [second, first] = ids[..] else { panic!() };
+    fixture.mark(first, 9).await;
+    let work = fixture.store.write(move |tx| {
+        tx.change(
+            "INSERT INTO read_receipt_due SELECT thread_id, read_position, read_id, 1 FROM thread",
+            [],
+        )?;
+        tx.set_privacy(Some(THREAD), crate::store::PrivacySetting::ReadReceipts, false)?;
+        let read = tx.mark_read(THREAD, second, AFTER_ALL, 9)?;
+        let due = tx.take_due_receipts(9)?.unwrap();
+        assert!(read.more_due && tx.take_due_receipts(9)?.is_none());
+        Ok((due.is_told, due.messages.len()))
+    });
+    assert_eq!(work.await.unwrap(), (false, 1));
+}

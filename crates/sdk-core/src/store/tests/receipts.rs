@@ -80,7 +80,16 @@ impl Fixture {
     }
 
     async fn record(&self) {
-        self.store.write(|tx| tx.note_due(2)).await.unwrap();
+        while self.record_some().await {}
+    }
+
+    /// Takes one step. Returns whether there was one.
+    async fn record_some(&self) -> bool {
+        let step = self.store.write(|tx| {
+            let Some(due) = tx.take_due_receipts(2)? else { return Ok(false) };
+            tx.note_read(&due).map(|_| true)
+        });
+        step.await.unwrap()
     }
 
     async fn switch(&self, setting: PrivacySetting, is_on: bool) {
@@ -262,6 +271,40 @@ async fn late_messages_of_another_device_that_were_read_while_receipts_were_off_
 }
 
 #[tokio::test]
+async fn what_is_not_told_is_recorded_before_what_is_told_with_it() {
+    let told = async |fixture: &Fixture, untold: std::ops::RangeInclusive<u64>| {
+        let mut steps = 0;
+        while fixture.record_some().await {
+            steps += 1;
+            let says = fixture.says(ReceiptKind::Read).await.unwrap_or_else(Counts::none);
+            assert!(untold.clone().all(|count| !says.contains(count)), "after {steps} steps: {says:?}");
+        }
+        assert!(steps > 1);
+        fixture.says(ReceiptKind::Read).await.unwrap()
+    };
+    // A late message behind others, which were read with receipts off.
+    let fixture = Fixture::new().await;
+    fixture.posts_arrive(messages(1..=6).chain([(8, true)])).await;
+    fixture.switch(READ, false).await;
+    fixture.read_unrecorded(8).await;
+    fixture.switch(READ, true).await;
+    fixture.posts_arrive([(7, true)]).await;
+    fixture.read_unrecorded(8).await;
+    assert_eq!(told(&fixture, 1..=6).await, Counts::of([7]));
+    // A late message before another one, which was read with receipts on.
+    let fixture = Fixture::new().await;
+    fixture.posts_arrive(messages(9..=10)).await;
+    fixture.read_unrecorded(10).await;
+    fixture.posts_arrive(messages(3..=6)).await;
+    fixture.read_unrecorded(6).await;
+    fixture.switch(READ, false).await;
+    fixture.posts_arrive(messages(1..=2)).await;
+    fixture.read_unrecorded(6).await;
+    fixture.switch(READ, true).await;
+    assert_eq!(told(&fixture, 1..=2).await, Counts::of([3, 4, 5, 6, 9, 10]));
+}
+
+#[tokio::test]
 async fn a_stranger_and_somebody_who_is_blocked_are_told_nothing() {
     let fixture = Fixture::new().await;
     fixture.store.write(|tx| tx.set_request(THREAD)).await.unwrap();
@@ -385,7 +428,10 @@ async fn play(steps: Vec<Step>) {
                 }
             }
             Step::Record => {
-                fixture.record().await;
+                // A receipt may leave after each step.
+                while fixture.record_some().await {
+                    says_what_is_true(&fixture, &model).await;
+                }
                 model.record();
             }
             Step::Switch(is_read, is_on) => {
@@ -410,28 +456,32 @@ async fn play(steps: Vec<Step>) {
                 work.await.unwrap();
             }
         }
-        for (kind, is_off) in [ReceiptKind::Delivered, ReceiptKind::Read].into_iter().zip(model.is_off) {
-            let says = fixture.says(kind).await;
-            assert!(!is_off || says.is_none());
-            if is_off {
-                continue;
-            }
-            let says = says.unwrap_or_else(Counts::none);
-            for (count, came) in &model.came {
-                let (is_said, is_true) = match kind {
-                    ReceiptKind::Delivered => (says.contains(*count), came.is_told),
-                    ReceiptKind::Read => (says.contains(*count), came.is_read_told),
-                };
-                // What shows nothing may be said to be read with what follows it.
-                let is_free = kind == ReceiptKind::Read && !came.is_shown;
-                let is_pending = kind == ReceiptKind::Read && came.is_pending && !is_said;
-                assert!(is_free || is_pending || is_said == is_true, "{kind:?} {count}: {is_said}, {came:?}");
-            }
-            assert!(
-                (1..=model.sent.saturating_add(2))
-                    .all(|count| !says.contains(count) || model.came.contains_key(&count))
-            );
+        says_what_is_true(&fixture, &model).await;
+    }
+}
+
+async fn says_what_is_true(fixture: &Fixture, model: &Model) {
+    for (kind, is_off) in [ReceiptKind::Delivered, ReceiptKind::Read].into_iter().zip(model.is_off) {
+        let says = fixture.says(kind).await;
+        assert!(!is_off || says.is_none());
+        if is_off {
+            continue;
         }
+        let says = says.unwrap_or_else(Counts::none);
+        for (count, came) in &model.came {
+            let (is_said, is_true) = match kind {
+                ReceiptKind::Delivered => (says.contains(*count), came.is_told),
+                ReceiptKind::Read => (says.contains(*count), came.is_read_told),
+            };
+            // What shows nothing may be said to be read with what follows it.
+            let is_free = kind == ReceiptKind::Read && !came.is_shown;
+            let is_pending = kind == ReceiptKind::Read && came.is_pending && !is_said;
+            assert!(is_free || is_pending || is_said == is_true, "{kind:?} {count}: {is_said}, {came:?}");
+        }
+        assert!(
+            (1..=model.sent.saturating_add(2))
+                .all(|count| !says.contains(count) || model.came.contains_key(&count))
+        );
     }
 }
 
