@@ -234,3 +234,24 @@ async fn a_profile_waits_until_a_changed_identity_is_accepted() {
     ada.client.contact(ben.client.user_id()).accept().await.unwrap();
     shows(&ben, &ada, "Ada").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_that_was_refused_is_sent_when_there_is_another_device() {
+    let world = World::start().await;
+    let Watched { ada, ben, hers, file, leaving: _, _proxy, .. } = acquainted(&world).await;
+    ada.client.set_profile(profile("Ada")).await.unwrap();
+    shows(&ben, &ada, "Ada").await;
+    drop(hers);
+    let disk = ada.close().await;
+    // She has another profile, which was refused, and has not seen his device yet.
+    file.open()
+        .execute_batch("UPDATE thread SET profile_due = 2; DELETE FROM device; DELETE FROM session;")
+        .unwrap();
+    let ada = disk.open().await;
+    ada.live().await;
+    ada.thread_with(&ben).await.send_text("are you there?").await.unwrap();
+    eventually("the profile is sent", async || {
+        (file.count("SELECT profile_due FROM thread") == 0).then_some(())
+    })
+    .await;
+}

@@ -1,6 +1,6 @@
 //! Station 5, Meet: fetches bundles from the relay and starts sessions.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use futures_util::future::join_all;
 use sealpost_protocol::{
@@ -80,7 +80,7 @@ async fn meet(
         return Ok(Err(FailReason::BadKeys));
     }
     let (now_ms, policy) = (ctx.server_now_ms(), ctx.policy);
-    let mut rng = ctx.env.rng();
+    let (mut rng, upkeep) = (ctx.env.rng(), Arc::clone(&ctx.upkeep));
     let met = ctx.store.write(move |tx| {
         let (account, us) = tx.our_account()?;
         let our_address = address(us.user, us.device)?;
@@ -117,7 +117,9 @@ async fn meet(
         }
         listed.store(tx, !met.is_empty())?;
         let devices: Vec<_> = met.iter().map(|(device, _)| *device).collect();
-        tx.see_devices(user, &devices)?;
+        if tx.see_devices(user, &devices)? {
+            tx.after_commit(move || upkeep.profile.notify_one());
+        }
         for (_, mut sessions) in met {
             tx.store_sessions(&mut sessions)?;
         }

@@ -135,13 +135,16 @@ impl Tx<'_> {
     /// bundle contains it again. Without a list, a changed identity key, and a device that is added to known ones, is reported in
     /// the same commit, never silently, and the contact is no longer verified. With a list, its account key counts instead
     /// ([`Tx::adopt_list`]).
-    pub(crate) fn see_devices(&mut self, user: UserId, seen: &[Device]) -> Result<()> {
+    ///
+    /// Returns whether our profile, which could not be sent to them before, is due because of a device that was not there.
+    pub(crate) fn see_devices(&mut self, user: UserId, seen: &[Device]) -> Result<bool> {
         self.ensure_contact(user)?;
         let is_known = self.has_devices(user)? && !self.has_device_list(user)?;
-        let mut is_new = false;
+        let (mut is_new, mut has_come) = (false, false);
         for Device { user: _, device, registration_id, identity } in seen {
             let old = self.identity(user, *device)?;
             is_new |= old.as_ref() != Some(identity);
+            has_come |= !self.is_live(user, *device)?;
             match old {
                 Some(old) if old == *identity => {}
                 Some(old) => self.replace_identity(user, *device, &old, identity)?,
@@ -155,10 +158,18 @@ impl Tx<'_> {
                 params![user.as_bytes(), device.get(), registration_id, identity.serialize().as_slice()],
             )?;
         }
-        if is_new {
-            self.retry_profile_to(user)?;
+        let is_profile_due = (is_new || has_come) && self.retry_profile_to(user)?;
+        if is_new && is_known {
+            self.note_identity_changed(user)?;
         }
-        if is_new && is_known { self.note_identity_changed(user) } else { Ok(()) }
+        Ok(is_profile_due)
+    }
+
+    /// Whether something is sealed for a device.
+    fn is_live(&self, user: UserId, device: DeviceId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM device WHERE user_id = ?1 AND device_id = ?2 AND live = 1)";
+        let values = params![user.as_bytes(), device.get()];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
 
     /// The safety number of a user has changed: the contact is no longer verified, and the person is told.

@@ -101,11 +101,11 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Something has changed about a user: our profile is due again where it was refused.
-    pub(super) fn retry_profile_to(&mut self, user: UserId) -> Result<()> {
+    /// Something has changed about a user: our profile is due again where it was refused. Returns whether there is such a thread.
+    pub(super) fn retry_profile_to(&mut self, user: UserId) -> Result<bool> {
         let sql = "UPDATE thread SET profile_due = 1
                    WHERE profile_due = 2 AND thread_id IN (SELECT thread_id FROM member WHERE user_id = ?1)";
-        self.change(sql, [user.as_bytes()]).map(drop)
+        Ok(self.change(sql, [user.as_bytes()])? > 0)
     }
 
     /// Our profile was queued for this thread.

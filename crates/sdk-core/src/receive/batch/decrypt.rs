@@ -1,5 +1,7 @@
 //! Stations 5 and 6 for an envelope: loads its sessions and keys, opens it, and stores what opening has changed.
 
+use std::sync::Arc;
+
 use rand::rngs::StdRng;
 use sealpost_protocol::{Inbound, SessionRecord, UnixSeconds};
 
@@ -88,7 +90,12 @@ impl Batch<'_, '_> {
         }
         if let Some(registration_id) = changes.registration_id {
             let identity = changes.authenticated_by;
-            self.tx.see_devices(user, &[Device { user, device, registration_id, identity }])?;
+            let is_profile_due =
+                self.tx.see_devices(user, &[Device { user, device, registration_id, identity }])?;
+            if is_profile_due {
+                let upkeep = Arc::clone(&self.ctx.upkeep);
+                self.tx.after_commit(move || upkeep.profile.notify_one());
+            }
         }
         self.tx.store_skipped(user, device, changes.skipped)?;
         Ok((opened, Some(changes.record)))

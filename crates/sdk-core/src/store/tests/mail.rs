@@ -178,7 +178,8 @@ async fn a_profile_that_is_refused_for_good_is_not_queued_again_until_something_
         ("a device", |tx| {
             let identity = *IdentityKeyPair::generate(&mut rand::rng()).public();
             let device = DeviceId::PRIMARY;
-            tx.see_devices(PEER, &[Device { user: PEER, device, registration_id: 7, identity }])
+            assert!(tx.see_devices(PEER, &[Device { user: PEER, device, registration_id: 7, identity }])?);
+            Ok(())
         }),
         ("the thread is known", |tx| tx.set_accepted(THREAD)),
         ("the identity was accepted", |tx| tx.set_trust(PEER, TrustState::FirstUse)),
@@ -219,6 +220,28 @@ async fn a_profile_that_is_refused_for_good_is_not_queued_again_until_something_
         tx.is_profile_due(THREAD)
     });
     assert!(!work.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_device_that_has_come_back_makes_a_refused_profile_due() {
+    let fixture = Fixture::new().await;
+    fixture.enqueue("hello").await;
+    let identity = *IdentityKeyPair::generate(&mut rand::rng()).public();
+    let device = Device { user: PEER, device: DeviceId::PRIMARY, registration_id: 7, identity };
+    let see = async || fixture.store.write(move |tx| tx.see_devices(PEER, &[device])).await.unwrap();
+    assert!(!see().await, "it is due in any case");
+    fixture
+        .store
+        .write(|tx| tx.forget_device(PEER, DeviceId::PRIMARY, sealpost_protocol::UnixSeconds(1)))
+        .await
+        .unwrap();
+    fixture.store.write(|tx| tx.set_profile_queued(THREAD)).await.unwrap();
+    fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 3, 0)).await;
+    fixture.store.write(|tx| tx.drop_unsealed_mail_to(PEER, false)).await.unwrap();
+    let mut events = fixture.events.subscribe();
+    assert!(see().await);
+    assert!(!drain(&mut events).iter().any(|event| matches!(event, Event::IdentityChanged(_))));
+    assert!(!see().await, "nothing has changed");
 }
 
 fn only_mail(tx: &Tx<'_>) -> crate::Result<MailId> {

@@ -107,7 +107,7 @@ async fn a_key_that_was_replaced_is_remembered_until_a_bundle_has_it_again() {
     };
     let see = async |identity: IdentityKey| {
         let device = Device { user: PEER, device: DeviceId::PRIMARY, registration_id: 1, identity };
-        fixture.store.write(move |tx| tx.see_devices(PEER, &[device])).await.unwrap();
+        fixture.store.write(move |tx| tx.see_devices(PEER, &[device]).map(drop)).await.unwrap();
     };
     for (key, expected) in [
         (0, [false, false, false]),
