@@ -1,8 +1,9 @@
 //! The threads in which something waits because the relay does not store it: the others have not accepted the thread, or have blocked us.
 //!
-//! Nobody tells us when that ends. But whoever writes to us has accepted the thread and does not block us, and neither do those to whom
-//! the relay delivers another message. What waits for them is tried again then, instead of after an hour. It is enough to know this in
-//! memory: everything is tried again on a new connection.
+//! Nobody tells us when that ends. But whoever writes to us has accepted the thread and does not block us, and neither do those for whom
+//! the relay stores a message that it has refused before. (It stores the first ones of each thread, but no mail, before the thread is
+//! accepted.) What waits for them is tried again then, instead of after an hour. It is enough to know this in memory: everything is tried
+//! again on a new connection.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,14 @@ const MAX_THREADS: usize = 4096;
 pub(crate) struct Unwelcome(Mutex<HashSet<ThreadId>>);
 
 impl Unwelcome {
-    pub(crate) fn add(&self, thread: ThreadId) {
+    /// Remembers a thread once it is certain that what was refused there waits. If it was remembered before, the others could be heard
+    /// in between, and nothing would wake what waits.
+    pub(crate) fn add_after(self: &Arc<Self>, tx: &mut Tx<'_>, thread: ThreadId) {
+        let unwelcome = Arc::clone(self);
+        tx.after_commit(move || unwelcome.add(thread));
+    }
+
+    fn add(&self, thread: ThreadId) {
         let mut threads = self.lock();
         if threads.len() < MAX_THREADS {
             threads.insert(thread);
@@ -31,7 +39,7 @@ impl Unwelcome {
         self.lock().contains(&thread)
     }
 
-    pub(crate) fn remove(&self, thread: ThreadId) {
+    fn remove(&self, thread: ThreadId) {
         self.lock().remove(&thread);
     }
 
@@ -58,6 +66,29 @@ impl Context {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::DatabaseKey;
+    use crate::error::Error;
+    use crate::event::EventBus;
+    use crate::store::{Footprint, Store};
+
+    #[tokio::test]
+    async fn a_thread_is_remembered_when_it_is_stored_that_something_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, key) = (dir.path().join("a.db"), DatabaseKey::new([9; 32]));
+        let store = Store::open(path, key, EventBus::new(), Footprint::Full).unwrap();
+        let unwelcome = Arc::new(Unwelcome::default());
+        let thread = ThreadId::from_bytes([1; 16]);
+        for is_stored in [false, true] {
+            let in_tx = Arc::clone(&unwelcome);
+            let work = store.write(move |tx| {
+                in_tx.add_after(tx, thread);
+                assert!(!in_tx.contains(thread));
+                if is_stored { Ok(()) } else { Err(Error::NotFound) }
+            });
+            assert_eq!(work.await.is_ok(), is_stored);
+            assert_eq!(unwelcome.contains(thread), is_stored);
+        }
+    }
 
     #[test]
     fn the_threads_that_are_remembered_are_bounded() {

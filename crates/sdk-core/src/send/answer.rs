@@ -16,7 +16,7 @@ use crate::error::{Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
-use crate::store::{OutgoingId, Settled, Settlement, Tx};
+use crate::store::{OutgoingId, Rows, Settled, Settlement, Tx};
 use crate::transport;
 use crate::waiting::WaitReason;
 
@@ -96,7 +96,10 @@ pub(super) fn judge(at: &Moment, entry: &Sealed, answer: transport::Result<wire:
             if is_old(OUTDATED_MS) {
                 Verdict::of(Settlement::Outdated { due_ms: 0 }, Flow::Again)
             } else {
-                later(at.backoff_ms, WaitReason::NotAccepted)
+                Verdict {
+                    settlement: Settlement::Unwelcome { due_ms: due_after(at.backoff_ms) },
+                    ..later(0, WaitReason::NotAccepted)
+                }
             }
         }
         Err(transport::Error::Refused(refusal)) if is_about_time(&refusal) => {
@@ -195,6 +198,20 @@ impl ToSettle {
     }
 }
 
+/// Whether the others let the relay store what is sent in a lane, as far as its settlements say so before they are stored. The first
+/// messages of a thread are stored before it is accepted, so one that was not refused before says nothing.
+pub(super) fn welcome(rows: &Rows<'_>, settled: &[Settled]) -> Result<Option<bool>> {
+    if settled.iter().any(|(_, _, settlement)| matches!(settlement, Settlement::Unwelcome { .. })) {
+        return Ok(Some(false));
+    }
+    for (id, _, settlement) in settled {
+        if matches!(settlement, Settlement::Accepted { .. }) && rows.was_put_off(*id)? {
+            return Ok(Some(true));
+        }
+    }
+    Ok(None)
+}
+
 /// Stores the settlements of a lane, in one transaction. It is not flushed: if it is lost, the same bytes are submitted again, and
 /// the relay answers as before.
 pub(super) async fn settle(ctx: &Context, lane: ThreadId, to_settle: ToSettle) -> Result<Left> {
@@ -203,13 +220,14 @@ pub(super) async fn settle(ctx: &Context, lane: ThreadId, to_settle: ToSettle) -
         matches!(settlement, Settlement::Failed(FailReason::NotAMember | FailReason::UnknownRecipient))
     };
     let threads_unknown = settled.iter().any(thread_unknown);
-    let is_accepted = |(_, _, settlement): &Settled| matches!(settlement, Settlement::Accepted { .. });
-    let is_welcome = ctx.unwelcome.contains(lane) && settled.iter().any(is_accepted);
     let ctx_in_tx = ctx.clone();
     let work = move |tx: &mut Tx<'_>| {
+        let welcome = welcome(tx, &settled)?;
         tx.settle_all(&settled)?;
-        if is_welcome {
-            ctx_in_tx.try_unwelcome_again(tx, lane)?;
+        match welcome {
+            Some(false) => ctx_in_tx.unwelcome.add_after(tx, lane),
+            Some(true) if ctx_in_tx.unwelcome.contains(lane) => ctx_in_tx.try_unwelcome_again(tx, lane)?,
+            _ => {}
         }
         if tx.has_started_timers() {
             let upkeep = Arc::clone(&ctx_in_tx.upkeep);

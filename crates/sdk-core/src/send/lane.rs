@@ -195,7 +195,7 @@ async fn send(
                 let mut next = Some(answer);
                 while let Some(answer) = next {
                     fault::at(Station::SubmitAnswered);
-                    take_answer(ctx, thread, &mut window, answer).await;
+                    take_answer(ctx, &mut window, answer).await;
                     next = answers.next().now_or_never().flatten();
                 }
             }
@@ -234,12 +234,7 @@ async fn next<T>(under_way: &mut Option<BoxFuture<'_, T>>) -> T {
     done
 }
 
-async fn take_answer(
-    ctx: &Context,
-    thread: ThreadId,
-    window: &mut Window,
-    answer: transport::Result<SendAck>,
-) {
+async fn take_answer(ctx: &Context, window: &mut Window, answer: transport::Result<SendAck>) {
     let Some(entry) = window.oldest() else { return };
     if let Err(transport::Error::Refused(refusal)) = &answer
         && is_about_time(refusal)
@@ -251,9 +246,6 @@ async fn take_answer(
         return;
     }
     let verdict = judge(&Moment::now(ctx, entry.attempts), entry, answer);
-    if verdict.reason == Some(WaitReason::NotAccepted) {
-        ctx.unwelcome.add(thread);
-    }
     window.answered(verdict);
 }
 

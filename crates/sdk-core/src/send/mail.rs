@@ -6,6 +6,7 @@ mod meetings;
 mod prepare;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -20,7 +21,7 @@ use crate::context::Context;
 use crate::error::{Offline, Result};
 use crate::fault::{self, Station};
 use crate::health::Part;
-use crate::id::UserId;
+use crate::id::{ThreadId, UserId};
 use crate::store::{MailDropped, MailOutcome, Rows, SettledMail, Tx};
 use crate::transport::{self, Socket};
 use meetings::Meetings;
@@ -134,12 +135,16 @@ async fn submit(ctx: &Context, socket: &Socket, sealed: Vec<Sealed>) -> Result<(
         ask_time(ctx).await?;
     }
     let (mut settled, mut corrections) = (Vec::with_capacity(sealed.len()), Vec::new());
+    let mut unwelcome = HashSet::new();
     for (mail, answer) in sealed.into_iter().zip(answers) {
         let (outcome, correction) = judge(ctx, &mail, answer);
+        if matches!(outcome, MailOutcome::Unwelcome { .. }) {
+            unwelcome.insert(mail.thread);
+        }
         settled.push((mail.id, Some(mail.parcel.get().client_msg_id), outcome));
         corrections.extend(correction.map(|correction| (mail.thread, correction)));
     }
-    settle(ctx, settled).await?;
+    settle(ctx, settled, unwelcome).await?;
     for (thread, correction) in corrections {
         // Sessions with new devices are started when the mail is sealed anew.
         match correct(ctx, thread, correction).await {
@@ -174,7 +179,6 @@ fn judge(
         _ if is_about_time(&refusal) => (anew(true), None),
         // They may accept the thread later, or unblock us.
         reason::NOT_ACCEPTED => {
-            ctx.unwelcome.add(mail.thread);
             let ceiling_ms = backoff_ceiling_ms(mail.attempts.saturating_add(1), LONG_MS);
             let due_ms = ctx.env.now_ms().saturating_add(1).saturating_add(ctx.env.jitter(ceiling_ms));
             (MailOutcome::Unwelcome { due_ms }, None)
@@ -199,9 +203,15 @@ fn later(ctx: &Context, attempts: u32, offline: Offline) -> MailOutcome {
     MailOutcome::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) }
 }
 
-/// Stores outcomes in one transaction. It is not flushed: if it is lost, the same bytes are submitted again.
-async fn settle(ctx: &Context, settled: Vec<SettledMail>) -> Result<()> {
-    let work = move |tx: &mut Tx<'_>| settled.iter().try_for_each(|settled| settle_one(tx, *settled));
+/// Stores outcomes in one transaction, among them that mail of these threads was refused because it is unwelcome. It is not flushed: if
+/// it is lost, the same bytes are submitted again.
+async fn settle(ctx: &Context, settled: Vec<SettledMail>, unwelcome: HashSet<ThreadId>) -> Result<()> {
+    let remembered = Arc::clone(&ctx.unwelcome);
+    let work = move |tx: &mut Tx<'_>| {
+        settled.iter().try_for_each(|settled| settle_one(tx, *settled))?;
+        unwelcome.iter().for_each(|thread| remembered.add_after(tx, *thread));
+        Ok(())
+    };
     ctx.store.write_unflushed(work).await
 }
 

@@ -11,7 +11,7 @@ use sealpost_wire as wire;
 use sealpost_wire::limits::MAX_COUNT;
 use tempfile::TempDir;
 
-use super::answer::correct_devices;
+use super::answer::{correct_devices, welcome};
 use super::plan::{Addressed, Recipients, ToMeet, address as address_members, has_ready};
 use super::seal::{Sealing, Sender, seal};
 use crate::account::registration::{address, local_device};
@@ -24,7 +24,10 @@ use crate::context::{Skipped, SkippedDevices};
 use crate::event::EventBus;
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
-use crate::store::{Device, Footprint, Registered, Rows, Store, Thread, Tokens, TrustState, Tx};
+use crate::store::{
+    Device, Entry, Footprint, NewOutgoing, Registered, Rows, Settlement, Store, Thread, Tokens, TrustState,
+    Tx,
+};
 
 const US: UserId = UserId::from_bytes([1; 16]);
 const BEN: UserId = UserId::from_bytes([2; 16]);
@@ -320,6 +323,32 @@ async fn the_relay_may_correct_the_devices_of_members_only() {
             devices.iter().map(|device| device.device.get()).collect::<Vec<_>>()
         };
         assert_eq!((devices(BEN), devices(CAM), devices(STRANGER)), (vec![2], vec![1], vec![1, 2]));
+        Ok(())
+    });
+    work.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_that_was_never_refused_does_not_say_that_a_thread_is_accepted() {
+    let (_dir, store) = three().await;
+    let work = store.write(|tx| {
+        for n in 1..=2 {
+            let content_id = ClientMsgId::new(NOW.0 * 1_000, &[n; 10]);
+            let us = (US, DeviceId::PRIMARY);
+            let new = NewOutgoing { thread: THREAD, us, content_id, sent_ms: 1, body: Body::text("text") };
+            tx.enqueue(new)?;
+        }
+        let entries = tx.entries(THREAD, None, (9, 1 << 20))?;
+        let [Entry::ToSeal(first), Entry::ToSeal(second)] = &entries[..] else { panic!("{entries:?}") };
+        let (first, second) = (first.id, second.id);
+        let accepted = |id| (id, None, Settlement::Accepted { epoch: 1, server_seq: 1, server_ms: 1 });
+        let unwelcome = |id| (id, None, Settlement::Unwelcome { due_ms: 3_600_000 });
+        assert_eq!(welcome(tx, &[accepted(first)])?, None);
+        assert_eq!(welcome(tx, &[accepted(first), unwelcome(second)])?, Some(false));
+        tx.settle_all(&[unwelcome(second)])?;
+        assert_eq!(welcome(tx, &[accepted(first)])?, None);
+        assert_eq!(welcome(tx, &[accepted(second)])?, Some(true));
+        assert_eq!(welcome(tx, &[accepted(second), unwelcome(first)])?, Some(false));
         Ok(())
     });
     work.await.unwrap();

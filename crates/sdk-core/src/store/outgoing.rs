@@ -94,6 +94,12 @@ pub(crate) enum Entry {
 }
 
 impl Rows<'_> {
+    /// Whether an entry that is not settled was put off.
+    pub(crate) fn was_put_off(&self, id: OutgoingId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM outgoing WHERE id = ?1 AND state < 3 AND attempts > 0)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?)
+    }
+
     /// The entry in the outbox that a message has in one of these states.
     pub(super) fn entry_of(&self, message: MessageId, states: &[i64]) -> Result<Option<OutgoingId>> {
         let sql = "SELECT o.id, o.state FROM message AS m JOIN outgoing AS o ON o.id = m.outgoing AND o.message_id = m.id

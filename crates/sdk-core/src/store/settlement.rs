@@ -28,6 +28,8 @@ pub(crate) enum Settlement {
     Outdated { due_ms: u64 },
     /// The entry is submitted again at this local time.
     Later { due_ms: u64 },
+    /// The recipients do not let the relay store it for now. The entry is submitted again at this local time.
+    Unwelcome { due_ms: u64 },
     /// The entry has failed, and is not submitted again unless the person asks for it.
     Failed(FailReason),
 }
@@ -103,7 +105,9 @@ impl Tx<'_> {
                 self.unseal(id, 0)?;
                 self.put_off((id, lane, message), due_ms)
             }
-            Settlement::Later { due_ms } => self.put_off((id, lane, message), due_ms),
+            Settlement::Later { due_ms } | Settlement::Unwelcome { due_ms } => {
+                self.put_off((id, lane, message), due_ms)
+            }
             // A receipt may be sent twice.
             Settlement::Failed(FailReason::TooOld) if message.is_none() => self.unseal(id, 0),
             // It was submitted again because the relay may have lost it, and nothing proves that it has not.

@@ -381,7 +381,7 @@ impl World {
                     row.state = State::ToSeal;
                     row.attempts += 1;
                 }
-                Settlement::Later { .. } => row.attempts += 1,
+                Settlement::Later { .. } | Settlement::Unwelcome { .. } => row.attempts += 1,
                 Settlement::Failed(_) => row.state = State::Failed,
             }
         }
