@@ -58,19 +58,27 @@ extension SealpostTests {
                 let (hers, his) = (people.hers, people.his)
                 try await people.greet()
                 let (atAda, atBen) = (try Heard(people.ada), try Heard(people.ben))
-                let (first, second) = try await eventually { () -> (CallId, CallId)? in
+                var crossed: (CallId, CallId)?
+                // More attempts in a minute would not ring.
+                for _ in 0..<4 where crossed == nil {
+                    // So that both have called before either call arrives.
+                    await people.world.relay.freeze()
                     async let herCall = hers.tryToCall()
                     async let hisCall = his.tryToCall()
+                    try await Task.sleep(for: .milliseconds(100))
+                    await people.world.relay.thaw()
                     let calls = try await (herCall, hisCall)
-                    if case (let first?, let second?) = calls { return (first, second) }
-                    // The call of one of them rang before the other one has called.
+                    if case (let first?, let second?) = calls {
+                        crossed = (first, second)
+                        continue
+                    }
                     let (thread, heard) = calls.0 == nil ? (his, atAda) : (hers, atBen)
                     let call = try #require(calls.0 ?? calls.1)
                     #expect(try await heard.next().call == call)
                     try await thread.hangUp(call: call)
                     #expect(try await heard.next().signal == .ended(end: .hungUp))
-                    return nil
                 }
+                let (first, second) = try #require(crossed, "the calls did not cross")
                 // The call with the smaller id remains.
                 let isHers = first < second
                 let (remaining, ended) = isHers ? (first, second) : (second, first)

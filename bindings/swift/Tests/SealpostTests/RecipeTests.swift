@@ -128,7 +128,7 @@ private final class Recipes {
     var phone: [String] = []
     var ringing: CallId?
     var current: CallId?
-    var ended: CallId?
+    var ended: Set<CallId> = []
 
     func ring(_ call: CallId, _ description: Data, _ isVideo: Bool) {
         ringing = call
@@ -176,12 +176,15 @@ private final class Recipes {
     func call(_ thread: Sealpost.Thread, _ description: Data) async throws {
         let call = try await thread.call(description: description, isVideo: false)
         // They may have refused it already.
-        if call != ended { current = call }
+        if !ended.contains(call) { current = call }
     }
 
     func take(_ thread: Sealpost.Thread, _ call: CallId, _ description: Data) async throws {
+        let keys = try await thread.answerCall(call: call, description: description)
+        // They may have hung up meanwhile.
+        guard !ended.contains(call) else { return }
         current = call
-        start(description, try await thread.answerCall(call: call, description: description))
+        start(description, keys)
     }
 
     func start(_ description: Data, _ keys: CallKeys) {
@@ -190,7 +193,7 @@ private final class Recipes {
     }
 
     func stop(_ call: CallId, _ end: CallEnd) {
-        ended = call
+        ended.insert(call)
         guard call == current else { return stopRinging(call, isMissed: end == .unanswered) }
         current = nil
         stopMedia()
@@ -261,6 +264,7 @@ extension SealpostTests {
                         try await until { await app.phone.last == "rings: offer, false" }
                         try await his.hangUp(call: missed)
                         try await until { await app.phone.last == "no longer rings: true, false" }
+                        #expect(await thrown { try await app.take(hers, missed, answer) } == .NotFound)
                         let first = try await his.call(description: offer, isVideo: true)
                         try await until { await app.phone.last == "rings: offer, true" }
                         try await app.take(hers, first, answer)

@@ -36,10 +36,15 @@ actor Relay {
         port = try #require(said.flatMap { Int($0) }, "the relay did not start")
     }
 
-    /// From now on, the relay accepts connections but answers nothing.
+    /// From now on, the relay accepts connections but answers nothing, until it is thawed.
     func freeze() {
         guard let process else { return }
         _ = Foundation.kill(process.processIdentifier, SIGSTOP)
+    }
+
+    func thaw() {
+        guard let process else { return }
+        _ = Foundation.kill(process.processIdentifier, SIGCONT)
     }
 
     /// Kills the relay, without any warning to its clients.

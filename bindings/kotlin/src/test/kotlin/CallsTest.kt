@@ -5,12 +5,14 @@ import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.launch
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNotEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
+import kotlin.time.Duration.Companion.milliseconds
 
 /** Calls, and notifications. */
 class CallsTest {
@@ -64,21 +66,30 @@ class CallsTest {
             // The call of the other one rings already.
             null
         }
-        lateinit var crossed: Pair<CallId, CallId>
-        while (true) {
-            val (first, second) = listOf(hers, his).map { async { it.tryToCall() } }.awaitAll()
+        var crossed: Pair<CallId, CallId>? = null
+        // More attempts in a minute would not ring.
+        repeat(4) {
+            if (crossed != null) return@repeat
+            // So that both have called before either call arrives.
+            world.relay.freeze()
+            val calling = listOf(hers, his).map { async { it.tryToCall() } }
+            delay(100.milliseconds)
+            world.relay.thaw()
+            val (first, second) = calling.awaitAll()
             if (first != null && second != null) {
                 crossed = first to second
-                break
+            } else {
+                val (call, thread, events) =
+                    if (first != null) Triple(first, hers, atBen) else Triple(checkNotNull(second), his, atAda)
+                assertEquals(call, events.receive().call)
+                thread.hangUp(call)
+                assertEquals(CallSignal.Ended(CallEnd.HUNG_UP), events.receive().signal)
             }
-            val (call, thread, events) = if (first != null) Triple(first, hers, atBen) else Triple(checkNotNull(second), his, atAda)
-            assertEquals(call, events.receive().call)
-            thread.hangUp(call)
-            assertEquals(CallSignal.Ended(CallEnd.HUNG_UP), events.receive().signal)
         }
+        val (first, second) = checkNotNull(crossed) { "the calls did not cross" }
         // The call with the smaller id remains.
-        val isHers = crossed.first < crossed.second
-        val (remaining, ended) = if (isHers) crossed else crossed.second to crossed.first
+        val isHers = first < second
+        val (remaining, ended) = if (isHers) first to second else second to first
         val (callee, atCallee, atCaller) = if (isHers) Triple(his, atBen, atAda) else Triple(hers, atAda, atBen)
         val end = atCallee.receive()
         assertEquals(ended to CallSignal.Ended(CallEnd.CROSSED), end.call to end.signal)

@@ -112,7 +112,7 @@ class RecipesTest {
     }
 
     private var current: CallId? = null
-    private var ended: CallId? = null
+    private val ended = mutableSetOf<CallId>()
 
     suspend fun followCalls(client: Client) = client.calls().collect { event ->
         client.thread(event.thread).use { thread -> handle(thread, event) }
@@ -135,12 +135,14 @@ class RecipesTest {
     suspend fun call(thread: Thread, description: ByteArray) {
         val call = thread.call(description, isVideo = false)
         // They may have refused it already.
-        if (call != ended) current = call
+        if (call !in ended) current = call
     }
 
     suspend fun take(thread: Thread, call: CallId, description: ByteArray) {
-        current = call
         val keys = thread.answerCall(call, description)
+        // They may have hung up meanwhile.
+        if (call in ended) return
+        current = call
         start(description, keys)
     }
 
@@ -150,7 +152,7 @@ class RecipesTest {
     }
 
     fun stop(call: CallId, end: CallEnd) {
-        ended = call
+        ended += call
         if (call != current) return stopRinging(call, isMissed = end == CallEnd.UNANSWERED)
         current = null
         stopMedia()
@@ -192,6 +194,7 @@ class RecipesTest {
             assertEquals("rings: offer, false", phone.receive())
             his.hangUp(missed)
             assertEquals("no longer rings: true, false", phone.receive())
+            thrownBy<SealpostException.NotFound> { take(hers, missed, "answer".toByteArray()) }
             val first = his.call("offer".toByteArray(), isVideo = true)
             assertEquals("rings: offer, true", phone.receive())
             take(hers, first, "answer".toByteArray())

@@ -14,7 +14,7 @@ import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.minutes
 
 /** Longer than any test takes that works. */
-val PATIENCE = 10.minutes
+val PATIENCE = 5.minutes
 
 /** A relay in a separate process, which can be killed and started again at the same address. */
 class Relay(private val folder: Path) : AutoCloseable {
@@ -39,10 +39,14 @@ class Relay(private val folder: Path) : AutoCloseable {
         port = line.substringAfterLast(':').toInt()
     }
 
-    /** From now on, the relay accepts connections but answers nothing. */
-    fun freeze() {
+    /** From now on, the relay accepts connections but answers nothing, until [thaw]. */
+    fun freeze() = signal("STOP")
+
+    fun thaw() = signal("CONT")
+
+    private fun signal(name: String) {
         // `kill` is built into every shell; not every system has it as a program.
-        process?.let { check(ProcessBuilder("sh", "-c", "kill -STOP ${it.pid()}").start().waitFor() == 0) }
+        process?.let { check(ProcessBuilder("sh", "-c", "kill -$name ${it.pid()}").start().waitFor() == 0) }
     }
 
     /** Kills the relay, without any warning to its clients. */
