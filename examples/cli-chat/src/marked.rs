@@ -87,7 +87,7 @@ impl Marked {
         let text = self.text.as_str();
         let before = |end: usize| text.get(..end).map_or(0, columns);
         let start = match self.found.first() {
-            Some(first) if width > 0 && before(first.end) >= width => {
+            Some(first) if width > 0 && before(first.end) >= width && columns(text) > width => {
                 let most = width.checked_div(BEFORE).unwrap_or_default();
                 let mut starts = text.grapheme_indices(true).map(|(at, _)| at);
                 let is_near = |at: &usize| text.get(*at..first.start).is_none_or(|gap| columns(gap) <= most);
@@ -153,6 +153,9 @@ mod tests {
         assert_eq!((excerpt.as_str(), &excerpt[places[0].clone()]), ("…fore this and …", "this"));
         let (excerpt, places) = line.excerpt(24);
         assert_eq!((excerpt.as_str(), &excerpt[places[0].clone()]), ("a long text before this…", "this"));
+        // What fits exactly is not cut.
+        let fits = Marked::line(&parts(&[("a long text before ", false), ("this", true)]));
+        assert_eq!(fits.excerpt(23), ("a long text before this".to_owned(), vec![19..23]));
         // A place that does not fit is cut off with the text.
         assert_eq!(line.excerpt(4), ("… t…".to_owned(), vec![4..5]));
         assert_eq!(Marked::line(&parts(&[("no place", false)])).excerpt(5), ("no p…".to_owned(), vec![]));
