@@ -11,7 +11,7 @@ const ENDED_IS_SHOWN_MS: u64 = 15_000;
 /// The most calls that have ended and are shown.
 const MOST_ENDED: usize = 2;
 
-/// The calls that are shown, the newest last.
+/// The calls, the newest last.
 #[derive(Debug, Default)]
 pub(crate) struct Calls(Vec<Known>);
 
@@ -82,13 +82,24 @@ impl Calls {
                 text: text(with.as_str(), *stage, known.before, &clock.time(known.since_ms)),
             }
         };
-        self.0.iter().map(line).collect()
+        let mut shown: Vec<_> = self.0.iter().collect();
+        shown.sort_by_key(|known| known.call.urgency());
+        shown.into_iter().map(line).collect()
     }
 }
 
 impl Call {
     fn has_ended(&self) -> bool {
         matches!(self.stage, CallStage::Ended(_) | CallStage::EndedByUs(_))
+    }
+
+    /// Where there is room for some calls only, the last ones in this order are shown.
+    const fn urgency(&self) -> u8 {
+        match self.stage {
+            CallStage::Ended(_) | CallStage::EndedByUs(_) => 0,
+            CallStage::Calling | CallStage::Answered => 1,
+            CallStage::Ringing { .. } => 2,
+        }
     }
 
     fn is_ringing(&self) -> bool {

@@ -9,7 +9,7 @@ use crate::state::State;
 use crate::wrap::wrap;
 
 pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
-    let mut line = 0_usize;
+    let mut drawn = Vec::new();
     for call in state.call_lines() {
         let style = match call.stage {
             CallStage::Ringing { .. } => style::NOTE,
@@ -17,9 +17,12 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
             CallStage::Ended(_) | CallStage::EndedByUs(_) => style::DIM,
         };
         for place in wrap(&call.text, usize::from(area.width)) {
-            let text = call.text.get(place).unwrap_or_default().trim_end();
-            put(buffer, line_of(area, line), text, style);
-            line = line.saturating_add(1);
+            drawn.push((call.text.get(place).unwrap_or_default().trim_end().to_owned(), style));
         }
+    }
+    // The last ones matter most.
+    let surplus = drawn.len().saturating_sub(usize::from(area.height));
+    for (line, (text, style)) in drawn.iter().skip(surplus).enumerate() {
+        put(buffer, line_of(area, line), text, *style);
     }
 }

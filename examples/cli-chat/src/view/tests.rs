@@ -5,13 +5,14 @@
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use sealpost_core::{ConnectionState, FailReason, Folder, TrustState, WaitReason};
+use sealpost_core::{CallEnd, CallId, ConnectionState, FailReason, Folder, TrustState, WaitReason};
 
 use super::draw;
 use crate::input::Input;
-use crate::news::{Chat, Marks, News, Peer, Row, Tick};
+use crate::news::{Call, CallStage, Chat, Marks, News, Peer, Row, Tick};
 use crate::state::State;
 use crate::state::tests::{Step, any_steps, chat, open, ours, state, theirs, thread, type_in};
+use crate::text::Shown;
 
 /// The lines of the screen, without the space at their ends, and the place of the cursor.
 fn drawn(state: &State, (width, height): (u16, u16)) -> (Vec<String>, (u16, u16)) {
@@ -142,7 +143,7 @@ fn every_script_is_placed_by_its_width() {
 fn what_others_write_cannot_control_the_terminal() {
     let size = (60, 10);
     let mut state = state(size);
-    let name = crate::text::Shown::line("\u{202e}ben\u{1b}]0;x\u{7}");
+    let name = Shown::line("\u{202e}ben\u{1b}]0;x\u{7}");
     let messages = crate::state::tests::rows(vec![theirs(1, "a\u{1b}[2J\u{202e}b", true)]);
     state.news(News::Opened { thread: thread(1), name, rows: messages, around: None, draft: None });
     let shown = lines(&state, size).join("\n");
@@ -194,7 +195,7 @@ fn a_list_shows_the_marks_of_chats_and_a_title_the_other_person() {
     let size = (80, 10);
     let mut state = a_talk(size);
     let marks = Marks { is_verified: true, is_muted: true, is_pinned: true, ..Marks::default() };
-    let draft = Some(crate::text::Shown::line("for cleo"));
+    let draft = Some(Shown::line("for cleo"));
     let cleo = Chat { marks, draft, ..chat(2, "cleo", 0) };
     let doe = Marks { is_marked_unread: true, is_blocked: true, ..Marks::default() };
     let doe = Chat { marks: doe, ..chat(3, "a name that is too long for the list", 0) };
@@ -244,6 +245,25 @@ fn a_long_note_is_broken_in_a_narrow_terminal() {
     assert_eq!(shown[11], "all, // sends a text  3 unread");
     // The newest message is still above the text that is being written.
     assert_eq!(shown[7], "new  15:07");
+}
+
+#[test]
+fn a_call_that_rings_is_shown_whatever_has_ended() {
+    let size = (80, 10);
+    let mut state = a_talk(size);
+    let mut happens = |number: u8, with: &str, stage| {
+        let (id, with) = (CallId([number; 16]), Shown::line(with));
+        state.news(News::Call(Call { id, thread: thread(1), with, stage }));
+    };
+    happens(1, "cleo", CallStage::Answered);
+    happens(2, "ben", CallStage::Ringing { is_video: false });
+    for number in [3, 4] {
+        happens(number, "ben", CallStage::Ended(CallEnd::Unanswered));
+    }
+    let shown = lines(&state, size);
+    assert!(shown[7].starts_with("in a call with cleo"), "{shown:?}");
+    assert!(shown[8].starts_with("ben "), "{shown:?}");
+    assert!(shown[8].ends_with(": /answer or /decline"), "{shown:?}");
 }
 
 #[test]
