@@ -10,6 +10,8 @@ pub(crate) enum Line {
     Command(Command),
     /// The first word, if there is no such command.
     Unknown(String),
+    /// The first word, if something follows a command that takes nothing.
+    Surplus(String),
 }
 
 /// A command with its arguments. What acts on a message acts on the selected one; without one, on the newest that it can act on.
@@ -98,6 +100,64 @@ pub(crate) enum Command {
     Quit,
 }
 
+impl Command {
+    const fn takes_nothing(&self) -> bool {
+        match self {
+            Self::Note
+            | Self::Accept
+            | Self::Delete
+            | Self::Hide
+            | Self::Undo
+            | Self::Pin
+            | Self::Unpin
+            | Self::Pins
+            | Self::Details
+            | Self::Jump
+            | Self::Links
+            | Self::Retry
+            | Self::Discard
+            | Self::Call
+            | Self::Answer
+            | Self::Decline
+            | Self::HangUp
+            | Self::Blocked
+            | Self::Report
+            | Self::Storage
+            | Self::Clear
+            | Self::Unmute
+            | Self::Archive
+            | Self::Unarchive
+            | Self::Top
+            | Self::Untop
+            | Self::Unread
+            | Self::Show(_)
+            | Self::Help
+            | Self::Quit => true,
+            Self::Chat(_)
+            | Self::Search(_)
+            | Self::Find(_)
+            | Self::Verify(_)
+            | Self::Reply(_)
+            | Self::React(_)
+            | Self::Edit(_)
+            | Self::Forward(_)
+            | Self::Poll { .. }
+            | Self::Vote(_)
+            | Self::Card(_)
+            | Self::Link(_)
+            | Self::Location(_)
+            | Self::Profile(_)
+            | Self::Timer(_)
+            | Self::Block(_)
+            | Self::Unblock(_)
+            | Self::CleanUp(_)
+            | Self::Mute(_)
+            | Self::Presence(_)
+            | Self::Privacy(_) => false,
+        }
+    }
+}
+
 /// The commands with what they do, for the help.
 pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("/chat NAME", "opens the chat with NAME, or with a user id"),
@@ -175,7 +235,8 @@ pub(crate) fn read(typed: &str) -> Line {
     }
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim().to_owned();
-    Line::Command(match name {
+    let is_alone = rest.is_empty();
+    let command = match name {
         "chat" => Command::Chat(rest),
         "note" => Command::Note,
         "search" => Command::Search(rest),
@@ -231,7 +292,9 @@ pub(crate) fn read(typed: &str) -> Line {
         "help" => Command::Help,
         "quit" => Command::Quit,
         _ => return Line::Unknown(name.to_owned()),
-    })
+    };
+    // Whoever writes a name after it means somebody else than the person in the open chat.
+    if command.takes_nothing() && !is_alone { Line::Surplus(name.to_owned()) } else { Line::Command(command) }
 }
 
 #[cfg(test)]
@@ -254,18 +317,36 @@ mod tests {
         assert_eq!(read("1/2"), Line::Text("1/2".to_owned()));
     }
 
-    #[test]
-    fn every_command_of_the_help_is_known() {
+    /// The commands that the help names.
+    fn of_the_help() -> Vec<String> {
         let all = [COMMANDS, ON_MESSAGES, ON_CHATS, ON_CALLS].concat();
         let all = all.iter().filter(|(usage, _)| !usage.starts_with("//"));
         // Some lines are about two commands, and some mention another one.
         let named = all.flat_map(|(usage, about)| [usage, about]).flat_map(|text| text.split_whitespace());
-        let commands: Vec<_> = named.filter(|word| word.starts_with('/')).collect();
+        let commands = named.filter(|word| word.starts_with('/'));
+        commands.map(|command| command.trim_end_matches([',', ';']).to_owned()).collect()
+    }
+
+    #[test]
+    fn every_command_of_the_help_is_known() {
+        let commands = of_the_help();
         assert!(commands.len() > 36, "{commands:?}");
         for command in commands {
-            let command = command.trim_end_matches(',');
-            assert!(matches!(read(command), Line::Command(_)), "{command}");
+            assert!(matches!(read(&command), Line::Command(_)), "{command}");
         }
+    }
+
+    #[test]
+    fn what_follows_a_command_has_a_meaning_or_is_refused() {
+        let mut refused = 0;
+        for command in of_the_help() {
+            let followed = read(&format!("{command} cleo"));
+            assert_ne!(followed, read(&command), "{command}");
+            refused += usize::from(followed == Line::Surplus(command[1..].to_owned()));
+        }
+        assert!(refused > 20, "{refused}");
+        assert_eq!(read("/call  "), Line::Command(Command::Call));
+        assert_eq!(read("/quit now"), Line::Surplus("quit".to_owned()));
     }
 
     proptest! {

@@ -29,7 +29,7 @@ use crate::home::Home;
 use crate::news::{News, Request};
 use crate::text::Shown;
 use open::Open;
-use problem::Problem;
+pub(crate) use problem::Problem;
 
 /// The updates that are taken at once.
 const BATCH: usize = 256;
@@ -138,10 +138,10 @@ impl Worker {
 
     async fn carry_out(&mut self, request: Request) -> Result<(), Problem> {
         match request {
-            Request::Open { thread, around } => self.open(thread, around, None).await?,
+            Request::Open { thread, around } => self.open_or_tell(thread, around, None).await,
             Request::OpenFound { thread, message } => {
                 let hit = self.hits.iter().find(|hit| hit.message.id == message).cloned();
-                self.open(thread, Some(message), hit).await?;
+                self.open_or_tell(thread, Some(message), hit).await;
             }
             Request::Meet(name) => {
                 let meeting =
@@ -205,6 +205,13 @@ impl Worker {
             Request::GiveUp { thread, message } => self.client.thread(thread).await?.give_up(message).await?,
         }
         Ok(())
+    }
+
+    /// The screen waits for one of the two.
+    async fn open_or_tell(&mut self, thread: ThreadId, around: Option<MessageId>, hit: Option<Hit>) {
+        if let Err(problem) = self.open(thread, around, hit).await {
+            self.tell(News::NotOpened { thread, why: problem.to_string() });
+        }
     }
 
     async fn open(

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use sealpost_core::{Error, ThreadId};
+use sealpost_core::{Client, Error, ThreadId};
 
 use super::Worker;
 
 #[derive(Debug)]
-pub(super) enum Problem {
+pub(crate) enum Problem {
     /// Nobody else is in the chat.
     Alone,
     /// The person has blocked the other one.
@@ -34,13 +34,19 @@ impl fmt::Display for Problem {
     }
 }
 
-impl Worker {
+impl Problem {
     /// Why nothing could be sent in a chat.
-    pub(super) async fn not_sent(&mut self, thread: ThreadId, error: Error) -> Problem {
-        let is_blocked = match self.client.thread(thread).await {
+    pub(crate) async fn of(client: &Client, thread: ThreadId, error: Error) -> Self {
+        let is_blocked = match client.thread(thread).await {
             Ok(handle) => handle.summary().await.is_ok_and(|summary| summary.is_blocked),
             Err(_) => false,
         };
-        if error == Error::WrongState && is_blocked { Problem::Blocked } else { Problem::Client(error) }
+        if error == Error::WrongState && is_blocked { Self::Blocked } else { Self::Client(error) }
+    }
+}
+
+impl Worker {
+    pub(super) async fn not_sent(&mut self, thread: ThreadId, error: Error) -> Problem {
+        Problem::of(&self.client, thread, error).await
     }
 }

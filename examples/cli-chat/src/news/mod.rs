@@ -33,6 +33,10 @@ pub(crate) enum News {
         /// What was being written in it.
         draft: Option<String>,
     },
+    NotOpened {
+        thread: ThreadId,
+        why: String,
+    },
     /// The other person in the open chat.
     Peer {
         thread: ThreadId,

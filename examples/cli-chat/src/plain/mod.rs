@@ -186,8 +186,7 @@ impl Conversation {
             (_, Line::Text(text)) => match self.thread.send_text(&text).await {
                 // A person is waiting, so connecting is worthwhile.
                 Ok(_) => self.client.reconnect(),
-                Err(error @ Error::TooLong { .. }) => self.screen.note(&error.to_string())?,
-                Err(error) => return Err(error.into()),
+                Err(error) => self.refused(error).await?,
             },
             (_, Line::Command(Command::Accept)) => self.accept().await?,
             (_, Line::Command(Command::Retry)) => self.retry().await?,
@@ -197,6 +196,7 @@ impl Conversation {
                 return Ok(false);
             }
             (_, Line::Command(Command::Help)) => self.screen.note(COMMANDS)?,
+            (_, Line::Surplus(name)) => self.screen.note(&format!("/{name} takes nothing after it"))?,
             (typed, Line::Command(_) | Line::Unknown(_)) => {
                 let command = typed.split_whitespace().next().unwrap_or_default();
                 self.screen.note(&format!(

@@ -3,11 +3,22 @@
 use sealpost_core::{Delivery, Direction, Error, Message};
 
 use super::{Conversation, PlainError};
+use crate::client::Problem;
 
 /// Where messages that were not sent are looked for.
 const NEWEST: u32 = 100;
 
 impl Conversation {
+    /// Says why something was not sent, and goes on: the next line may be something else. Only a client that no longer works
+    /// ends the chat.
+    pub(super) async fn refused(&self, error: Error) -> Result<(), PlainError> {
+        if matches!(error, Error::Storage(_) | Error::Bug(_)) {
+            return Err(error.into());
+        }
+        let why = Problem::of(&self.client, self.thread.id(), error).await;
+        Ok(self.screen.note(&format!("not sent: {why}"))?)
+    }
+
     /// Accepts a request; otherwise, a changed safety number.
     pub(super) async fn accept(&self) -> Result<(), PlainError> {
         if self.thread.summary().await?.is_request {
@@ -30,7 +41,9 @@ impl Conversation {
         let newest = self.thread.history_of(None, NEWEST).await?.messages;
         let failed: Vec<_> = newest.iter().rev().filter(|message| is_failed(message)).collect();
         for message in &failed {
-            self.thread.retry(message.id).await?;
+            if let Err(error) = self.thread.retry(message.id).await {
+                return self.refused(error).await;
+            }
         }
         self.client.reconnect();
         Ok(self.screen.note(if failed.is_empty() {

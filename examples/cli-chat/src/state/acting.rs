@@ -172,6 +172,9 @@ impl State {
     }
 
     pub(super) fn chat(&self) -> Result<ThreadId, &'static str> {
+        if self.is_opening() {
+            return Err("the chat is being opened");
+        }
         self.open_thread().ok_or("open a chat first: choose one in the list, or /chat NAME")
     }
 }

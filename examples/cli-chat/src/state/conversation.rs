@@ -70,7 +70,7 @@ impl Conversation {
         };
         opened.draw_lines(area);
         let divider = opened.lines.iter().position(|line| line.kind == LineKind::Unread);
-        let found = around.and_then(|id| opened.last_line_of(id));
+        let found = around.and_then(|id| opened.first_mark_in(id).or_else(|| opened.last_line_of(id)));
         let half = area.height.checked_div(2).unwrap_or_default();
         if let Some(last) = divider.map(|first| first.saturating_add(area.height).saturating_sub(1)) {
             opened.end_at(last, area);
@@ -266,6 +266,12 @@ impl Conversation {
     fn last_line_of(&self, id: MessageId) -> Option<usize> {
         let row = self.shown.rows.iter().position(|row| row.id == id)?;
         self.lines.iter().rposition(|line| line.row == Some(row))
+    }
+
+    /// The first line of a message with something that was searched for.
+    fn first_mark_in(&self, id: MessageId) -> Option<usize> {
+        let row = self.shown.rows.iter().position(|row| row.id == id)?;
+        self.lines.iter().position(|line| line.row == Some(row) && !line.found.is_empty())
     }
 
     pub(super) fn has(&self, id: MessageId) -> bool {

@@ -3,6 +3,7 @@
 use sealpost_core::{ThreadId, TrustState};
 
 use super::{Conversation, Overlay, Safety, Sheet, State, area};
+use crate::layout::Pane;
 use crate::news::{News, Request};
 
 impl State {
@@ -18,22 +19,32 @@ impl State {
             News::Met { thread, name } => {
                 // Another chat must not be opened under the hands of somebody who is writing.
                 if self.editor.is_empty() && self.overlay.is_none() {
+                    // The person has not chosen it at this moment.
                     self.appeared = Some(thread);
-                    self.ask_to_open(thread, None, &mut requests);
+                    self.pane = Pane::Conversation;
+                    requests.push(Request::Open { thread, around: None });
                 } else {
                     self.say(&format!("{name} is there now: /chat {name}"));
                 }
             }
             News::Opened { thread, name, rows, around, draft } => {
+                self.opening = self.opening.saturating_sub(1);
                 let appeared = self.appeared.take() == Some(thread);
-                if let Some(open) = self.open_thread().filter(|_| appeared && !self.editor.is_empty()) {
+                let is_writing = !self.editor.is_empty() && !self.is_opening();
+                if let Some(open) = self.open_thread().filter(|_| appeared && is_writing) {
                     // Somebody has begun to write meanwhile: that chat stays.
                     self.say(&format!("{name} is there now: /chat {name}"));
                     self.ask_to_open(open, None, &mut requests);
                     self.settle(before, &mut requests);
                     return requests;
                 }
-                self.change_draft(thread, draft, &mut requests);
+                // Otherwise, another one was asked for since.
+                if self.opening == 0 {
+                    self.turn_to(thread, &mut requests);
+                }
+                if self.chosen == Some(thread) && self.open_thread() != Some(thread) {
+                    self.read_draft(draft);
+                }
                 // It was about another chat, or about waiting for this one.
                 self.note = None;
                 let layout = self.layout();
@@ -47,6 +58,11 @@ impl State {
                     open.set_rows(rows, area);
                 }
             }
+            News::NotOpened { thread, why } => {
+                self.opening = self.opening.saturating_sub(1);
+                self.turn_back_from(thread, &mut requests);
+                self.say(&format!("the chat was not opened: {why}"));
+            }
             News::Peer { thread, peer } => {
                 open_in(&mut self.conversation, thread).into_iter().for_each(|open| open.peer = peer);
             }
@@ -59,7 +75,7 @@ impl State {
                 }
             }
             News::SafetyNumber { thread, number } => {
-                if self.open_thread() == Some(thread) {
+                if self.open_thread() == Some(thread) && self.can_be_covered() {
                     self.overlay = Some(Overlay::Safety(Safety::new(thread, number.as_deref())));
                 }
             }
@@ -69,7 +85,11 @@ impl State {
                     search.set(&words, thread, found);
                 }
             }
-            News::Sheet { title, lines } => self.overlay = Some(Overlay::Sheet(Sheet::new(title, lines))),
+            News::Sheet { title, lines } => {
+                if self.can_be_covered() {
+                    self.overlay = Some(Overlay::Sheet(Sheet::new(title, lines)));
+                }
+            }
             News::NotQueued { thread, text, why } => {
                 let how = if self.give_back(thread, &text) { "" } else { "; Up brings it back" };
                 self.say(&format!("not sent: {why}{how}"));
@@ -84,6 +104,11 @@ impl State {
         }
         self.settle(before, &mut requests);
         requests
+    }
+
+    /// Whether what the person has asked for can come now. Nothing replaces what they type into; they can ask again.
+    const fn can_be_covered(&self) -> bool {
+        !matches!(self.overlay, Some(Overlay::Search(_) | Overlay::Safety(_)))
     }
 
     fn compared(&mut self, thread: ThreadId, are_equal: bool) {

@@ -52,7 +52,11 @@ pub(crate) struct State {
     chats: Chats,
     conversation: Option<Conversation>,
     calls: Calls,
-    /// What is being written, and in the chats that are not open.
+    /// The chat that the person has chosen: the one that is open, or is being opened.
+    chosen: Option<ThreadId>,
+    /// How many chats were asked for and have not come. They come in this order.
+    opening: usize,
+    /// What is being written in it, and in the others.
     editor: Editor,
     drafts: HashMap<ThreadId, Editor>,
     told: writing::Told,
@@ -107,6 +111,8 @@ impl State {
             chats: Chats::default(),
             conversation: None,
             calls: Calls::default(),
+            chosen: None,
+            opening: 0,
             editor: Editor::default(),
             drafts: HashMap::new(),
             told: writing::Told::default(),
@@ -235,6 +241,8 @@ impl State {
 
     /// After every change: the lines fit the size, and what is on the screen is marked as read.
     fn settle(&mut self, before: Layout, requests: &mut Vec<Request>) {
+        let opens = |request: &&Request| matches!(request, Request::Open { .. } | Request::OpenFound { .. });
+        self.opening = self.opening.saturating_add(requests.iter().filter(opens).count());
         let layout = self.layout();
         if layout.messages != before.messages {
             self.redraw();
@@ -258,6 +266,7 @@ impl State {
     /// The conversation comes to the front now, and not when its messages have come: the person may have gone on by then.
     fn ask_to_open(&mut self, thread: ThreadId, around: Option<MessageId>, requests: &mut Vec<Request>) {
         self.pane = Pane::Conversation;
+        self.turn_to(thread, requests);
         requests.push(Request::Open { thread, around });
     }
 
@@ -267,6 +276,11 @@ impl State {
 
     fn open_thread(&self) -> Option<ThreadId> {
         self.conversation.as_ref().map(Conversation::thread)
+    }
+
+    /// Whether the chat on the screen is not the chosen one, because that has not been read yet.
+    fn is_opening(&self) -> bool {
+        self.chosen != self.open_thread()
     }
 }
 

@@ -72,6 +72,7 @@ impl State {
                 if let Some(found) = search.result() {
                     let (thread, message) = (found.thread, found.message);
                     self.pane = Pane::Conversation;
+                    self.turn_to(thread, requests);
                     requests.push(Request::OpenFound { thread, message });
                     return;
                 }

@@ -122,6 +122,10 @@ fn a_text_is_sent_to_the_open_chat() {
 #[test]
 fn an_unknown_command_is_kept_and_not_sent() {
     let mut state = with_ben(vec![]);
+    assert_eq!(enter(&mut state, "/call cleo"), []);
+    assert_eq!(state.editor().text(), "/call cleo");
+    assert_eq!(state.status().text, "/call takes nothing after it");
+    state.input(Input::DeleteToStart);
     assert_eq!(enter(&mut state, "/serach x"), []);
     assert_eq!(state.editor().text(), "/serach x");
     assert!(state.status().text.starts_with("/serach is not a command"));
@@ -147,6 +151,127 @@ fn each_chat_keeps_what_is_being_written_in_it() {
     type_in(&mut state, "for cleo");
     open(&mut state, 1, "ben", vec![]);
     assert_eq!(state.editor().text(), "for ben");
+}
+
+fn opened(number: u8, name: &str, draft: Option<&str>) -> News {
+    let (name, rows, draft) = (Shown::line(name), rows(vec![]), draft.map(str::to_owned));
+    News::Opened { thread: thread(number), name, rows, around: None, draft }
+}
+
+#[test]
+fn what_is_typed_is_for_the_chosen_chat_before_it_has_opened() {
+    let mut state = with_ben(vec![]);
+    type_in(&mut state, "for ben");
+    let kept = |number, text: &str| Request::Draft { thread: thread(number), text: text.to_owned() };
+    let left = [
+        kept(1, "for ben"),
+        Request::Typing { thread: thread(1), is_typing: false },
+        Request::Open { thread: thread(2), around: None },
+    ];
+    state.chats.choose(thread(1), 9);
+    assert_eq!(state.input(Input::NextChat), left);
+    // Neither a text nor a command goes to the one on the screen, and nobody is told.
+    assert_eq!(state.input(Input::Insert("hi".to_owned())), []);
+    assert_eq!(state.input(Input::Enter), []);
+    assert_eq!(state.editor().text(), "hi");
+    assert_eq!(state.status().text, "the chat is being opened");
+    state.input(Input::DeleteToStart);
+    for typed in ["/call", "/clear", "/delete", "/block"] {
+        refuses(&mut state, typed);
+    }
+    type_in(&mut state, "for cleo");
+    assert_eq!(state.tick(NOW), [kept(2, "for cleo")]);
+    // What was not sent to Ben does not get into the text for Cleo.
+    let why = "too long".to_owned();
+    state.news(News::NotQueued { thread: thread(1), text: "back".to_owned(), why });
+    assert_eq!(state.editor().text(), "for cleo");
+    state.news(opened(2, "cleo", Some("older")));
+    assert_eq!(state.editor().text(), "for cleo");
+    let sent = Request::Send { thread: thread(2), text: "for cleo".to_owned() };
+    assert_eq!(state.input(Input::Enter), [sent]);
+    open(&mut state, 1, "ben", vec![]);
+    assert_eq!(state.editor().text(), "for ben");
+}
+
+#[test]
+fn the_last_chat_that_was_chosen_is_meant() {
+    let mut state = with_ben(vec![]);
+    state.chats.choose(thread(1), 9);
+    state.input(Input::NextChat);
+    assert_eq!(state.input(Input::PreviousChat), [Request::Open { thread: thread(1), around: None }]);
+    type_in(&mut state, "for ben");
+    state.news(opened(2, "cleo", Some("a draft for cleo")));
+    assert_eq!(state.editor().text(), "for ben");
+    assert_eq!(state.input(Input::Enter), []);
+    state.news(opened(1, "ben", None));
+    let sent = Request::Send { thread: thread(1), text: "for ben".to_owned() };
+    assert_eq!(state.input(Input::Enter), [sent]);
+    state.news(opened(2, "cleo", Some("a draft for cleo")));
+    assert_eq!(state.editor().text(), "a draft for cleo");
+}
+
+#[test]
+fn a_chat_that_cannot_be_opened_leaves_the_one_before() {
+    let mut state = with_ben(vec![]);
+    type_in(&mut state, "for ben");
+    state.chats.choose(thread(1), 9);
+    state.input(Input::NextChat);
+    type_in(&mut state, "for cleo");
+    let failed = News::NotOpened { thread: thread(2), why: "the disk is full".to_owned() };
+    state.news(failed.clone());
+    assert_eq!(state.status().text, "the chat was not opened: the disk is full");
+    assert_eq!(state.editor().text(), "for ben");
+    let sent = Request::Send { thread: thread(1), text: "for ben".to_owned() };
+    assert_eq!(state.input(Input::Enter), [sent]);
+    // The text is there when it does open.
+    state.news(opened(2, "cleo", None));
+    assert_eq!(state.editor().text(), "for cleo");
+    // In a list without an open chat, another one can be chosen.
+    let mut state = self::state((80, 24));
+    let asked = [Request::Open { thread: thread(1), around: None }];
+    state.chats.choose(thread(1), 9);
+    assert_eq!(state.input(Input::Enter), asked);
+    refuses(&mut state, "/call");
+    state.news(News::NotOpened { thread: thread(1), why: String::new() });
+    refuses(&mut state, "/call");
+}
+
+#[test]
+fn a_sheet_that_comes_late_does_not_cover_what_is_typed_into() {
+    let mut state = with_ben(vec![]);
+    let sheet = News::Sheet { title: "Storage", lines: vec![] };
+    let number = News::SafetyNumber { thread: thread(1), number: None };
+    state.input(Input::Find);
+    type_in(&mut state, "old ");
+    for late in [sheet.clone(), number.clone()] {
+        state.news(late);
+        assert!(matches!(state.overlay(), Some(Overlay::Search(_))));
+    }
+    state.input(Input::Escape);
+    state.news(number);
+    state.news(sheet.clone());
+    assert!(matches!(state.overlay(), Some(Overlay::Safety(_))));
+    state.input(Input::Escape);
+    state.news(sheet);
+    assert!(matches!(state.overlay(), Some(Overlay::Sheet(_))));
+}
+
+#[test]
+fn a_search_leads_to_the_found_word_of_a_long_message() {
+    let text: Vec<_> = (1..=60).map(|line| format!("line {line}")).collect();
+    let text = text.join("\n");
+    for (word, is_at_end) in [("line 2\n", false), ("line 60", true)] {
+        let mut state = with_ben(vec![]);
+        let at = text.find(word).unwrap();
+        let mut found = theirs(1, &text, true);
+        found.found.push(at..at + 6);
+        let (name, around) = (Shown::line("cleo"), Some(MessageId(1)));
+        let rows = rows(vec![found]);
+        state.news(News::Opened { thread: thread(2), name, rows, around, draft: None });
+        let marked = |line: &&str| line.contains(word.trim());
+        assert!(texts(&state).iter().map(String::as_str).any(|line| marked(&line)), "{:?}", texts(&state));
+        assert_eq!(state.conversation().unwrap().is_at_end(), is_at_end);
+    }
 }
 
 #[test]
@@ -859,7 +984,7 @@ pub(crate) fn any_steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Whatever arrives, what is being written in the open chat stays as it is, and nothing but the Enter key sends it.
+    /// Whatever arrives, what is being written in the chosen chat stays as it is, and nothing but the Enter key sends it.
     #[test]
     fn what_arrives_does_not_touch_what_is_written(steps in any_steps()) {
         let mut state = state((80, 24));
@@ -872,11 +997,11 @@ proptest! {
                     prop_assert!(is_enter || !sends);
                 }
                 Step::News(news) => {
-                    let was = (state.open_thread(), state.editor().clone());
+                    let was = (state.chosen, state.editor().clone());
                     let requests = state.news(news);
                     let sends = requests.iter().any(|request| matches!(request, Request::Send { .. }));
                     prop_assert!(!sends);
-                    if state.open_thread() == was.0 {
+                    if state.chosen == was.0 {
                         prop_assert_eq!(state.editor(), &was.1);
                     }
                 }

@@ -86,15 +86,19 @@ impl State {
                 self.say(&format!("/{name} is not a command: /help shows all, // sends a text with a slash"));
                 return;
             }
+            commands::Line::Surplus(name) => {
+                self.say(&format!("/{name} takes nothing after it"));
+                return;
+            }
             commands::Line::Command(command) => {
                 if !self.carry_out(command, requests) {
                     return;
                 }
             }
             commands::Line::Text(text) => {
-                let Some(thread) = self.open_thread() else {
-                    self.say("open a chat first: choose one in the list, or /chat NAME");
-                    return;
+                let thread = match self.chat() {
+                    Ok(thread) => thread,
+                    Err(why) => return self.say(why),
                 };
                 requests.push(Request::Send { thread, text });
                 self.has_sent();
@@ -112,7 +116,7 @@ impl State {
     }
 
     pub(super) fn open(&mut self, thread: ThreadId, requests: &mut Vec<Request>) {
-        if self.open_thread() == Some(thread) {
+        if self.open_thread() == Some(thread) && !self.is_opening() {
             self.pane = Pane::Conversation;
         } else {
             self.ask_to_open(thread, None, requests);
