@@ -268,7 +268,7 @@ async fn polls_cards_locations_profiles_and_forwards_are_shown() {
     for typed in ["/call", "/block", "/verify", "/accept", "/report"] {
         tmux.enter("ada", typed).await;
         tmux.shows("ada", "nobody else is in this chat").await;
-        tmux.key("ada", "Left").await;
+        tmux.dismiss("ada", "nobody else is in this chat").await;
     }
     tmux.enter("ada", "/undo").await;
     tmux.shows("ada", "nothing was deleted in this chat").await;
@@ -427,6 +427,17 @@ async fn two_terminals_of_one_name_show_the_same() {
     for shown_in in ["ada", "again"] {
         tmux.shows(shown_in, "ben ✓ verified").await;
     }
+
+    // In the line mode, what cannot be sent does not end the program.
+    tmux.enter("ada", "/block").await;
+    tmux.shows("ada", "blocked: /unblock").await;
+    tmux.enter("lines", "to nobody").await;
+    tmux.shows("lines", "not sent: you have blocked this person").await;
+    tmux.enter("ada", "/unblock").await;
+    tmux.gone("ada", "blocked: /unblock").await;
+    tmux.enter("lines", "to ben again").await;
+    tmux.shows("ben", "to ben again  ").await;
+    assert!(!tmux.screen("ben").await.contains("to nobody"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

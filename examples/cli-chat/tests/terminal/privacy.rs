@@ -18,7 +18,7 @@ async fn receipts_typing_and_presence_are_switched_off_and_on() {
     for what in ["delivered", "read"] {
         tmux.enter("ben", &format!("/privacy {what} off")).await;
         tmux.shows("ben", "in all chats, others are not").await;
-        tmux.key("ben", "Left").await;
+        tmux.dismiss("ben", "in all chats").await;
     }
     tmux.enter("ada", "while it is off").await;
     tmux.shows("ben", "while it is off  ").await;
@@ -28,7 +28,7 @@ async fn receipts_typing_and_presence_are_switched_off_and_on() {
     for what in ["delivered", "read"] {
         tmux.enter("ben", &format!("/privacy {what} on")).await;
         tmux.shows("ben", "in all chats in which it is not off").await;
-        tmux.key("ben", "Left").await;
+        tmux.dismiss("ben", "in all chats").await;
     }
     tmux.enter("ada", "once it is on").await;
     tmux.shows("ben", "once it is on  ").await;

@@ -100,6 +100,12 @@ impl Tmux {
         self.gone(name, shown).await;
     }
 
+    /// Presses a key that has no other effect, and waits until the note is gone: the next one may be the same.
+    pub(crate) async fn dismiss(&self, name: &str, note: &str) {
+        self.key(name, "Left").await;
+        self.gone(name, note).await;
+    }
+
     /// Waits until a terminal no longer shows this.
     pub(crate) async fn gone(&self, name: &str, shown: &str) {
         self.screen_when(name, "something else", |screen| (!screen.contains(shown)).then_some(())).await;
