@@ -9,19 +9,47 @@ use crate::text::Shown;
 
 /// What the app of the other side is told about the media.
 const NO_MEDIA: &[u8] = b"no media";
+
+/// A call that somebody takes part in here.
+pub(super) type OurCall = (ThreadId, CallId);
+
 impl Worker {
-    pub(super) async fn call(&mut self, thread: ThreadId) -> Result<(), Problem> {
+    /// Waits for what was begun, and ends the calls: nobody waits for somebody whose program has ended. The screen knows only
+    /// of those that were reported to it in time.
+    pub(super) async fn finish(&mut self) {
+        while let Some(done) = self.tasks.join_next().await {
+            self.ours.extend(done.ok().flatten());
+        }
+        for (thread, id) in std::mem::take(&mut self.ours) {
+            if let Ok(handle) = self.client.thread(thread).await {
+                // It is not found if it has ended already.
+                let _ = handle.hang_up(id).await;
+            }
+        }
+    }
+
+    /// The screen waits for one of the two.
+    pub(super) async fn call_or_tell(&mut self, thread: ThreadId) {
+        if let Err(problem) = self.call(thread).await {
+            self.tell(News::NotCalled { thread, why: problem.to_string() });
+        }
+    }
+
+    async fn call(&mut self, thread: ThreadId) -> Result<(), Problem> {
         if self.peer(thread).await?.is_blocked().await? {
             return Err(Problem::Blocked);
         }
         let handle = self.client.thread(thread).await?;
         let (with, news) = (self.name_in(&handle).await?, self.news.clone());
         self.tasks.spawn(async move {
-            let told = match handle.call(NO_MEDIA, false).await {
-                Ok(id) => News::Call(Call { id, thread, with, stage: CallStage::Calling }),
-                Err(error) => News::Note(format!("{with} was not called: {error}")),
+            let (told, ours) = match handle.call(NO_MEDIA, false).await {
+                Ok(id) => {
+                    (News::Call(Call { id, thread, with, stage: CallStage::Calling }), Some((thread, id)))
+                }
+                Err(error) => (News::NotCalled { thread, why: error.to_string() }, None),
             };
             let _ = news.send(told);
+            ours
         });
         Ok(())
     }
@@ -40,6 +68,7 @@ impl Worker {
                 CallStep::Decline | CallStep::HangUp => handle.hang_up(id).await,
                 CallStep::SayBusy => handle.refuse_call_as_busy(id).await,
             };
+            let ours = (step == CallStep::Answer && taken.is_ok()).then_some((thread, id));
             let ended = |stage| News::Call(Call { id, thread, with: with.clone(), stage });
             let (told, problem) = match (step, taken) {
                 (CallStep::Answer, Ok(())) => (Some(ended(CallStage::Answered)), None),
@@ -56,6 +85,7 @@ impl Worker {
             for told in told.into_iter().chain(problem.map(News::Note)) {
                 let _ = news.send(told);
             }
+            ours
         });
         Ok(())
     }
@@ -70,6 +100,9 @@ impl Worker {
             // Where their media can be reached, of which there are none.
             _ => return Ok(()),
         };
+        if matches!(stage, CallStage::Ended(_)) {
+            self.ours.retain(|(_, ours)| *ours != id);
+        }
         let crossed = self.crossed.take();
         if stage == CallStage::Ended(CallEnd::Crossed) {
             self.crossed = Some(thread);

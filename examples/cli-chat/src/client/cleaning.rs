@@ -43,6 +43,7 @@ impl Worker {
                 Err(error) => format!("not everything was deleted: {error}"),
             };
             let _ = news.send(News::Note(note));
+            None
         });
         Ok(())
     }

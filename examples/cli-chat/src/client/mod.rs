@@ -28,6 +28,7 @@ use tokio::time::{sleep, timeout};
 use crate::home::Home;
 use crate::news::{News, Request};
 use crate::text::Shown;
+use calls::OurCall;
 use open::Open;
 pub(crate) use problem::Problem;
 
@@ -36,7 +37,7 @@ const BATCH: usize = 256;
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long the end of the program waits for what was begun.
-const END: Duration = Duration::from_secs(3);
+const END: Duration = Duration::from_secs(10);
 /// The chats that are added to the list at once.
 const CHATS: usize = 50;
 
@@ -49,7 +50,9 @@ pub(crate) struct Worker {
     /// The chat in which our call has just given way to theirs.
     crossed: Option<ThreadId>,
     /// What takes a while, and must not hold up anything else.
-    tasks: JoinSet<()>,
+    tasks: JoinSet<Option<OurCall>>,
+    /// The calls that this program has made or answered. Some may have ended.
+    ours: Vec<OurCall>,
     requests: mpsc::UnboundedReceiver<Request>,
     news: mpsc::UnboundedSender<News>,
     /// The list that is shown, and the number of chats that it is to show.
@@ -82,6 +85,7 @@ impl Worker {
             calls,
             crossed: None,
             tasks: JoinSet::new(),
+            ours: Vec::new(),
             requests,
             news,
             folder,
@@ -107,6 +111,10 @@ impl Worker {
                     Some(Err(error)) => Err(error.into()),
                     None => break,
                 },
+                Some(done) = self.tasks.join_next() => {
+                    self.ours.extend(done.ok().flatten());
+                    Ok(())
+                }
                 Some(event) = self.calls.next() => self.call_happened(event).await.map_err(Problem::from),
                 changes = Open::changed(self.open.as_mut()) => match changes {
                     Some(Ok(changes)) => self.changed(changes).await.map_err(Problem::from),
@@ -123,8 +131,7 @@ impl Worker {
         if let Some(meeting) = self.meeting.take() {
             meeting.abort();
         }
-        let finished = async { while self.tasks.join_next().await.is_some() {} };
-        let _ = timeout(END, finished).await;
+        let _ = timeout(END, self.finish()).await;
     }
 
     fn note(&self, note: &str) {
@@ -200,7 +207,7 @@ impl Worker {
                     self.tell(News::MayHaveLeft(message));
                 }
             }
-            Request::Call(thread) => self.call(thread).await?,
+            Request::Call(thread) => self.call_or_tell(thread).await,
             Request::InCall(thread, call, step) => self.step_in_call(thread, call, step).await?,
             Request::GiveUp { thread, message } => self.client.thread(thread).await?.give_up(message).await?,
         }

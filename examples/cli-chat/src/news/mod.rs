@@ -73,6 +73,11 @@ pub(crate) enum News {
     },
     /// A call has begun or has another state.
     Call(Call),
+    /// Nobody was called.
+    NotCalled {
+        thread: ThreadId,
+        why: String,
+    },
     /// What was asked to be shown, in lines.
     Sheet {
         title: &'static str,

@@ -51,7 +51,7 @@ impl State {
             Command::Call => requests.push(self.call()?),
             Command::Answer => requests.extend(self.answer()?),
             Command::Decline => requests.push(self.decline()?),
-            Command::HangUp => requests.push(self.hang_up()?),
+            Command::HangUp => requests.extend(self.hang_up()?),
             command @ (Command::Block(_)
             | Command::Unblock(_)
             | Command::Blocked

@@ -5,6 +5,7 @@ use sealpost_core::{CallEnd, ThreadId};
 use super::State;
 use crate::clock::Clock;
 use crate::news::{Call, CallStage, CallStep, Request};
+use crate::text::Shown;
 
 /// How long it is shown that a call has ended, once somebody has been at the keys since.
 const ENDED_IS_SHOWN_MS: u64 = 15_000;
@@ -13,7 +14,19 @@ const MOST_ENDED: usize = 2;
 
 /// The calls, the newest last.
 #[derive(Debug, Default)]
-pub(crate) struct Calls(Vec<Known>);
+pub(crate) struct Calls {
+    known: Vec<Known>,
+    beginning: Option<Beginning>,
+}
+
+/// A call of ours that has no id yet: the relay has not said that it has it.
+#[derive(Debug)]
+struct Beginning {
+    thread: ThreadId,
+    with: Shown,
+    /// It ends as soon as it can.
+    is_to_end: bool,
+}
 
 #[derive(Debug)]
 struct Known {
@@ -36,17 +49,17 @@ pub(crate) struct CallLine {
 impl Calls {
     fn set(&mut self, call: Call, now_ms: u64) {
         let new = Known { call, before: None, since_ms: now_ms, seen_ms: None };
-        match self.0.iter_mut().find(|known| known.call.id == new.call.id) {
+        match self.known.iter_mut().find(|known| known.call.id == new.call.id) {
             // They can answer before it was reported here that they are called.
             Some(_) if new.call.stage == CallStage::Calling => {}
             // It ends once.
             Some(known) if known.call.has_ended() => {}
             Some(known) => *known = Known { before: Some(known.call.stage), ..new },
-            None => self.0.push(new),
+            None => self.known.push(new),
         }
-        let ended = self.0.iter().filter(|known| known.call.has_ended()).count();
+        let ended = self.known.iter().filter(|known| known.call.has_ended()).count();
         let mut surplus = ended.saturating_sub(MOST_ENDED);
-        self.0.retain(|known| {
+        self.known.retain(|known| {
             let is_surplus = surplus > 0 && known.call.has_ended();
             surplus = surplus.saturating_sub(usize::from(is_surplus));
             !is_surplus
@@ -55,23 +68,29 @@ impl Calls {
 
     /// Somebody is at the keys.
     pub(super) fn has_been_seen(&mut self, now_ms: u64) {
-        for known in self.0.iter_mut().filter(|known| known.call.has_ended()) {
+        for known in self.known.iter_mut().filter(|known| known.call.has_ended()) {
             known.seen_ms.get_or_insert(now_ms);
         }
     }
 
     pub(super) fn forget_seen(&mut self, now_ms: u64) {
-        self.0.retain(|known| {
+        self.known.retain(|known| {
             known.seen_ms.is_none_or(|seen_ms| now_ms < seen_ms.saturating_add(ENDED_IS_SHOWN_MS))
         });
     }
 
     /// The newest of these calls; before all, the one with the person in this chat.
     fn newest(&self, chat: Option<ThreadId>, of: impl Fn(&Call) -> bool) -> Option<&Call> {
-        let calls = self.0.iter().rev().map(|known| &known.call).filter(|call| of(call));
+        let calls = self.known.iter().rev().map(|known| &known.call).filter(|call| of(call));
         let mut calls = calls.peekable();
         let newest = calls.peek().copied();
         calls.find(|call| Some(call.thread) == chat).or(newest)
+    }
+
+    /// Ends a call that has no id yet as soon as it has one. Returns false if there is none.
+    fn end_beginning(&mut self) -> bool {
+        self.beginning.iter_mut().for_each(|beginning| beginning.is_to_end = true);
+        self.beginning.is_some()
     }
 
     fn lines(&self, clock: &Clock) -> Vec<CallLine> {
@@ -82,9 +101,20 @@ impl Calls {
                 text: text(with.as_str(), *stage, known.before, &clock.time(known.since_ms)),
             }
         };
-        let mut shown: Vec<_> = self.0.iter().collect();
+        let mut shown: Vec<_> = self.known.iter().collect();
         shown.sort_by_key(|known| known.call.urgency());
-        shown.into_iter().map(line).collect()
+        let beginning = self.beginning.iter().map(|beginning| {
+            let (what, how) = match beginning.is_to_end {
+                true => ("ending the call with", ""),
+                false => ("calling", " /hangup ends that"),
+            };
+            CallLine { stage: CallStage::Calling, text: format!("{what} {} …{how}", beginning.with) }
+        });
+        let mut lines: Vec<_> = shown.into_iter().map(line).collect();
+        let ringing = lines.iter().filter(|line| matches!(line.stage, CallStage::Ringing { .. })).count();
+        let place = lines.len().saturating_sub(ringing);
+        lines.splice(place..place, beginning);
+        lines
     }
 }
 
@@ -121,39 +151,62 @@ impl State {
         self.calls.lines(&self.clock)
     }
 
-    pub(super) fn call_changed(&mut self, call: Call) {
+    pub(super) fn call_changed(&mut self, call: Call) -> Option<Request> {
+        let begun = self
+            .calls
+            .beginning
+            .take_if(|beginning| beginning.thread == call.thread && call.stage == CallStage::Calling);
+        let end = begun.filter(|begun| begun.is_to_end).map(|_| call.step(CallStep::HangUp));
         self.calls.set(call, self.clock.now_ms());
+        end
+    }
+
+    pub(super) fn not_called(&mut self, thread: ThreadId, why: &str) {
+        let begun = self.calls.beginning.take_if(|beginning| beginning.thread == thread);
+        let with = begun.map(|begun| begun.with.to_string());
+        self.say(&format!("{} was not called: {why}", with.as_deref().unwrap_or("the person")));
     }
 
     /// Calls the person in the open chat.
-    pub(super) fn call(&self) -> Result<Request, &'static str> {
+    pub(super) fn call(&mut self) -> Result<Request, &'static str> {
         let chat = self.chat()?;
-        if self.calls.newest(None, Call::is_ours).is_some() {
+        if self.calls.beginning.is_some() || self.calls.newest(None, Call::is_ours).is_some() {
             return Err("you are in a call: /hangup ends it");
         }
         match self.calls.newest(None, |call| call.is_ringing() && call.thread == chat) {
             Some(_) => Err("they call you already: /answer"),
-            None => Ok(Request::Call(chat)),
+            None => {
+                let with = self.conversation.as_ref().map(|open| open.name().clone()).unwrap_or_default();
+                self.calls.beginning = Some(Beginning { thread: chat, with, is_to_end: false });
+                Ok(Request::Call(chat))
+            }
         }
     }
 
     /// Answers a call that rings. A call that the person is in ends.
-    pub(super) fn answer(&self) -> Result<Vec<Request>, &'static str> {
+    pub(super) fn answer(&mut self) -> Result<Vec<Request>, &'static str> {
         let ringing = self.calls.newest(self.open_thread(), Call::is_ringing).ok_or("nobody calls")?;
         let present = self.calls.newest(None, Call::is_ours).map(|call| call.step(CallStep::HangUp));
-        Ok(present.into_iter().chain([ringing.step(CallStep::Answer)]).collect())
+        let steps = present.into_iter().chain([ringing.step(CallStep::Answer)]).collect();
+        self.calls.end_beginning();
+        Ok(steps)
     }
 
     /// Does not take a call that rings. Who is in another call is busy.
     pub(super) fn decline(&self) -> Result<Request, &'static str> {
         let ringing = self.calls.newest(self.open_thread(), Call::is_ringing).ok_or("nobody calls")?;
-        let is_busy = self.calls.newest(None, Call::is_ours).is_some();
+        let is_busy = self.calls.beginning.is_some() || self.calls.newest(None, Call::is_ours).is_some();
         Ok(ringing.step(if is_busy { CallStep::SayBusy } else { CallStep::Decline }))
     }
 
-    pub(super) fn hang_up(&self) -> Result<Request, &'static str> {
+    /// Nothing can be asked for yet if the call has no id.
+    pub(super) fn hang_up(&mut self) -> Result<Option<Request>, &'static str> {
         let present = self.calls.newest(self.open_thread(), Call::is_ours);
-        present.map(|call| call.step(CallStep::HangUp)).ok_or("there is no call to end")
+        match present.map(|call| call.step(CallStep::HangUp)) {
+            Some(step) => Ok(Some(step)),
+            None if self.calls.end_beginning() => Ok(None),
+            None => Err("there is no call to end"),
+        }
     }
 
     /// The program ends, and the calls with it.
@@ -163,7 +216,7 @@ impl State {
             // It may ring in another terminal.
             _ => None,
         };
-        self.calls.0.iter().filter_map(|known| step(&known.call)).collect()
+        self.calls.known.iter().filter_map(|known| step(&known.call)).collect()
     }
 }
 
@@ -217,7 +270,6 @@ mod tests {
     use super::*;
     use crate::news::News;
     use crate::state::tests::{NOW, enter, many, open, refuses, thread, with_ben};
-    use crate::text::Shown;
 
     fn happens(state: &mut State, number: u8, with: &str, stage: CallStage) {
         let (id, with) = (CallId([number; 16]), Shown::line(with));
@@ -259,6 +311,34 @@ mod tests {
         assert_eq!(shown(&state), ["the call with ben has ended at 16:00: you have ended it"]);
         assert_eq!(state.end_calls(), []);
         refuses(&mut state, "/hangup");
+    }
+
+    #[test]
+    fn a_call_that_has_no_id_yet_is_a_call() {
+        let mut state = with_ben(vec![]);
+        assert_eq!(enter(&mut state, "/call"), [Request::Call(thread(1))]);
+        assert_eq!(shown(&state), ["calling ben … /hangup ends that"]);
+        open(&mut state, 2, "cleo", vec![]);
+        refuses(&mut state, "/call");
+        // Somebody who rings comes last, and is told that we are busy.
+        happens(&mut state, 3, "dora", RINGS);
+        assert!(shown(&state)[1].starts_with("dora "));
+        assert_eq!(enter(&mut state, "/decline"), [step(3, CallStep::SayBusy)]);
+        assert_eq!(enter(&mut state, "/hangup"), []);
+        assert_eq!(shown(&state)[0], "ending the call with ben …");
+        let (id, with) = (CallId([1; 16]), Shown::line("ben"));
+        let begun = News::Call(Call { id, thread: thread(1), with, stage: CallStage::Calling });
+        assert_eq!(state.news(begun), [step(1, CallStep::HangUp)]);
+
+        let mut state = with_ben(vec![]);
+        enter(&mut state, "/call");
+        happens(&mut state, 3, "dora", RINGS);
+        assert_eq!(enter(&mut state, "/answer"), [step(3, CallStep::Answer)]);
+        assert_eq!(shown(&state)[0], "ending the call with ben …");
+        let why = "the connection was lost".to_owned();
+        state.news(News::NotCalled { thread: thread(1), why });
+        assert_eq!(state.status().text, "ben was not called: the connection was lost");
+        assert_eq!(shown(&state).len(), 1);
     }
 
     #[test]

@@ -99,7 +99,8 @@ impl State {
                 self.may_have_left = Some(message);
                 self.say("it may have been sent already; /discard again gives it up");
             }
-            News::Call(call) => self.call_changed(call),
+            News::Call(call) => requests.extend(self.call_changed(call)),
+            News::NotCalled { thread, why } => self.not_called(thread, &why),
             News::Note(note) => self.say(&note),
         }
         self.settle(before, &mut requests);

@@ -4,7 +4,7 @@ use sealpost_core::{CallEnd, CallSignal};
 use sealpost_testkit::{World, within};
 
 use crate::tmux::Tmux;
-use crate::{talk, user_of};
+use crate::{command, talk, user_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_ring_are_answered_declined_and_ended() {
@@ -57,6 +57,24 @@ async fn calls_ring_are_answered_declined_and_ended() {
     tmux.key("ben", "C-c").await;
     tmux.shows("ben", "ended 0").await;
     tmux.shows("ada", "they have ended it").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_ends_the_program_while_a_call_begins_ends_the_call() {
+    let world = World::start().await;
+    let tmux = Tmux::start(world.dir()).await;
+    talk(&world, &tmux).await;
+    tmux.enter("ada", "/call").await;
+    tmux.shows("ben", "/answer or /decline").await;
+    tmux.enter_and_end("ben", "/answer").await;
+    tmux.shows("ben", "ended 0").await;
+    tmux.shows("ada", "the call with ben has ended").await;
+
+    tmux.open("again", (90, 24), &command(&world, "ben", Some("ada"))).await;
+    tmux.shows("again", "hello ada  ").await;
+    tmux.enter_and_end("again", "/call").await;
+    tmux.shows("again", "ended 0").await;
+    tmux.shows("ada", "they have given up").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

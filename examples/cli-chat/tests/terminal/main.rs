@@ -436,6 +436,7 @@ async fn two_terminals_of_one_name_show_the_same() {
     tmux.enter("ada", "/unblock").await;
     tmux.gone("ada", "blocked: /unblock").await;
     tmux.enter("lines", "to ben again").await;
+    tmux.escape("ben", "Safety number").await;
     tmux.shows("ben", "to ben again  ").await;
     assert!(!tmux.screen("ben").await.contains("to nobody"));
 }

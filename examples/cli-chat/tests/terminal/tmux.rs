@@ -60,6 +60,12 @@ impl Tmux {
         self.run(&["send-keys", "-t", one, key, ";", "send-keys", "-t", other, key]).await;
     }
 
+    /// Presses Enter and ends the program, before anything can happen in between.
+    pub(crate) async fn enter_and_end(&self, name: &str, text: &str) {
+        self.type_in(name, text).await;
+        self.run(&["send-keys", "-t", name, "Enter", "C-c"]).await;
+    }
+
     /// Pastes a text, as a terminal does that marks what is pasted.
     pub(crate) async fn paste(&self, name: &str, text: &str) {
         self.run(&["set-buffer", "--", text]).await;
