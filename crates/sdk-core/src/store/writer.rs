@@ -17,7 +17,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
@@ -28,7 +27,7 @@ pub(super) use self::work::{Once, Repeatable};
 use self::work::{Transaction, Work};
 use super::exit::Guarded;
 use super::lock::{Claim, Lock};
-use super::log::{self, Log, Moved};
+use super::log::{self, Log};
 use super::readers::Readers;
 use super::{Rows, SUSPENDED, schema};
 use crate::error::{Error, Result};
@@ -302,17 +301,13 @@ impl WriterState {
         Ok(())
     }
 
-    /// Moves the log to the database file, so that this file contains everything while the app is suspended. The empty log and its
-    /// index stay. If other processes are using the file, the last of them does this.
+    /// Moves the log to the database file, so that a suspended app leaves a single file behind. If other processes
+    /// are using the file, the last of them does this.
     fn close(mut self) {
         let held = self.lock.take();
         let _ = self.connection.with(|connection| {
             connection.busy_timeout(Duration::ZERO)?;
-            if log::checkpoint(connection)? == Moved::AllAndEmptied {
-                // SQLite would move the log again, and delete its files, which would have to be created at the next opening.
-                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-            }
-            Ok(())
+            log::checkpoint(connection)
         });
         drop(self.connection);
         drop(held);
