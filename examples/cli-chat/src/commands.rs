@@ -205,7 +205,7 @@ pub(crate) const ON_CHATS: &[(&str, &str)] = &[
 /// The commands about calls.
 pub(crate) const ON_CALLS: &[(&str, &str)] = &[
     ("/call", "calls the person in this chat"),
-    ("/answer, /decline", "takes a call, or does not; in another call, /decline says that you are busy"),
+    ("/answer, /decline", "takes or declines a call; in another call, /decline says that you are busy"),
     ("/hangup", "ends the call"),
 ];
 

@@ -15,6 +15,8 @@ impl Worker {
     ) -> Result<(), Problem> {
         let place = match thread {
             Some(thread) => {
+                // Nobody is told anything in the note to self.
+                self.peer(thread).await?;
                 self.client.thread(thread).await?.set_privacy(what, is_on).await?;
                 "in this chat"
             }
@@ -23,12 +25,16 @@ impl Worker {
                 "in all chats"
             }
         };
+        // What is off for all is off everywhere.
+        if thread.is_some() && is_on && !self.client.privacy(what).await? {
+            let about = about(what);
+            self.note(&format!(
+                "on in this chat, but off for all chats, so others are not told {about}; /privacy shows both"
+            ));
+            return self.tell_peer().await;
+        }
         let told = if is_on { "are told" } else { "are not told" };
         let exception = match (thread, is_on, what) {
-            // What is off for all is off everywhere.
-            (Some(_), true, _) if !self.client.privacy(what).await? => {
-                ", once it is on for all chats: /privacy shows that"
-            }
             (None, true, PrivacySetting::Presence) => " in which it is on",
             (None, true, _) => " in which it is not off",
             _ => "",
@@ -52,7 +58,7 @@ impl Worker {
                 None => String::new(),
             };
             lines.push(format!("{name}: in all chats {}{here}", word(is_on)));
-            lines.push(format!("  others are told {}", about(what)));
+            lines.push(format!("  whether others are told {}", about(what)));
         }
         lines.push(String::new());
         lines.push("/privacy read off changes it for all chats, /privacy read off here for this one. What is off for all chats is off in each.".to_owned());

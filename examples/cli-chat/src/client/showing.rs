@@ -33,7 +33,7 @@ impl Worker {
     pub(super) async fn overview(&mut self, overview: Overview) -> Result<(), Error> {
         let (title, lines) = match overview {
             Overview::Blocked => ("Blocked people", self.blocked().await?),
-            Overview::Storage => ("What takes up how much", self.storage().await?),
+            Overview::Storage => ("Storage", self.storage().await?),
             Overview::Privacy(thread) => ("What others are told", self.privacy(thread).await?),
         };
         self.tell_sheet(title, &lines);

@@ -174,7 +174,7 @@ impl State {
             return Err("you are in a call: /hangup ends it");
         }
         match self.calls.newest(None, |call| call.is_ringing() && call.thread == chat) {
-            Some(_) => Err("they call you already: /answer"),
+            Some(_) => Err("they are already calling you: /answer"),
             None => {
                 let with = self.conversation.as_ref().map(|open| open.name().clone()).unwrap_or_default();
                 self.calls.beginning = Some(Beginning { thread: chat, with, is_to_end: false });
@@ -185,7 +185,7 @@ impl State {
 
     /// Answers a call that rings. A call that the person is in ends.
     pub(super) fn answer(&mut self) -> Result<Vec<Request>, &'static str> {
-        let ringing = self.calls.newest(self.open_thread(), Call::is_ringing).ok_or("nobody calls")?;
+        let ringing = self.calls.newest(self.open_thread(), Call::is_ringing).ok_or("nobody is calling")?;
         let present = self.calls.newest(None, Call::is_ours).map(|call| call.step(CallStep::HangUp));
         let steps = present.into_iter().chain([ringing.step(CallStep::Answer)]).collect();
         self.calls.end_beginning();
@@ -194,7 +194,7 @@ impl State {
 
     /// Does not take a call that rings. Who is in another call is busy.
     pub(super) fn decline(&self) -> Result<Request, &'static str> {
-        let ringing = self.calls.newest(self.open_thread(), Call::is_ringing).ok_or("nobody calls")?;
+        let ringing = self.calls.newest(self.open_thread(), Call::is_ringing).ok_or("nobody is calling")?;
         let is_busy = self.calls.beginning.is_some() || self.calls.newest(None, Call::is_ours).is_some();
         Ok(ringing.step(if is_busy { CallStep::SayBusy } else { CallStep::Decline }))
     }
@@ -223,30 +223,30 @@ impl State {
 fn text(with: &str, stage: CallStage, before: Option<CallStage>, since: &str) -> String {
     match stage {
         CallStage::Calling => format!("calling {with} … /hangup ends that"),
-        CallStage::Ringing { is_video: false } => format!("{with} calls you: /answer or /decline"),
+        CallStage::Ringing { is_video: false } => format!("{with} is calling: /answer or /decline"),
         CallStage::Ringing { is_video: true } => {
-            format!("{with} calls you with video: /answer or /decline")
+            format!("{with} is calling with video: /answer or /decline")
         }
         CallStage::Answered => {
             format!("in a call with {with} since {since}, without sound: /hangup ends it")
         }
-        CallStage::Ended(end) => format!("the call with {with} has ended at {since}: {}", why(end, before)),
+        CallStage::Ended(end) => format!("the call with {with} ended at {since}: {}", why(end, before)),
         CallStage::EndedByUs(step) => {
             let what = match step {
                 CallStep::Decline => "you have declined it",
                 CallStep::SayBusy => "they were told that you are busy",
                 CallStep::Answer | CallStep::HangUp => "you have ended it",
             };
-            format!("the call with {with} has ended at {since}: {what}")
+            format!("the call with {with} ended at {since}: {what}")
         }
     }
 }
 
 const fn why(end: CallEnd, before: Option<CallStage>) -> &'static str {
     match (end, before) {
-        (CallEnd::HungUp, Some(CallStage::Calling)) => "they do not take it",
-        (CallEnd::HungUp, Some(CallStage::Ringing { .. })) => "they have given up",
-        (CallEnd::HungUp, _) => "they have ended it",
+        (CallEnd::HungUp, Some(CallStage::Calling)) => "they declined",
+        (CallEnd::HungUp, Some(CallStage::Ringing { .. })) => "they hung up",
+        (CallEnd::HungUp, _) => "they hung up",
         (CallEnd::Unanswered, Some(CallStage::Ringing { .. })) => "you have not answered",
         (CallEnd::Unanswered, _) => "they have not answered",
         (end, _) => why_otherwise(end),
@@ -258,7 +258,7 @@ const fn why_otherwise(end: CallEnd) -> &'static str {
         CallEnd::Busy => "they are in another call",
         CallEnd::Replaced => "they have called again",
         CallEnd::Crossed => "they have called you at the same time, and that call goes on",
-        CallEnd::Expired => "it has lasted for 12 hours",
+        CallEnd::Expired => "it lasted 12 hours",
         _ => "for a reason that this version does not know",
     }
 }
@@ -305,10 +305,10 @@ mod tests {
         assert_eq!(enter(&mut state, "/hangup"), [step(1, CallStep::HangUp)]);
         assert_eq!(state.end_calls(), [step(1, CallStep::HangUp)]);
         happens(&mut state, 1, "ben", CallStage::EndedByUs(CallStep::HangUp));
-        assert_eq!(shown(&state), ["the call with ben has ended at 16:00: you have ended it"]);
+        assert_eq!(shown(&state), ["the call with ben ended at 16:00: you have ended it"]);
         // It ends once.
         happens(&mut state, 1, "ben", CallStage::Ended(CallEnd::HungUp));
-        assert_eq!(shown(&state), ["the call with ben has ended at 16:00: you have ended it"]);
+        assert_eq!(shown(&state), ["the call with ben ended at 16:00: you have ended it"]);
         assert_eq!(state.end_calls(), []);
         refuses(&mut state, "/hangup");
     }
@@ -345,7 +345,7 @@ mod tests {
     fn a_call_that_rings_is_taken_or_not() {
         let mut state = with_ben(vec![]);
         happens(&mut state, 1, "ben", RINGS);
-        assert_eq!(shown(&state), ["ben calls you: /answer or /decline"]);
+        assert_eq!(shown(&state), ["ben is calling: /answer or /decline"]);
         refuses(&mut state, "/call");
         assert_eq!(enter(&mut state, "/decline"), [step(1, CallStep::Decline)]);
         assert_eq!(enter(&mut state, "/answer"), [step(1, CallStep::Answer)]);
@@ -355,7 +355,7 @@ mod tests {
         // In a call, one is busy for others, or goes over to them.
         happens(&mut state, 1, "ben", CallStage::Answered);
         happens(&mut state, 2, "cleo", CallStage::Ringing { is_video: true });
-        assert_eq!(shown(&state)[1], "cleo calls you with video: /answer or /decline");
+        assert_eq!(shown(&state)[1], "cleo is calling with video: /answer or /decline");
         assert_eq!(enter(&mut state, "/decline"), [step(2, CallStep::SayBusy)]);
         assert_eq!(enter(&mut state, "/answer"), [step(1, CallStep::HangUp), step(2, CallStep::Answer)]);
     }
@@ -374,9 +374,9 @@ mod tests {
     fn an_end_is_named_after_what_was_before() {
         let mut state = with_ben(vec![]);
         let cases = [
-            (CallStage::Calling, CallEnd::HungUp, "they do not take it"),
-            (CallStage::Answered, CallEnd::HungUp, "they have ended it"),
-            (RINGS, CallEnd::HungUp, "they have given up"),
+            (CallStage::Calling, CallEnd::HungUp, "they declined"),
+            (CallStage::Answered, CallEnd::HungUp, "they hung up"),
+            (RINGS, CallEnd::HungUp, "they hung up"),
             (RINGS, CallEnd::Unanswered, "you have not answered"),
             (CallStage::Calling, CallEnd::Unanswered, "they have not answered"),
         ];

@@ -15,7 +15,7 @@ async fn calls_ring_are_answered_declined_and_ended() {
     tmux.enter("ada", "/call").await;
     tmux.shows("ada", "calling ben").await;
     // The screen of Ben is narrow, and shows who is meant.
-    tmux.shows("ben", "ada calls you: /answer or /decline").await;
+    tmux.shows("ben", "ada is calling: /answer or /decline").await;
     tmux.enter("ben", "/answer").await;
     tmux.shows("ben", "in a call with ada since").await;
     tmux.shows("ada", "in a call with ben since").await;
@@ -32,7 +32,7 @@ async fn calls_ring_are_answered_declined_and_ended() {
     assert_eq!(cleo.texts_when(&hers, 2).await, ["hello from cleo", "hello cleo"]);
     let mut calls = cleo.client.calls();
     let call = hers.call(b"offer", true).await.unwrap();
-    tmux.shows("ada", "calls you with video").await;
+    tmux.shows("ada", "is calling with video").await;
     tmux.enter("ada", "/decline").await;
     tmux.shows("ada", "they were told that you are busy").await;
     let event = within("the end of the call", calls.next()).await.unwrap();
@@ -40,23 +40,23 @@ async fn calls_ring_are_answered_declined_and_ended() {
 
     // The call goes on in the chat of another person, and ends there, too.
     tmux.enter("ada", "/hangup").await;
-    tmux.shows("ada", "the call with ben has ended").await;
-    tmux.shows("ben", "they have ended it").await;
+    tmux.shows("ada", "the call with ben ended").await;
+    tmux.shows("ben", "hung up").await;
 
     tmux.enter("ben", "/call").await;
-    tmux.shows("ada", "ben calls you").await;
+    tmux.shows("ada", "ben is calling").await;
     tmux.enter("ada", "/decline").await;
     tmux.shows("ada", "you have declined it").await;
-    tmux.shows("ben", "they do not take it").await;
+    tmux.shows("ben", "declined").await;
 
     // Whoever ends the program in a call ends the call.
     tmux.enter("ben", "/call").await;
-    tmux.shows("ada", "ben calls you").await;
+    tmux.shows("ada", "ben is calling").await;
     tmux.enter("ada", "/answer").await;
     tmux.shows("ben", "in a call with ada since").await;
     tmux.key("ben", "C-c").await;
     tmux.shows("ben", "ended 0").await;
-    tmux.shows("ada", "they have ended it").await;
+    tmux.shows("ada", "they hung up").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,13 +68,13 @@ async fn whoever_ends_the_program_while_a_call_begins_ends_the_call() {
     tmux.shows("ben", "/answer or /decline").await;
     tmux.enter_and_end("ben", "/answer").await;
     tmux.shows("ben", "ended 0").await;
-    tmux.shows("ada", "the call with ben has ended").await;
+    tmux.shows("ada", "the call with ben ended").await;
 
     tmux.open("again", (90, 24), &command(&world, "ben", Some("ada"))).await;
     tmux.shows("again", "hello ada  ").await;
     tmux.enter_and_end("again", "/call").await;
     tmux.shows("again", "ended 0").await;
-    tmux.shows("ada", "they have given up").await;
+    tmux.shows("ada", "they hung up").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +96,7 @@ async fn a_few_calls_of_two_people_cross() -> bool {
         tmux.key_in_both(("ada", "ben"), "Enter").await;
         let is_settled = |screen: &str| {
             let is_crossed = screen.contains("at the same time");
-            let rings = screen.contains("calls you:") || screen.contains("they call you already");
+            let rings = screen.contains("is calling:") || screen.contains("they are already calling you");
             (is_crossed || rings).then_some(is_crossed)
         };
         let (hers, his) = (tmux.screen_of_either(("ada", "ben"), is_settled)).await;
@@ -111,7 +111,7 @@ async fn a_few_calls_of_two_people_cross() -> bool {
         tmux.shows(caller, "/hangup ends that").await;
         tmux.enter(caller, "/hangup").await;
         tmux.shows(caller, "you have ended it").await;
-        tmux.shows(callee, "they have given up").await;
+        tmux.shows(callee, "hung up").await;
         tmux.key(callee, "C-u").await;
     }
     false

@@ -265,7 +265,10 @@ async fn polls_cards_locations_profiles_and_forwards_are_shown() {
     tmux.enter("ada", "/note").await;
     tmux.shows("ada", "No messages yet.").await;
     // There, nobody can be called, blocked or verified.
-    for typed in ["/call", "/block", "/verify", "/accept", "/report"] {
+    // Nor is anybody told anything.
+    let alone =
+        ["/call", "/block", "/verify", "/accept", "/report", "/presence on", "/privacy read off here"];
+    for typed in alone {
         tmux.enter("ada", typed).await;
         tmux.shows("ada", "nobody else is in this chat").await;
         tmux.dismiss("ada", "nobody else is in this chat").await;

@@ -67,7 +67,7 @@ async fn receipts_typing_and_presence_are_switched_off_and_on() {
     tmux.enter("ada", "/privacy presence off").await;
     tmux.shows("ada", "in all chats, others are not told").await;
     tmux.enter("ada", "/presence on").await;
-    tmux.shows("ada", "in this chat, once it is on for all chats").await;
+    tmux.shows("ada", "on in this chat, but off for all chats").await;
     tmux.enter("ada", "/privacy").await;
     tmux.shows("ada", "presence: in all chats off, in this chat off").await;
     tmux.escape("ada", "What others are told").await;
