@@ -70,7 +70,8 @@ impl Tx<'_> {
     }
 
     /// Takes a list of another user in place of `known`, the one before. Devices that are not on it are removed. Another account key, and
-    /// other devices, are reported in the same commit; another account key also ends the verification of the contact.
+    /// other devices, are reported in the same commit; another account key also ends the verification of the contact, unless the device
+    /// whose key was the account key so far has signed that it belongs to the new one.
     pub(crate) fn adopt_list(
         &mut self,
         user: UserId,
@@ -89,16 +90,23 @@ impl Tx<'_> {
             }
         }
         self.set_device_list(user, list)?;
-        match before {
-            Some(before) if before != *list.account_key() => {
-                self.change(
-                    "INSERT INTO replaced_account_key (user_id, account_key) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                    (user.as_bytes(), before.serialize()),
-                )?;
+        if let Some(before) = before
+            && before != *list.account_key()
+        {
+            self.change(
+                "INSERT INTO replaced_account_key (user_id, account_key) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                (user.as_bytes(), before.serialize()),
+            )?;
+            // An account whose first list was late: the device that is known has signed that it belongs to the account key.
+            let vouched = known.is_none()
+                && list.primary().is_some_and(|device| before == AccountKey::from(device.identity));
+            if !vouched {
                 self.note_identity_changed(user)?;
+                return Ok(());
             }
-            Some(_) if devices_of(known) != devices_of(Some(list)) => self.emit(Event::DevicesChanged(user)),
-            Some(_) | None => {}
+        }
+        if before.is_some() && devices_of(known) != devices_of(Some(list)) {
+            self.emit(Event::DevicesChanged(user));
         }
         Ok(())
     }

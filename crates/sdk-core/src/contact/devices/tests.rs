@@ -241,6 +241,30 @@ async fn an_account_from_before_has_its_first_device_until_it_shows_a_list() {
 }
 
 #[tokio::test]
+async fn a_first_list_that_was_late_is_vouched_for_by_the_device_that_is_known() {
+    let mut fixture = Fixture::new();
+    let (ben, mallory) = (Account::new(1, 2), Account::new(2, 2));
+    fixture.sees(&ben, 1).await;
+    fixture.verifies().await;
+    fixture.told();
+    assert_eq!(fixture.shown(Some(ben.list(1, &[1]))).await, Some(vec![1]));
+    assert_eq!((fixture.told(), fixture.trust().await), (vec![], Some(TrustState::Verified)));
+    assert_eq!(fixture.live().await, [1]);
+    // A list that is signed by the key of the device itself would be older.
+    let of_device = Account {
+        key: AccountKeyPair::from_bytes(&ben.devices[0].to_bytes()).unwrap(),
+        ..Account::new(1, 2)
+    };
+    assert_eq!(fixture.shown(Some(of_device.list(9, &[1, 2]))).await, Some(vec![1]));
+    assert_eq!(fixture.told(), [Event::DeviceListRefused(BEN)]);
+    // Later on, another account key is another account key, even with the same device.
+    let again = Account { key: mallory.key, ..Account::new(1, 2) };
+    assert_eq!(fixture.shown(Some(again.list(2, &[1]))).await, Some(vec![1]));
+    assert_eq!(fixture.told(), [Event::IdentityChanged(BEN)]);
+    assert_eq!(fixture.trust().await, Some(TrustState::ChangedSinceVerified));
+}
+
+#[tokio::test]
 async fn a_device_with_another_key_than_on_the_list_is_not_admitted() {
     let mut fixture = Fixture::new();
     let (ben, mallory) = (Account::new(1, 1), Account::new(2, 1));
