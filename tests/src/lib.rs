@@ -5,7 +5,7 @@ mod database;
 mod ending;
 mod key_use;
 
-pub use database::{swap_keys, take_one_time_keys};
+pub use database::{has_device_list, start_over, swap_keys, take_one_time_keys};
 pub use ending::{Ending, ending_of};
 pub use key_use::KeyUse;
 pub use sealpost_testkit::open_database;

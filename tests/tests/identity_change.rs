@@ -9,7 +9,7 @@ use rusqlite::params;
 use sealpost_core::{
     Delivery, Event, Events, FailReason, MessageBody, Thread, TrustState, Undecryptable, UserId,
 };
-use sealpost_e2e::{open_database, swap_keys};
+use sealpost_e2e::{has_device_list, open_database, swap_keys};
 use sealpost_testkit::{Party, PartyDisk, World, eventually, history, other};
 use tokio::time::timeout;
 
@@ -32,15 +32,9 @@ async fn changed(world: &World, verified: bool) -> (Party, Party, Events) {
     let events = ada.client.events();
     let new = start_over(world, ben.client.user_id(), &world.disk("ben")).await.open().await;
     // The list that the new phone has signed replaces the one of the old phone.
-    eventually("the new list is at the relay", async || (list_version(world, &ben) == 2).then_some(())).await;
+    has_device_list(world, ben.client.user_id(), 2).await;
     new.close().await;
     (ada, ben, events)
-}
-
-fn list_version(world: &World, of: &Party) -> u64 {
-    let db = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
-    let sql = "SELECT version FROM device_list WHERE user_id = ?1";
-    db.query_row(sql, [of.client.user_id().as_bytes()], |row| row.get(0)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,27 +125,10 @@ async fn a_change_of_an_unverified_contact_is_reported_and_does_not_stop_sends()
     eventually("an empty mailbox", async || (mail(&world) == 0).then_some(())).await;
 }
 
-/// A user starts again: the account of `old`, with the keys of a user who has just registered.
+/// A user starts again on another phone.
 async fn start_over(world: &World, user: UserId, old: &PartyDisk) -> PartyDisk {
     let new = world.party("ben again").await;
-    let registered = new.client.user_id();
-    let new = new.close().await;
-    let columns = "user_id, device_id, access_token, access_expires, refresh_token";
-    let account = open_database(old.database(), &old.key());
-    let account: (Vec<u8>, u32, String, i64, String) = account
-        .query_row(&format!("SELECT {columns} FROM account"), [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-        })
-        .unwrap();
-    let (id, device, access, expires, refresh) = account;
-    open_database(new.database(), &new.key())
-        .execute(
-            &format!("UPDATE account SET list_told = 0, ({columns}) = (?1, ?2, ?3, ?4, ?5)"),
-            params![id, device, access, expires, refresh],
-        )
-        .unwrap();
-    swap_keys(&world.relay_dir(), user, registered);
-    new
+    sealpost_e2e::start_over(world, user, old, new).await
 }
 
 /// Waits until the thread of `party` has this many messages, and returns the last one.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sealpost_core::{Delivery, FailReason, Message, MessageBody, Thread};
-use sealpost_e2e::{FROZEN_MS, open_database, swap_keys, take_one_time_keys};
+use sealpost_e2e::{FROZEN_MS, has_device_list, open_database, start_over, take_one_time_keys};
 use sealpost_relay::Config;
 use sealpost_testkit::{Interceptor, ManualClock, Party, Proxy, World, eventually, history, other};
 use sealpost_wire::Frame;
@@ -91,7 +91,11 @@ async fn freeze(folder: &Path) {
     let with_dan = say(&ada, &dan, "hello dan").await;
     let number = other(&with_dan).await.safety_number().await.expect("a safety number");
     assert!(other(&with_dan).await.verify(&number).await.expect("verified"));
-    swap_keys(&world.relay_dir(), dan.client.user_id(), mallory.client.user_id());
+    // Dan starts again on another phone, which signs another list of devices.
+    let user = dan.client.user_id();
+    let again = start_over(&world, user, &disk("dan"), mallory).await.open().await;
+    has_device_list(&world, user, 2).await;
+    again.close().await;
     let secret = with_dan.send_text("a secret").await.expect("queued");
     let failed = Delivery::Failed(FailReason::IdentityChanged);
     ada.message_reaches(&with_dan, secret.id, failed).await;
@@ -146,7 +150,7 @@ async fn freeze(folder: &Path) {
         file.query_row("SELECT count(*) FROM seen_ahead", [], |row| row.get(0)).expect("a count");
     assert!(ahead > 0, "too slow: the late message was given up. Try again");
     drop(file);
-    for party in [ada, dan, eve, mallory] {
+    for party in [ada, dan, eve] {
         party.close().await;
     }
     world.stop_relay().await;
