@@ -238,9 +238,11 @@ async fn a_profile_waits_until_a_changed_identity_is_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_profile_that_was_refused_is_sent_when_there_is_another_device() {
     let world = World::start().await;
-    let Watched { ada, ben, hers, file, leaving: _, _proxy, .. } = acquainted(&world).await;
+    let Watched { ada, ben, hers, file, leaving, _proxy, .. } = acquainted(&world).await;
     ada.client.set_profile(profile("Ada")).await.unwrap();
     shows(&ben, &ada, "Ada").await;
+    file.mail_becomes(0).await;
+    let (thread, sent) = (hers.id(), leaving.mail_to(&ben));
     drop(hers);
     let disk = ada.close().await;
     // She has another profile, which was refused, and has not seen his device yet.
@@ -248,10 +250,13 @@ async fn a_profile_that_was_refused_is_sent_when_there_is_another_device() {
         .execute_batch("UPDATE thread SET profile_due = 2; DELETE FROM device; DELETE FROM session;")
         .unwrap();
     let ada = disk.open().await;
-    ada.live().await;
-    ada.thread_with(&ben).await.send_text("are you there?").await.unwrap();
-    eventually("the profile is sent", async || {
-        (file.count("SELECT profile_due FROM thread") == 0).then_some(())
-    })
-    .await;
+    // Whatever is due when she comes is sent to Cyd, and then to nobody.
+    let cyd = world.party("cyd").await;
+    ada.thread_with(&cyd).await.send_text("hello").await.unwrap();
+    shows(&cyd, &ada, "Ada").await;
+    file.mail_becomes(0).await;
+    assert_eq!(leaving.mail_to(&ben), sent);
+    let hers = ada.client.thread(thread).await.unwrap();
+    hers.send_text("are you there?").await.unwrap();
+    eventually("the profile is sent", async || (leaving.mail_to(&ben) > sent).then_some(())).await;
 }

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sealpost_core::{ConnectionState, Delivery, Error, Event, Events, MessageId, Thread, fetch_for_push};
 use sealpost_testkit::{Party, PartyDisk, RelayProcess, eventually, own_address, relay_binary, texts};
@@ -245,6 +245,13 @@ async fn messages_newer_than_the_backup_are_delivered_once() {
     }
 }
 
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    now.as_millis().try_into().unwrap()
+}
+
 /// Makes the id of each parcel eight days older, as if the lane had waited for so long before they were submitted again.
 fn age_parcels(disk: &PartyDisk) {
     let db = sealpost_testkit::open_database(disk.database(), &disk.key());
@@ -257,7 +264,7 @@ fn age_parcels(disk: &PartyDisk) {
         .unwrap();
     assert!(!parcels.is_empty());
     for (row, id, mut bytes) in parcels {
-        let made_ms = ClientMsgId::from_bytes(id).time_ms().unwrap() - 8 * 24 * 3600 * 1000;
+        let made_ms = ClientMsgId::from_bytes(id).time_ms().unwrap() - 8 * DAY_MS;
         let mut older = id;
         older[..6].copy_from_slice(&made_ms.to_be_bytes()[2..]);
         let at = bytes.windows(16).position(|window| *window == id).unwrap();
@@ -274,6 +281,10 @@ async fn a_message_that_the_relay_has_lost_arrives_although_its_parcel_is_too_ol
     talk(&ada, &ben, "before").await;
     let hers = ada.thread_with(&ben).await;
     let bens = ben.close().await;
+    // The relay has been running for weeks, and may have stored and forgotten what is older.
+    let forgotten_ms = now_ms() - 7 * DAY_MS;
+    let sql = "UPDATE store_meta SET v = ?1 WHERE k = 'forgotten_ms'";
+    assert_eq!(relay.database().execute(sql, [forgotten_ms]).unwrap(), 1);
     relay.back_up().await;
     live(&ada).await;
     let message = hers.send_text("three").await.unwrap();
