@@ -3,7 +3,7 @@
 #![cfg(test)]
 
 use rusqlite::Connection;
-use sealpost_core::{Change, Direction};
+use sealpost_core::{Change, Direction, Message};
 use sealpost_testkit::{Party, PartyDisk, World, eventually, insert_unread, make_late, open_database};
 
 /// More messages than are read one by one.
@@ -104,4 +104,34 @@ async fn all_confirmed(party: Party, database: &Connection) -> PartyDisk {
         .unwrap();
     assert_eq!(told, (UNREAD.into(), 0, 1));
     disk
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_is_read_in_both_directions_from_the_first_unread_message() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    for n in 0..20 {
+        his.send_text(&format!("line {n}, https://example.org/{n}")).await.unwrap();
+    }
+    let all = eventually("all messages", async || {
+        let all = hers.history(None).await.unwrap().messages;
+        (all.len() == 20).then_some(all)
+    });
+    let all = all.await;
+    let ids = |messages: &[Message]| messages.iter().map(|message| message.id).collect::<Vec<_>>();
+    hers.mark_read(all[12].id).await.unwrap();
+    let divider = hers.unread_divider().await.unwrap().unwrap();
+    assert_eq!((divider.message, divider.unread), (all[11].id, 12));
+    let around = hers.history_around(divider.message, 5).await.unwrap();
+    assert_eq!(ids(&around.messages), ids(&all[9..14]));
+    let newer = hers.history_after(around.newer.unwrap(), 4).await.unwrap();
+    assert_eq!(ids(&newer.messages), ids(&all[5..9]));
+    let older = hers.history_of(around.older, 50).await.unwrap();
+    assert_eq!(ids(&older.messages), ids(&all[14..]));
+    assert_eq!(older.older, None);
+    let links = hers.links(None, 50).await.unwrap();
+    assert_eq!(ids(&links.messages), ids(&all));
+    hers.mark_read(all[0].id).await.unwrap();
+    assert_eq!(hers.unread_divider().await.unwrap(), None);
 }
