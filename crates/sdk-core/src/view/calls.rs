@@ -166,16 +166,21 @@ mod tests {
     async fn a_slow_listener_gets_the_offers_of_calls_that_ring_again() {
         let calls = Arc::new(ephemeral::Calls::new());
         let mut view = Calls::new(&calls);
-        rings(&calls, 1);
-        rings(&calls, 2);
-        assert_eq!(batch(&mut view, 1).await, [offer(1)]);
-        for _ in 0..2_000 {
-            arrives(&calls, 1, CallStep::Candidates(vec![7]));
+        for n in 1..=8 {
+            rings(&calls, n);
         }
-        arrives(&calls, 1, CallStep::HangUp);
+        assert_eq!(batch(&mut view, 1).await, [offer(1)]);
+        for n in 1..=8 {
+            for _ in 0..100 {
+                arrives(&calls, n, CallStep::Candidates(vec![7]));
+            }
+        }
+        for n in (1..=8).filter(|n| *n != 2) {
+            arrives(&calls, n, CallStep::HangUp);
+        }
         assert_eq!(batch(&mut view, 5_000).await, [offer(2)]);
         // It is noticed within a batch, too.
-        rings(&calls, 3);
-        assert_eq!(view.next().await.unwrap().call, CallId([3; 16]));
+        rings(&calls, 9);
+        assert_eq!(view.next().await.unwrap().call, CallId([9; 16]));
     }
 }
