@@ -91,7 +91,7 @@ pub(crate) enum MailOutcome {
     Anew { due_ms: u64, is_refusal: bool },
     /// It is tried again at this local time, with the same bytes if it is sealed.
     Later { due_ms: u64 },
-    /// The recipient does not let the relay store it for now. It is tried again at this local time. What has a slot is sealed anew then, so
+    /// The recipient does not accept the thread. It is tried again at this local time. What has a slot is sealed anew then, so
     /// that newer mail replaces it instead of waiting beside it.
     Unwelcome { due_ms: u64 },
 }

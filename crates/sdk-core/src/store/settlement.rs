@@ -28,7 +28,7 @@ pub(crate) enum Settlement {
     Outdated { due_ms: u64 },
     /// The entry is submitted again at this local time.
     Later { due_ms: u64 },
-    /// The recipients do not let the relay store it for now. The entry is submitted again at this local time.
+    /// The recipients do not accept the thread. The entry is submitted again at this local time.
     Unwelcome { due_ms: u64 },
     /// The entry has failed, and is not submitted again unless the person asks for it.
     Failed(FailReason),
