@@ -273,6 +273,19 @@ mod tests {
     }
 
     #[test]
+    fn sqlite_is_compiled_as_the_workspace_says() {
+        let connection = Connection::open_in_memory().unwrap();
+        let mut options = connection.prepare("PRAGMA compile_options").unwrap();
+        let options: Vec<String> =
+            options.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let has = |option: &str| options.iter().any(|found| found == option);
+        assert!(has("DEFAULT_MEMSTATUS=0") && has("ENABLE_FTS5"), "{options:?}");
+        for unused in ["ENABLE_FTS3", "ENABLE_RTREE", "ENABLE_STAT4", "SOUNDEX"] {
+            assert!(!has(unused), "{unused}");
+        }
+    }
+
+    #[test]
     fn the_pages_of_a_new_file_are_authenticated_with_sha_256() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db");
