@@ -1,5 +1,6 @@
 use tokio::time::advance;
 
+use super::arrival::CROSSES_MS;
 use super::*;
 
 const THREAD: ThreadId = ThreadId::from_bytes([1; 16]);
