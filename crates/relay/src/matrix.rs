@@ -86,6 +86,9 @@ macro_rules! authorisation_table {
             CreateThread (POST, "/v1/threads", Token) {
                 open_a_thread_with_the_members_peer        [401 401 401 401 401 201 409 409];
                 open_a_thread_with_an_unknown_user         [401 401 401 401 401 404 404 404];
+                open_own_note_to_self                      [401 401 401 401 401 201 201 201];
+                open_own_note_to_self_under_another_id     [401 401 401 401 401 400 400 400];
+                open_a_thread_with_the_member_as_their_note [401 401 401 401 401 400 400 400];
             }
             ShowThread (GET, "/v1/threads/{thread}", Token) {
                 get_the_thread                             [401 401 401 401 401 404 200 200]

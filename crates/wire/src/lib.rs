@@ -28,6 +28,7 @@ mod decode;
 pub mod id;
 pub mod limits;
 pub mod login;
+pub mod note;
 pub mod reason;
 
 pub use coded::{SendMode, code_mail, code_send};

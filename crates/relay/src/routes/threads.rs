@@ -6,6 +6,7 @@ use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ThreadId, UserId};
+use sealpost_wire::note::note_to_self;
 use sealpost_wire::{CreateThread, Thread};
 
 use super::{InPath, in_path};
@@ -16,7 +17,7 @@ use crate::random;
 use crate::state::State;
 use crate::store::{Created, NewThread, ThreadRow};
 
-/// Opens the direct thread with a user.
+/// Opens the direct thread with a user, or the note to self of the requester.
 pub(super) async fn create(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
@@ -24,12 +25,20 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Proto<Thread>), Problem> {
     let creator = access.address.user;
     let peer = UserId::from_slice(&request.peer_user_id)?;
-    if peer == creator {
+    let named = match &request.thread_id[..] {
+        [] => None,
+        id => Some(ThreadId::from_slice(id)?),
+    };
+    let is_note = peer == creator;
+    // The id of a note to self is derived, and no other thread has it.
+    if named
+        .is_some_and(|id| (id == note_to_self(creator)) != is_note || (!is_note && id == note_to_self(peer)))
+    {
         return Err(Problem::Malformed);
     }
     state.limiter.thread(creator, state.clock.monotonic())?;
-    let drawn = ThreadId::from_bytes(random::id().into_bytes());
-    let mut id = if request.thread_id.is_empty() { drawn } else { ThreadId::from_slice(&request.thread_id)? };
+    let drawn = if is_note { note_to_self(creator) } else { ThreadId::from_bytes(random::id().into_bytes()) };
+    let mut id = named.unwrap_or(drawn);
     let now_ms = state.clock.unix_ms();
     let mut created = state.store.create_thread(NewThread { id, creator, peer, now_ms }).await?;
     if created == Created::IdTaken {

@@ -7,7 +7,7 @@ use super::audience::Audience;
 
 /// Threads and their members.
 pub trait Threads {
-    /// Creates the direct thread of two users, unless it exists.
+    /// Creates the direct thread of two users, or the note to self of one, unless it exists.
     fn create_thread(&self, new: NewThread) -> Answer<Created>;
     /// Records that a member accepts a thread, which removes the limits on what it may deliver to them. Returns
     /// `false` if the thread does not exist or is not theirs.
@@ -23,10 +23,10 @@ pub trait Threads {
     fn audience(&self, thread: ThreadId, member: UserId) -> Answer<Option<Audience>>;
 }
 
-/// A new direct thread. The user who opens it accepts it.
+/// A new direct thread, or the note to self if the peer is the user who opens it. This user accepts it.
 #[derive(Debug, Clone, Copy)]
 pub struct NewThread {
-    /// Its random id.
+    /// Its random id. That of a note to self is derived; others lose a thread that they have named like it.
     pub id: ThreadId,
     /// The user who opens it.
     pub creator: UserId,

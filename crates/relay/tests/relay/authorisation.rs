@@ -7,11 +7,12 @@ use prost::Message as _;
 use sealpost_relay::authorisation_table;
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ToWire as _;
-use sealpost_wire::{RefreshRequest, reason};
+use sealpost_wire::note::note_to_self;
+use sealpost_wire::{CreateThread, InboxPage, Mail, RefreshRequest, Send, reason};
 
 use crate::common::socket::{Socket, hello};
 use crate::common::{World, with_body};
-use cast::{Actor, Cast, Outcome};
+use cast::{Actor, Cast, Outcome, to_device};
 
 macro_rules! make_tests {
     (
@@ -151,4 +152,30 @@ async fn registration_can_be_closed() {
     let answer = world.request(with_body(request, &sealpost_wire::Error::default()), None).await;
     assert_eq!(answer.error().encoded_len(), answer.bytes.len());
     world.relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn own_devices_reach_each_other_in_the_note_to_self() {
+    let cast = Cast::assemble(Actor::Companion).await;
+    let (world, member, companion) = (&cast.world, &cast.member, cast.by());
+    let request = CreateThread { peer_user_id: member.user.to_wire(), ..CreateThread::default() };
+    assert_eq!(world.post("/v1/threads", Some(member), &request).await.status, 201);
+    let again = world.post("/v1/threads", companion, &request).await;
+    again.refused(409, reason::EXISTING_THREAD);
+    let note = note_to_self(member.user);
+    assert_eq!(again.error().thread_id, note.to_wire());
+    let own = Send { copies: vec![to_device(1, member)], ..world.message(note, member, b"sealed") };
+    let path = |what| format!("/v1/threads/{note}/{what}");
+    assert_eq!(world.post(&path("messages"), companion, &own).await.status, 201);
+    let Send { client_msg_id, thread_id, copies, .. } = world.message(note, member, b"sealed");
+    let mail = Mail { client_msg_id, thread_id, copies };
+    assert_eq!(world.post(&path("mail"), companion, &mail).await.status, 201);
+    let page: InboxPage = world.get("/v1/inbox", Some(member)).await.body();
+    let of_note = page.rows.iter().filter(|row| row.key.as_ref().unwrap().thread_id == note.to_wire());
+    assert_eq!(of_note.count(), 1);
+    // A message for the other person is not for this thread, and a stranger has no access.
+    let to_peer = world.message(note, &cast.peer, b"sealed");
+    world.post(&path("messages"), companion, &to_peer).await.refused(409, reason::MISMATCHED_DEVICES);
+    world.post(&path("messages"), Some(&cast.peer), &own).await.refused(404, reason::NOT_FOUND);
+    cast.end().await;
 }

@@ -21,18 +21,24 @@ pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
         let deleted = devices::is_deleted(tx, new.peer)?;
         return Ok(if deleted { Created::PeerDeleted } else { Created::NoSuchPeer });
     }
-    if tx.prepare_cached("SELECT 1 FROM thread WHERE thread_id = ?1")?.exists([new.id.as_bytes()])? {
-        return Ok(Created::IdTaken);
+    let is_note = new.creator == new.peer;
+    let is_taken =
+        tx.prepare_cached("SELECT 1 FROM thread WHERE thread_id = ?1")?.exists([new.id.as_bytes()])?;
+    match (is_taken, is_note) {
+        (true, false) => return Ok(Created::IdTaken),
+        (true, true) => remove_members(tx, new.id)?,
+        (false, _) => expect_one(tx.execute(
+            "INSERT INTO thread (thread_id, last_seq, last_hlc, roster_version, created_ms)
+             VALUES (?1, 0, 0, 1, ?2)",
+            params![new.id.as_bytes(), new.now_ms],
+        )?)?,
     }
-    expect_one(tx.execute(
-        "INSERT INTO thread (thread_id, last_seq, last_hlc, roster_version, created_ms) VALUES (?1, 0, 0, 1, ?2)",
-        params![new.id.as_bytes(), new.now_ms],
-    )?)?;
     expect_one(tx.execute(
         "INSERT INTO direct_pair (lo, hi, thread_id) VALUES (?1, ?2, ?3)",
         [lo.as_bytes(), hi.as_bytes(), new.id.as_bytes()],
     )?)?;
-    for member in [lo, hi] {
+    let members = if is_note { &[lo][..] } else { &[lo, hi] };
+    for member in members.iter().copied() {
         expect_one(tx.execute(
             "INSERT INTO thread_member (thread_id, user_id, accepted) VALUES (?1, ?2, ?3)",
             params![new.id.as_bytes(), member.as_bytes(), member == new.creator],
@@ -40,6 +46,16 @@ pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
     }
     blocks::mark_new_thread(tx, new.id, [lo, hi])?;
     Ok(Created::New)
+}
+
+/// Takes a thread from its members. The id of a note to self is derived from its account, so others who have named a thread like it did that
+/// to keep the account from its own. The positions go on, because rows with the earlier ones may be in mailboxes.
+fn remove_members(tx: &Connection, id: ThreadId) -> Result<()> {
+    if let [lo, hi] = members(tx, id)?[..] {
+        tx.execute("DELETE FROM direct_pair WHERE lo = ?1 AND hi = ?2", [lo.as_bytes(), hi.as_bytes()])?;
+    }
+    tx.execute("DELETE FROM thread_member WHERE thread_id = ?1", [id.as_bytes()])?;
+    Ok(())
 }
 
 /// Returns `false` if there is no such member.

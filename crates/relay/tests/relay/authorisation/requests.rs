@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ThreadId, UserId};
+use sealpost_wire::note::note_to_self;
 use sealpost_wire::{
     Ack, AckMail, AckOk, ChallengeRequest, CreateThread, Credit, Hello, InboxKey, InboxPage, LoginRequest,
     Mail, Ping, RefreshRequest, RegisterRequest, RestoreRequest, Send, SignedDeviceList, Sync, ThreadCursor,
@@ -146,6 +147,33 @@ pub(super) async fn open_a_thread_with_the_members_peer(cast: &mut Cast) -> Outc
 pub(super) async fn open_a_thread_with_an_unknown_user(cast: &mut Cast) -> Outcome {
     let peer_user_id = Bytes::from_static(&[9; 16]);
     cast.post("/v1/threads", &CreateThread { peer_user_id, ..CreateThread::default() }).await
+}
+
+pub(super) async fn open_own_note_to_self(cast: &mut Cast) -> Outcome {
+    let peer_user_id = own_id(cast).to_wire();
+    let outcome = cast.post("/v1/threads", &CreateThread { peer_user_id, ..CreateThread::default() }).await;
+    if outcome.status == 201 {
+        let thread: sealpost_wire::Thread = sealpost_wire::decode(outcome.bytes.clone().into()).unwrap();
+        assert_eq!(thread.thread_id, note_to_self(own_id(cast)).to_wire());
+        assert_eq!(thread.member_user_ids, [own_id(cast).to_wire()]);
+    }
+    outcome
+}
+
+pub(super) async fn open_own_note_to_self_under_another_id(cast: &mut Cast) -> Outcome {
+    let request = CreateThread { peer_user_id: own_id(cast).to_wire(), thread_id: NO_THREAD.to_wire() };
+    cast.post("/v1/threads", &request).await
+}
+
+/// Names the note to self of the member for a thread with them. For the member, this is a thread with the peer.
+pub(super) async fn open_a_thread_with_the_member_as_their_note(cast: &mut Cast) -> Outcome {
+    let peer = if own_id(cast) == cast.member.user { cast.peer.user } else { cast.member.user };
+    let thread_id = note_to_self(cast.member.user).to_wire();
+    cast.post("/v1/threads", &CreateThread { peer_user_id: peer.to_wire(), thread_id }).await
+}
+
+fn own_id(cast: &Cast) -> UserId {
+    cast.by().map_or(cast.member.user, |party| party.user)
 }
 
 pub(super) async fn get_the_thread(cast: &mut Cast) -> Outcome {

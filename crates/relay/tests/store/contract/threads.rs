@@ -1,9 +1,11 @@
 //! The guarantees of `Threads`.
 
 use futures_util::future::join_all;
+use sealpost_relay::address::Address;
 use sealpost_relay::store::{Append, Appended, Created, InboxKey, NewMail, NewThread, Posted, Store};
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::limits::MAX_BLOCKS;
+use sealpost_wire::note::note_to_self;
 
 use crate::world::*;
 
@@ -178,4 +180,37 @@ pub(crate) async fn the_number_of_blocks_is_bounded(store: &dyn Store) {
     assert_eq!(store.block(user, other(0)).await, Ok(true), "known ones may be repeated");
     assert_eq!(store.unblock(user, other(0)).await, Ok(()));
     assert_eq!(store.block(user, other(MAX_BLOCKS)).await, Ok(true));
+}
+
+pub(crate) async fn a_note_to_self_belongs_to_one_account(store: &dyn Store) {
+    let (a, b, c) =
+        (register(store, 1, 0..0).await, register(store, 2, 0..0).await, register(store, 3, 0..0).await);
+    let note = note_to_self(a.user);
+    let new = |id, creator, peer| NewThread { id, creator, peer, now_ms: NOW_MS };
+    // Two others name a thread of theirs like it.
+    assert_eq!(store.create_thread(new(note, b.user, c.user)).await, Ok(Created::New));
+    let of_others = Append { sender: b, thread: note, copies: vec![copy(c, b"x")], ..append_to(note, b, 1) };
+    assert_eq!(seq(&store.append(of_others.clone()).await.unwrap()), 1);
+    assert_eq!(store.create_thread(new(note, a.user, a.user)).await, Ok(Created::New));
+    assert_eq!(store.create_thread(new(note, a.user, a.user)).await, Ok(Created::Existing(note)));
+    let members = store.thread(note, a.user).await.unwrap().map(|thread| thread.members);
+    assert_eq!(members, Some(vec![a.user]));
+    assert_eq!(store.thread(note, b.user).await, Ok(None));
+    assert_eq!(
+        store.append(Append { client_msg_id: append_to(note, b, 2).client_msg_id, ..of_others }).await,
+        Ok(Appended::NotMember)
+    );
+    // They get another thread, and cannot take the id again.
+    assert_eq!(store.create_thread(new(note, b.user, c.user)).await, Ok(Created::IdTaken));
+    let other = ThreadId::from_bytes([8; 16]);
+    assert_eq!(store.create_thread(new(other, b.user, c.user)).await, Ok(Created::New));
+    // There is nobody else to write to, and the positions go on.
+    let alone = Append { copies: Vec::new(), ..append_to(note, a, 3) };
+    assert_eq!(seq(&store.append(alone).await.unwrap()), 2);
+    let to_other = Append { copies: vec![copy(b, b"x")], ..append_to(note, a, 4) };
+    assert!(matches!(store.append(to_other).await, Ok(Appended::MismatchedDevices(_))));
+}
+
+fn append_to(thread: ThreadId, sender: Address, n: u64) -> Append {
+    Append { sender, ..append(&Pair { a: sender, b: sender, thread }, n) }
 }

@@ -16,8 +16,8 @@ pub use list::{Folder, ThreadCursor};
 
 pub(super) use list::UNLISTED;
 pub(crate) use list::{Listed, Other};
-pub(crate) use note::note_to_self;
 pub(crate) use places::Gap;
+pub(crate) use sealpost_wire::note::note_to_self;
 
 /// What a thread is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

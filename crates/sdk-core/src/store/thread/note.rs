@@ -4,23 +4,13 @@
 //! takes the next place of the thread. The places come before all that a relay will assign, because its epochs begin with 1.
 
 use rusqlite::params;
-use sha2::{Digest as _, Sha256};
 
-use super::{NOTE_TO_SELF, from_sql, to_sql};
+use super::{NOTE_TO_SELF, from_sql, note_to_self, to_sql};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ThreadId, UserId};
 use crate::message::Message;
 use crate::store::{OutgoingId, Rows, Tx};
-
-/// What is hashed before the user.
-const LABEL: &[u8] = b"Sealpost note to self v1\0";
-
-/// The id of the note to self of a user. All devices of an account derive the same one.
-pub(crate) fn note_to_self(user: UserId) -> ThreadId {
-    let digest = Sha256::new().chain_update(LABEL).chain_update(user.as_bytes()).finalize();
-    ThreadId::from_bytes(std::array::from_fn(|at| digest.get(at).copied().unwrap_or_default()))
-}
 
 impl Rows<'_> {
     /// Whether what is written in a thread is for anybody else. (Our own other devices will be recipients with device linking.)
