@@ -104,6 +104,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         after: Some(Post { epoch: 1, server_seq: 8 }),
         seen: Some(seen),
         devices: Some(vec![9; 213]),
+        peer: None,
     };
     let contents = bodies.into_iter().map(|body| {
         let content = Content {

@@ -113,13 +113,15 @@ pub(crate) struct Context {
     relay_clock: Arc<RelayClock>,
 }
 
-/// A device that is skipped, because the keys that the relay returns for it are invalid. The other devices of its user do
-/// not wait for it.
+/// A device that is skipped, because the keys that the relay returns for it are invalid, or because it is one of ours that the relay does not
+/// know yet. The other devices of its user do not wait for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Skipped {
     pub(crate) user: UserId,
     pub(crate) device: DeviceId,
     pub(crate) registration_id: u32,
+    /// The relay has no keys of it, and accepts no copies for it.
+    pub(crate) is_absent: bool,
 }
 
 /// The devices that are skipped at present. Their keys are fetched again after a while, and when the client starts.

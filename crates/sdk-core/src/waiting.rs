@@ -64,7 +64,7 @@ pub enum WaitReason {
     Clock,
     /// The last attempt received no answer, so it is not known whether the message has arrived.
     NoAnswer,
-    /// The recipient's keys could not be fetched.
+    /// The recipient's keys could not be fetched, or the relay does not accept what is sealed for the devices that it names.
     NoKeys,
     /// The person has blocked the recipient.
     Blocked,

@@ -1,4 +1,5 @@
-//! Which devices a contact has: those on the list that their account has signed, never those that the relay names.
+//! Which devices an account has: those on the list that it has signed, never those that the relay names. This holds for our own other
+//! devices as for those of contacts, but our account key is known, and no other one replaces it.
 //!
 //! Once a list of an account is known, only a later one of the same account key replaces it, or one of an account key that is new. An
 //! account that has shown no list is from before device lists: it has its first device, whose identity key is its account key.
@@ -88,12 +89,19 @@ pub(crate) fn examine(tx: &mut Tx<'_>, user: UserId, shown: Option<&[u8]>) -> Re
         Examined { devices, user, known, is_new: false }
     };
     let refused = |known| Examined { devices: Devices::Refused, user, known, is_new: false };
+    let is_us = tx.is_us(user)?;
     let Some(shown) = shown else { return Ok(kept(known, Devices::First)) };
     let Some(shown) = verified(user, shown) else {
         tracing::warn!("a device list that does not verify was refused");
         tx.emit(Event::DeviceListRefused(user));
         return Ok(refused(known));
     };
+    let is_ours = known.as_ref().is_some_and(|known| known.account_key() == shown.account_key());
+    if is_us && !is_ours {
+        tracing::warn!("a device list of another account key was shown as ours");
+        tx.emit(Event::DeviceListRefused(user));
+        return Ok(refused(known));
+    }
     let was_replaced = tx.was_account_key_replaced(user, shown.account_key())?;
     Ok(match decide(known.as_ref().map(VerifiedDeviceList::known).as_ref(), &shown, was_replaced) {
         Decision::Keep => kept(known, Devices::Refused),

@@ -3,7 +3,7 @@
 use sealpost_wire::limits::{MAX_COUNT, MAX_DEVICE_LIST};
 
 use super::{ContentError, Counts, proto};
-use crate::id::DeviceId;
+use crate::id::{DeviceId, UserId};
 
 /// Maximum number of exceptions in what a header says was seen.
 pub(crate) const MAX_SEEN_EXCEPTIONS: usize = 8;
@@ -18,6 +18,9 @@ pub(crate) struct Header {
     pub(crate) seen: Option<Mark>,
     /// The device list of the author's account, as it was signed, in contents that are sealed before the recipient has answered.
     pub(crate) devices: Option<Vec<u8>>,
+    /// In the copies of a post for the other devices of the author's own account: the other member of the direct thread. The relay could
+    /// name another one.
+    pub(crate) peer: Option<UserId>,
 }
 
 /// The number of a content among those that its device has created in a thread.
@@ -58,13 +61,14 @@ impl Run {
 impl Header {
     /// Adds the header to a content.
     pub(super) fn write(&self, content: proto::Content) -> proto::Content {
-        let Self { number, after, seen, devices } = self;
+        let Self { number, after, seen, devices, peer } = self;
         proto::Content {
             count: number.map_or(0, |number| number.count),
             run: number.map_or_else(Vec::new, |number| number.run.0.to_vec()),
             after: after.map(|Post { epoch, server_seq }| proto::Post { epoch, server_seq }),
             seen: seen.as_ref().map(Mark::write),
             devices: devices.clone().unwrap_or_default(),
+            peer: peer.map_or_else(Vec::new, |peer| peer.as_bytes().to_vec()),
             ..content
         }
     }
@@ -88,7 +92,11 @@ impl Header {
             return Err(ContentError::Malformed);
         }
         let devices = (!content.devices.is_empty()).then(|| content.devices.clone());
-        Ok(Self { number, after, seen, devices })
+        let peer = match content.peer.as_slice() {
+            [] => None,
+            peer => Some(UserId::from_slice(peer).map_err(|_| ContentError::Malformed)?),
+        };
+        Ok(Self { number, after, seen, devices, peer })
     }
 }
 
@@ -124,6 +132,7 @@ mod tests {
             after: Some(Post { epoch: 2, server_seq: 9 }),
             seen: Some(Mark { device, run: Run([2; 8]), counts: Counts::of([1, 2, 5]) }),
             devices: Some(vec![7; MAX_DEVICE_LIST]),
+            peer: Some(UserId::from_bytes([8; 16])),
         };
         let content = header.write(proto::Content::default());
         assert_eq!(Header::read(&content), Ok(header));
@@ -139,7 +148,7 @@ mod tests {
     #[test]
     fn contradictory_and_impossible_numbers_are_refused() {
         type Change = fn(&mut proto::Content);
-        let changes: [Change; 10] = [
+        let changes: [Change; 11] = [
             |content| content.count = 0,
             |content| content.count = MAX_COUNT + 1,
             |content| content.run.clear(),
@@ -150,6 +159,7 @@ mod tests {
             |content| content.seen.as_mut().unwrap().run.clear(),
             |content| content.seen.as_mut().unwrap().count = 4,
             |content| content.devices.push(7),
+            |content| content.peer.push(7),
         ];
         for (at, change) in changes.into_iter().enumerate() {
             let mut content = written();

@@ -21,6 +21,7 @@ use crate::id::{DeviceId, MessageId, ThreadId, UserId};
 use crate::message::Undecryptable;
 use crate::store::{
     Account, CiphertextId, Deferred, NewDeferred, PeerSessions, Registered, Thread, Tx, contained,
+    note_to_self,
 };
 
 mod decrypt;
@@ -180,8 +181,14 @@ impl Batch<'_, '_> {
     }
 
     fn defer_unhandled(&mut self, envelope: &Envelope) -> Result<()> {
-        if envelope.sender == self.us.user || self.tx.is_discarded(envelope.thread, envelope.sender)? {
+        if envelope.source().is_impossible(self.us)
+            || self.tx.is_discarded(envelope.thread, envelope.sender)?
+        {
             return Ok(());
+        }
+        // Only what is inside says with whom another device of ours has begun a thread.
+        if envelope.sender == self.us.user && self.tx.kind(envelope.thread)?.is_none() {
+            return self.defer(envelope, None, self.ctx.server_now_ms());
         }
         let part = self.tx.begin_part()?;
         match self.represent(envelope) {
@@ -220,6 +227,23 @@ impl Batch<'_, '_> {
         self.tx.defer(&deferred, now_ms)
     }
 
+    /// Another device of ours has written in a thread that is not on this one, with this person or in the note to self.
+    fn begin_own_thread(&mut self, envelope: &Envelope, peer: Option<UserId>, now_ms: u64) -> Result<bool> {
+        let id = envelope.thread;
+        match peer {
+            None if id == note_to_self(self.us.user) => {
+                self.tx.open_note_to_self(self.us.user, now_ms)?;
+            }
+            None => return Ok(false),
+            Some(peer) => {
+                self.tx.put_thread(Thread { id, peer, roster_version: envelope.roster_version }, now_ms)?;
+                // That device has sent it.
+                self.tx.set_profile_queued(id)?;
+            }
+        }
+        Ok(true)
+    }
+
     fn begin_thread(&mut self, envelope: &Envelope, now_ms: u64) -> Result<()> {
         let (id, peer) = (envelope.thread, envelope.sender);
         self.tx.put_thread(Thread { id, peer, roster_version: envelope.roster_version }, now_ms)?;
@@ -232,7 +256,7 @@ impl Batch<'_, '_> {
     /// Records what was processed and remains in effect.
     fn note(&mut self, source: &Source<'_>, handled: Handled) -> Result<()> {
         let is_opened = handled.record.is_some() && handled.cause.is_none();
-        if is_opened && self.ctx.unwelcome.contains(source.thread) {
+        if is_opened && source.sender != self.us.user && self.ctx.unwelcome.contains(source.thread) {
             self.ctx.try_unwelcome_again(self.tx, source.thread)?;
         }
         if let Some(record) = handled.record
@@ -254,25 +278,25 @@ impl Batch<'_, '_> {
     fn handle(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<Handled> {
         let mut handled = Handled::default();
         let ciphertext = CiphertextId::of(&envelope.sealed.ciphertext);
-        if envelope.is_for_note_to_self(self.us.user) {
+        let thread = self.tx.thread(envelope.thread)?;
+        if envelope.source().is_impossible(self.us) {
+            if thread.is_some() && envelope.sender == self.us.user {
+                self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
+            }
             return Ok(handled);
         }
-        let thread = self.tx.thread(envelope.thread)?;
+        let is_from_us = envelope.sender == self.us.user;
         if self.tx.was_opened(ciphertext)? {
             if thread.is_some() {
                 self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
             }
             return Ok(handled);
         }
-        if thread.is_none() && envelope.sender == self.us.user {
-            tracing::warn!("the relay delivered a message in our name, in an unknown thread");
-            return Ok(handled);
-        }
         let is_discarded = self.tx.is_discarded(envelope.thread, envelope.sender)?;
         if is_discarded && thread.is_none() {
             return Ok(handled);
         }
-        let may_write = thread.is_none() || self.tx.is_other_member(envelope.thread, envelope.sender)?;
+        let may_write = thread.is_none() || self.tx.is_member(envelope.thread, envelope.sender)?;
         let (opened, record) = if may_write {
             self.open(&envelope.source(), rng)?
         } else {
@@ -281,13 +305,28 @@ impl Batch<'_, '_> {
         };
         let now_ms = self.ctx.server_now_ms();
         if thread.is_none() {
-            if !begins_thread(&opened) {
+            let has_begun = match &opened {
+                Opened::Content(content) if is_from_us => {
+                    content.body.kind().is_shown()
+                        && self.begin_own_thread(envelope, content.header.peer, now_ms)?
+                }
+                Opened::Undecryptable(Undecryptable::StorageDamaged) if is_from_us => {
+                    self.defer(envelope, None, now_ms)?;
+                    false
+                }
+                opened => {
+                    !is_from_us && begins_thread(opened) && {
+                        self.begin_thread(envelope, now_ms)?;
+                        true
+                    }
+                }
+            };
+            if !has_begun {
                 tracing::warn!(
                     "the relay delivered an envelope of an unknown thread, which does not start one"
                 );
                 return Ok(handled);
             }
-            self.begin_thread(envelope, now_ms)?;
             handled.begun = true;
         }
         let mut renewed = None;
@@ -323,8 +362,15 @@ impl Batch<'_, '_> {
             }
             Opened::Content(content) => {
                 self.tx.set_opened(ciphertext, now_ms)?;
-                handled.to_confirm = content.body.kind().is_confirmed();
-                if content.body.kind().is_shown() && now_ms.saturating_sub(content.sent_ms) < RECENT_MS {
+                handled.to_confirm = content.body.kind().is_confirmed() && !is_from_us;
+                // Whoever writes in a thread accepts it.
+                if is_from_us && content.body.kind().is_post() {
+                    handled.begun |= self.tx.accept_request(envelope.thread)?;
+                }
+                if !is_from_us
+                    && content.body.kind().is_shown()
+                    && now_ms.saturating_sub(content.sent_ms) < RECENT_MS
+                {
                     let (live, thread, user) = (self.ctx.ephemeral.clone(), envelope.thread, envelope.sender);
                     let sent_ms = content.sent_ms;
                     self.tx.after_commit(move || live.has_written(thread, user, sent_ms));
@@ -363,7 +409,7 @@ impl Batch<'_, '_> {
 
     fn park(&mut self, envelope: &Envelope, cause: Undecryptable, now_ms: u64) -> Result<()> {
         let ciphertext = CiphertextId::of(&envelope.sealed.ciphertext);
-        let placeholder = envelope.placeholder(cause, now_ms);
+        let placeholder = envelope.placeholder(self.us.user, cause, now_ms);
         let message = self.tx.park(envelope.name(), ciphertext, &placeholder, now_ms)?;
         match cause {
             Undecryptable::StorageDamaged => self.defer(envelope, Some(message), now_ms),

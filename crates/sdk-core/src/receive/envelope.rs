@@ -8,7 +8,7 @@ use crate::content::{Content, Header, Timer};
 use crate::error::Result;
 use crate::id::{ClientMsgId, DeviceId, InvalidId, ThreadId, UserId};
 use crate::message::Undecryptable;
-use crate::store::{Arrived, EnvelopeName, NewIncoming, Origin, note_to_self, order_of};
+use crate::store::{Arrived, EnvelopeName, NewIncoming, Origin, Registered, note_to_self, order_of};
 use crate::transport::EnvelopeId;
 
 /// A delivery whose fields are well-formed.
@@ -31,6 +31,23 @@ pub(super) struct Source<'e> {
     pub(super) sender: UserId,
     pub(super) sender_device: DeviceId,
     pub(super) sealed: &'e wire::Envelope,
+}
+
+impl Source<'_> {
+    /// Whether nobody writes there as the relay says: in our name, this device gets what our other devices have sent; in our note to
+    /// self, nothing else.
+    pub(super) fn is_impossible(&self, us: Registered) -> bool {
+        let is_impossible = match self.sender == us.user {
+            true => self.sender_device == us.device,
+            false => self.thread == note_to_self(us.user),
+        };
+        if is_impossible {
+            tracing::warn!(
+                "the relay delivered something in the name of this device, or into the note to self"
+            );
+        }
+        is_impossible
+    }
 }
 
 /// Delivered mail whose fields are well-formed. It has no position in its thread.
@@ -131,15 +148,6 @@ impl Envelope {
         })
     }
 
-    /// Whether the relay has put it into the note to self, where nobody else can write. Nothing of it is kept.
-    pub(super) fn is_for_note_to_self(&self, us: UserId) -> bool {
-        let is_for_note = self.thread == note_to_self(us);
-        if is_for_note {
-            tracing::warn!("the relay delivered an envelope for the note to self");
-        }
-        is_for_note
-    }
-
     pub(super) const fn source(&self) -> Source<'_> {
         Source {
             thread: self.thread,
@@ -183,11 +191,12 @@ impl Envelope {
     }
 
     /// The message that it becomes.
-    const fn message(&self, what: Arrived, sent_ms: u64, timer: Timer) -> NewIncoming {
+    fn message(&self, us: UserId, what: Arrived, sent_ms: u64, timer: Timer) -> NewIncoming {
         NewIncoming {
             thread: self.thread,
             author: self.sender,
             device: self.sender_device,
+            is_ours: self.sender == us,
             what,
             // The database stores signed numbers; a larger time is false in any case.
             sent_ms: if sent_ms > MAX_TIME { MAX_TIME } else { sent_ms },
@@ -201,15 +210,15 @@ impl Envelope {
     }
 
     /// The message that a content becomes.
-    pub(super) fn content(&self, content: Content) -> NewIncoming {
+    pub(super) fn content(&self, us: UserId, content: Content) -> NewIncoming {
         let Content { id, sent_ms, timer, header: Header { number, after, .. }, body, .. } = content;
-        NewIncoming { number, after, ..self.message(Arrived::Content(id, body), sent_ms, timer) }
+        NewIncoming { number, after, ..self.message(us, Arrived::Content(id, body), sent_ms, timer) }
     }
 
     /// The message that represents it if it cannot be opened.
-    pub(super) fn placeholder(&self, cause: Undecryptable, now_ms: u64) -> NewIncoming {
+    pub(super) fn placeholder(&self, us: UserId, cause: Undecryptable, now_ms: u64) -> NewIncoming {
         let sent_ms = self.client_msg_id.time_ms().unwrap_or(now_ms);
-        self.message(Arrived::Undecryptable(cause), sent_ms, Timer::default())
+        self.message(us, Arrived::Undecryptable(cause), sent_ms, Timer::default())
     }
 }
 

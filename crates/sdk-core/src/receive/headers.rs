@@ -7,7 +7,9 @@ use crate::content::{Counts, Header, Kind};
 use crate::error::Result;
 use crate::event::Event;
 use crate::id::{DeviceId, ThreadId};
-use crate::store::{HeardPost, HeardRun, MarkKind, MarkOf, PrivacySetting, Registered, Tx, order_of};
+use crate::store::{
+    HeardPost, HeardRun, MarkKind, MarkOf, PrivacySetting, Registered, Tx, note_to_self, order_of,
+};
 
 /// The header of a content that was opened.
 pub(super) struct Stated {
@@ -47,8 +49,13 @@ struct Seen {
 
 impl Headers {
     pub(super) fn note(&mut self, source: &Source<'_>, stated: Stated) {
-        let Stated { header: Header { number, after, seen, devices: _ }, kind, is_new, place, written_ms } =
-            stated;
+        let Stated {
+            header: Header { number, after, seen, devices: _, peer: _ },
+            kind,
+            is_new,
+            place,
+            written_ms,
+        } = stated;
         let (thread, user, device) = (source.thread, source.sender, source.sender_device);
         if let Some(number) = number.filter(|_| kind.is_post()) {
             let run = HeardRun { thread, user, device, run: number.run };
@@ -81,7 +88,9 @@ impl Headers {
             }
         }
         for (of, Seen { counts, told_ms, ours }) in std::mem::take(&mut self.seen) {
-            if ours == us.device {
+            // Another device of ours may have what the relay kept from everybody else.
+            let counts_as_proof = of.user != us.user || of.thread == note_to_self(us.user);
+            if ours == us.device && counts_as_proof {
                 tx.set_mark(of, &counts, told_ms)?;
             }
         }

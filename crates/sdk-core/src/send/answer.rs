@@ -159,15 +159,13 @@ pub(super) fn asked_ms(wait: Duration) -> u64 {
 
 fn judge_refusal(refusal: wire::Error) -> Verdict {
     let anew = |correction| Verdict {
-        correction,
+        correction: Some(correction),
         ..Verdict::of(Settlement::Requeue { refused: true }, Flow::Again)
     };
     let failed = |reason| Verdict::of(Settlement::Failed(reason), Flow::Again);
     match refusal.reason.as_str() {
-        reason::STALE_ROSTER => anew(Some(Correction::Roster(refusal.current_roster_version))),
-        reason::MISMATCHED_DEVICES | reason::STALE_DEVICES => {
-            anew(Some(Correction::Devices(refusal.mismatches)))
-        }
+        reason::STALE_ROSTER => anew(Correction::Roster(refusal.current_roster_version)),
+        reason::MISMATCHED_DEVICES | reason::STALE_DEVICES => anew(Correction::Devices(refusal.mismatches)),
         reason::RECIPIENT_DELETED => failed(FailReason::RecipientDeleted),
         // The thread may come back. The entries behind this one wait for that too.
         reason::NOT_FOUND => Verdict::of(Settlement::Failed(FailReason::NotAMember), Flow::Stop),
@@ -268,26 +266,30 @@ pub(super) fn correct_devices(
     skipped: &SkippedDevices,
     now: UnixSeconds,
 ) -> Result<Vec<ToMeet>> {
-    let members = tx.others(thread)?;
+    let us = tx.our_account()?.1;
     let mut to_meet = Vec::new();
     for mismatch in mismatches {
         // The relay must not say anything about users who are not members.
         let Ok(user) = UserId::from_slice(&mismatch.user_id) else { continue };
-        if !members.contains(&user) {
+        if !tx.is_member(thread, user)? {
             continue;
         }
-        for gone in devices(&mismatch.extra).chain(devices(&mismatch.stale)) {
+        // This device is nobody's to add or to remove.
+        let devices = |numbers: &[u32]| {
+            let devices = numbers.iter().filter_map(|number| DeviceId::new(*number).ok());
+            devices.filter(|device| (user, *device) != (us.user, us.device)).collect::<Vec<_>>()
+        };
+        for gone in [devices(&mismatch.extra), devices(&mismatch.stale)].concat() {
             tx.forget_device(user, gone, now)?;
             skipped.remove(user, gone);
         }
-        let new: Vec<_> = devices(&mismatch.missing).chain(devices(&mismatch.stale)).collect();
+        let new = [devices(&mismatch.missing), devices(&mismatch.stale)].concat();
+        for device in &new {
+            skipped.remove(user, *device);
+        }
         if !new.is_empty() {
             to_meet.push(ToMeet { user, devices: new });
         }
     }
     Ok(to_meet)
-}
-
-fn devices(numbers: &[u32]) -> impl Iterator<Item = DeviceId> {
-    numbers.iter().filter_map(|number| DeviceId::new(*number).ok())
 }

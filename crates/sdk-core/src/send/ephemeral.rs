@@ -78,8 +78,10 @@ fn seal(
     }
     let (now_ms, client_msg_id) = (ctx.server_now_ms(), ctx.new_client_msg_id());
     let now = UnixSeconds(now_ms / 1000);
+    let (account, us) = tx.our_account()?;
+    // Our own devices are not told what we are doing on this one.
     let Addressed::Ready(mut recipients) =
-        address_users(tx, &tx.others(thread)?, &ctx.skipped, ctx.policy, now)?
+        address_users(tx, (&tx.others(thread)?, us), &ctx.skipped, ctx.policy, now)?
     else {
         return Ok(None);
     };
@@ -97,7 +99,6 @@ fn seal(
     };
     let urgent = content.body.kind().is_urgent();
     let form = wire::Envelope { ephemeral: true, urgent, ttl_s: *ttl_s, ..wire::Envelope::default() };
-    let (account, us) = tx.our_account()?;
     let our_address = address(us.user, us.device)?;
     let from = Sender::new(tx, (&account, us, &our_address), &recipients.ready)?;
     let Sealing::Sealed { send: bytes, skipped } =

@@ -32,6 +32,9 @@ const BATCH: u32 = 256;
 /// lanes there are. Each further transaction seals twice as many.
 const FIRST_BATCH: u32 = 16;
 
+/// How often the relay may refuse what was sealed for other devices or another roster than it knows, before the lane pauses.
+const MAX_CORRECTIONS: u32 = 4;
+
 /// How serving a lane has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Served {
@@ -56,6 +59,7 @@ pub(super) async fn empty(
         Some(first) => Begin::HandedOver(first),
         None => Begin::Read,
     };
+    let mut corrections = 0_u32;
     // On another connection, it starts again with the oldest entry.
     while let Some(socket) = ctx.transport.live() {
         let begin_with = std::mem::replace(&mut begin, Begin::Read);
@@ -78,8 +82,16 @@ pub(super) async fn empty(
                 Flow::Again
             }
             Sent::UpTo(Stopped { correction: Some((entry, attempts, correction)), flow, .. }) => {
+                corrections = corrections.saturating_add(1);
                 let met = learn(ctx, thread, (entry, attempts), correction).await?;
-                if met == Flow::Stop { met } else { flow }
+                if met == Flow::Stop {
+                    met
+                } else if corrections >= MAX_CORRECTIONS {
+                    // The relay contradicts itself. Other threads go on.
+                    wait_for_keys(ctx, thread, (entry, attempts), 0).await?
+                } else {
+                    flow
+                }
             }
             Sent::UpTo(Stopped { flow, reason, .. }) => {
                 ctx.wait_reasons.put_off(thread, reason);
@@ -275,11 +287,7 @@ async fn make_sessions(
                 Offline::Busy(wait) => asked_ms(wait),
                 _ => 0,
             };
-            let wait_ms = asked_ms.saturating_add(backoff_ms(&ctx.env, attempts.saturating_add(1)));
-            let later = Settlement::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) };
-            settle(ctx, thread, ToSettle::now(entry, later)).await?;
-            ctx.wait_reasons.put_off(thread, Some(WaitReason::NoKeys));
-            return Ok(Flow::Stop);
+            return wait_for_keys(ctx, thread, (entry, attempts), asked_ms).await;
         }
         Err(error) => return Err(error),
     };
@@ -287,4 +295,18 @@ async fn make_sessions(
     let may_come_back = matches!(settlement, Settlement::Failed(FailReason::UnknownRecipient));
     settle(ctx, thread, ToSettle::now(entry, settlement)).await?;
     Ok(if may_come_back { Flow::Stop } else { Flow::Again })
+}
+
+/// Puts off an entry for whose recipients the relay gives no usable keys.
+async fn wait_for_keys(
+    ctx: &Context,
+    thread: ThreadId,
+    (entry, attempts): (OutgoingId, u32),
+    asked_ms: u64,
+) -> Result<Flow> {
+    let wait_ms = asked_ms.saturating_add(backoff_ms(&ctx.env, attempts.saturating_add(1)));
+    let later = Settlement::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) };
+    settle(ctx, thread, ToSettle::now(entry, later)).await?;
+    ctx.wait_reasons.put_off(thread, Some(WaitReason::NoKeys));
+    Ok(Flow::Stop)
 }

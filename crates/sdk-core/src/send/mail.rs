@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::answer::{Correction, asked_ms, correct, is_about_time};
 use super::time::{ask_time, set_clock};
 use super::{backoff_ceiling_ms, backoff_ms};
+use crate::account::tokens;
 use crate::context::Context;
 use crate::error::{Offline, Result};
 use crate::fault::{self, Station};
@@ -136,6 +137,9 @@ async fn submit(ctx: &Context, socket: &Socket, sealed: Vec<Sealed>) -> Result<(
     }
     let (mut settled, mut corrections) = (Vec::with_capacity(sealed.len()), Vec::new());
     let mut unwelcome = HashSet::new();
+    let is_unknown = |answer: &transport::Result<_>| matches!(answer, Err(transport::Error::Refused(refusal)) if refusal.reason == reason::NOT_FOUND);
+    let own_thread = sealed.iter().zip(&answers).find(|(mail, answer)| mail.to_us && is_unknown(answer));
+    let own_thread = own_thread.map(|(mail, _)| mail.thread);
     for (mail, answer) in sealed.into_iter().zip(answers) {
         let (outcome, correction) = judge(ctx, &mail, answer);
         if matches!(outcome, MailOutcome::Unwelcome { .. }) {
@@ -145,6 +149,9 @@ async fn submit(ctx: &Context, socket: &Socket, sealed: Vec<Sealed>) -> Result<(
         corrections.extend(correction.map(|correction| (mail.thread, correction)));
     }
     settle(ctx, settled, unwelcome).await?;
+    if let Some(thread) = own_thread {
+        open_note(ctx, thread).await?;
+    }
     for (thread, correction) in corrections {
         // Sessions with new devices are started when the mail is sealed anew.
         match correct(ctx, thread, correction).await {
@@ -154,6 +161,22 @@ async fn submit(ctx: &Context, socket: &Socket, sealed: Vec<Sealed>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Opens the note to self at the relay, which does not know it before it is needed.
+async fn open_note(ctx: &Context, thread: ThreadId) -> Result<()> {
+    let us = ctx.store.glance(|rows| Ok(rows.our_account()?.1.user)).await?;
+    let opened = tokens::with_access(ctx, |http, token| async move {
+        http.create_direct_thread(&token, us, Some(thread)).await
+    });
+    match opened.await {
+        Ok(_) => Ok(()),
+        Err(error) if error.stops_everything() => Err(error),
+        Err(error) => {
+            tracing::debug!(%error, "the relay has not opened the note to self");
+            Ok(())
+        }
+    }
 }
 
 /// Decides what becomes of mail, given the relay's answer.

@@ -77,7 +77,8 @@ async fn meet(
         verify_each(user, device, &bundles, &mut known)
     };
     if verified.is_empty() && bad.is_empty() {
-        return Ok(Err(FailReason::BadKeys));
+        let Some(device) = device else { return Ok(Err(FailReason::BadKeys)) };
+        bad.push(Skipped { user, device, registration_id: 0, is_absent: true });
     }
     let (now_ms, policy) = (ctx.server_now_ms(), ctx.policy);
     let (mut rng, upkeep) = (ctx.env.rng(), Arc::clone(&ctx.upkeep));
@@ -86,7 +87,8 @@ async fn meet(
         let our_address = address(us.user, us.device)?;
         let (local, now) = (local_device(&account, &our_address), UnixSeconds(now_ms / 1000));
         let listed = devices::examine(tx, user, list.as_deref())?;
-        if matches!(listed.devices, Devices::Refused) {
+        // Without our own devices, a message still goes to the others.
+        if matches!(listed.devices, Devices::Refused) && user != us.user {
             return Ok(Err(FailReason::BadKeys));
         }
         let mut met = Vec::with_capacity(verified.len());
@@ -97,6 +99,9 @@ async fn meet(
                 registration_id: bundle.registration_id(),
                 identity: *bundle.identity_key(),
             };
+            if user == us.user && device.device == us.device {
+                continue;
+            }
             if !listed.devices.has(device.device, &device.identity) {
                 tracing::warn!("the relay names a device that is not on its account's list");
                 bad.push(skipped(&device));
@@ -133,7 +138,8 @@ async fn meet(
 }
 
 const fn skipped(device: &Device) -> Skipped {
-    Skipped { user: device.user, device: device.device, registration_id: device.registration_id }
+    let Device { user, device, registration_id, identity: _ } = *device;
+    Skipped { user, device, registration_id, is_absent: false }
 }
 
 /// The bundles with valid signatures, of the requested device (or of all), and the devices whose bundles are not
@@ -152,7 +158,8 @@ fn verify_each(
             Ok(good) if asked.is_none_or(|asked| asked == named) => verified.push(good),
             _ => {
                 let device = asked.unwrap_or(named);
-                bad.push(Skipped { user, device, registration_id: bundle.registration_id });
+                let registration_id = bundle.registration_id;
+                bad.push(Skipped { user, device, registration_id, is_absent: false });
             }
         }
     }
@@ -167,8 +174,16 @@ async fn forget(
 ) -> Result<Result<Vec<Skipped>, FailReason>> {
     let Some(device) = device else { return Ok(Err(FailReason::UnknownRecipient)) };
     let now = UnixSeconds(ctx.server_now_ms() / 1000);
-    ctx.store.write(move |tx| tx.forget_device(user, device, now)).await?;
+    let work = ctx.store.write(move |tx| {
+        tx.forget_device(user, device, now)?;
+        Ok(tx.our_account()?.1.user == user)
+    });
+    let is_ours = work.await?;
     ctx.skipped.remove(user, device);
+    if is_ours {
+        // It is on our list, and is not registered yet.
+        ctx.skipped.add(Skipped { user, device, registration_id: 0, is_absent: true }, now);
+    }
     Ok(Ok(Vec::new()))
 }
 
@@ -260,7 +275,7 @@ mod tests {
         let good: Vec<_> = good.iter().map(|bundle| bundle.device().get()).collect();
         assert_eq!(good, [1, 3]);
         let two = DeviceId::new(2).unwrap();
-        assert_eq!(bad, [Skipped { user, device: two, registration_id: 5 }]);
+        assert_eq!(bad, [Skipped { user, device: two, registration_id: 5, is_absent: false }]);
         // A bundle of another device than the requested one is ignored.
         let (good, bad) = verify_each(user, Some(two), &bundles[..1], &mut known);
         assert!(good.is_empty());

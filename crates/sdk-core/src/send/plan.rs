@@ -5,10 +5,10 @@ use sealpost_protocol::{SessionPolicy, UnixSeconds};
 
 use crate::contact;
 use crate::context::{Skipped, SkippedDevices};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
-use crate::store::{Device, PeerSessions, Rows};
+use crate::store::{Device, PeerSessions, Registered, Rows};
 
 /// Whether a device can be sealed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(super) enum Readiness {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
     pub(super) user: UserId,
+    /// Whether these are our own other devices.
+    pub(super) is_us: bool,
     pub(super) devices: Vec<(DeviceId, Readiness)>,
 }
 
@@ -45,13 +47,13 @@ pub(super) enum Plan {
 }
 
 /// Decides what to do for a content, given the members that it is sent to. A device with invalid keys never delays the
-/// others, but at least one device must be sealed for.
+/// others, but at least one device of the other members must be sealed for, if there are any.
 pub(super) fn plan(members: &[Member]) -> Plan {
     let to_meet = |readiness| {
         let of_member = move |member: &Member| {
             let these = member.devices.iter().filter(|(_, other)| *other == readiness);
             let devices = these.map(|(device, _)| *device).collect::<Vec<_>>();
-            let is_unknown = member.devices.is_empty();
+            let is_unknown = member.devices.is_empty() && !member.is_us;
             (is_unknown || !devices.is_empty()).then_some(ToMeet { user: member.user, devices })
         };
         members.iter().filter_map(of_member).collect::<Vec<_>>()
@@ -60,8 +62,13 @@ pub(super) fn plan(members: &[Member]) -> Plan {
     if !new.is_empty() {
         return Plan::Meet(new);
     }
+    let others = || members.iter().filter(|member| !member.is_us);
     let is_ready = |member: &Member| member.devices.iter().any(|(_, other)| *other == Readiness::Ready);
-    if members.iter().any(is_ready) { Plan::Seal } else { Plan::Meet(to_meet(Readiness::BadKeys)) }
+    if others().any(is_ready) || others().next().is_none() {
+        Plan::Seal
+    } else {
+        Plan::Meet(to_meet(Readiness::BadKeys))
+    }
 }
 
 /// The devices that a content is sealed for.
@@ -83,37 +90,38 @@ pub(super) enum Addressed {
     Blocked(FailReason),
 }
 
-/// The current devices of the other members of a thread. (Our own other devices will be added with device linking.)
+/// The current devices of the members of a thread, except this one. In the note to self, there may be none: the relay names those that are
+/// missing.
 pub(super) fn address(
     rows: &Rows<'_>,
-    thread: ThreadId,
+    (thread, us): (ThreadId, Registered),
     skipped: &SkippedDevices,
     policy: SessionPolicy,
     now: UnixSeconds,
 ) -> Result<Addressed> {
-    let users = rows.others(thread)?;
-    if users.is_empty() {
-        return Err(Error::Bug("a thread without other members"));
-    }
-    address_users(rows, &users, skipped, policy, now)
+    address_users(rows, (&rows.recipients(thread)?, us), skipped, policy, now)
 }
 
-/// The current devices of these people.
+/// The current devices of these people. For ours, nobody needs to be trusted.
 pub(super) fn address_users(
     rows: &Rows<'_>,
-    users: &[UserId],
+    (users, us): (&[UserId], Registered),
     skipped: &SkippedDevices,
     policy: SessionPolicy,
     now: UnixSeconds,
 ) -> Result<Addressed> {
     let (mut recipients, mut members) = (Recipients::default(), Vec::with_capacity(users.len()));
     for user in users.iter().copied() {
-        if let Err(reason) = contact::check(rows, user)? {
+        let is_us = user == us.user;
+        if !is_us && let Err(reason) = contact::check(rows, user)? {
             return Ok(Addressed::Blocked(reason));
         }
         let skipped = skipped.of(user, now);
         let mut devices = Vec::new();
         for (device, sessions) in load(rows, user)? {
+            if is_us && device.device == us.device {
+                continue;
+            }
             if is_ready(&device, &sessions, policy, now) {
                 devices.push((device.device, Readiness::Ready));
                 recipients.ready.push((device, sessions));
@@ -124,8 +132,8 @@ pub(super) fn address_users(
         let is_known = |skipped: &Skipped| devices.iter().any(|(device, _)| *device == skipped.device);
         let bad: Vec<_> = skipped.into_iter().filter(|skipped| !is_known(skipped)).collect();
         devices.extend(bad.iter().map(|skipped| (skipped.device, Readiness::BadKeys)));
-        recipients.skip.extend(bad);
-        members.push(Member { user, devices });
+        recipients.skip.extend(bad.into_iter().filter(|skipped| !skipped.is_absent));
+        members.push(Member { user, is_us, devices });
     }
     Ok(match plan(&members) {
         Plan::Seal => Addressed::Ready(recipients),
@@ -133,14 +141,18 @@ pub(super) fn address_users(
     })
 }
 
-/// Whether at least one device of the other members can be sealed for.
+/// Whether at least one device of the other members can be sealed for, if there are any.
 pub(super) fn has_ready(
     rows: &Rows<'_>,
     thread: ThreadId,
     policy: SessionPolicy,
     now: UnixSeconds,
 ) -> Result<bool> {
-    for user in rows.others(thread)? {
+    let others = rows.others(thread)?;
+    if others.is_empty() {
+        return Ok(true);
+    }
+    for user in others {
         if load(rows, user)?.iter().any(|(device, sessions)| is_ready(device, sessions, policy, now)) {
             return Ok(true);
         }
@@ -176,7 +188,11 @@ mod tests {
 
     fn member(number: u8, devices: &[(u32, Readiness)]) -> Member {
         let devices = devices.iter().map(|(number, readiness)| (device(*number), *readiness)).collect();
-        Member { user: user(number), devices }
+        Member { user: user(number), is_us: false, devices }
+    }
+
+    fn us(devices: &[(u32, Readiness)]) -> Member {
+        Member { is_us: true, ..member(9, devices) }
     }
 
     fn to_meet(number: u8, devices: &[u32]) -> ToMeet {
@@ -204,6 +220,21 @@ mod tests {
         assert_eq!(plan(&[member(1, &[(1, BadKeys)]), ready]), Plan::Seal);
         let bad = [member(1, &[(1, BadKeys)]), member(2, &[(1, BadKeys), (2, BadKeys)])];
         assert_eq!(plan(&bad), Plan::Meet(vec![to_meet(1, &[1]), to_meet(2, &[1, 2])]));
+    }
+
+    #[test]
+    fn own_devices_are_met_too_but_nothing_waits_for_their_keys() {
+        use Readiness::{BadKeys, NoSession, Ready};
+        let ben = member(1, &[(1, Ready)]);
+        assert_eq!(plan(&[ben.clone(), us(&[])]), Plan::Seal);
+        assert_eq!(plan(&[ben.clone(), us(&[(2, BadKeys)])]), Plan::Seal);
+        assert_eq!(plan(&[ben, us(&[(2, Ready), (3, NoSession)])]), Plan::Meet(vec![to_meet(9, &[3])]));
+        // One of ours is no replacement for all devices of the other person.
+        let unknown = member(1, &[(1, BadKeys)]);
+        assert_eq!(plan(&[unknown, us(&[(2, Ready)])]), Plan::Meet(vec![to_meet(1, &[1])]));
+        // In the note to self, there are no others.
+        assert_eq!(plan(&[us(&[(2, BadKeys)])]), Plan::Seal);
+        assert_eq!(plan(&[]), Plan::Seal);
     }
 
     proptest! {

@@ -19,8 +19,9 @@ use crate::store::{
 
 /// How many bytes are sealed in one transaction, unless a single entry is larger.
 const BATCH_BYTES: usize = 128 << 10;
-/// After this many refusals, each followed by sealing it anew, an entry is given up.
-const MAX_REFUSALS: u32 = 12;
+/// After this many refusals, each followed by sealing it anew, an entry is given up. The lane pauses after a few of them, so this takes
+/// hours.
+const MAX_REFUSALS: u32 = 1_000;
 /// How many parcels are looked up at a time.
 const LOOKUPS: u32 = 128;
 
@@ -180,10 +181,11 @@ struct Heading {
 }
 
 impl Heading {
-    fn load(tx: &Tx<'_>, thread: ThreadId, rng: &mut StdRng) -> Result<Self> {
-        let OwnNumbers { run, count, newest } = tx.own_numbers(thread)?;
+    fn load(tx: &Tx<'_>, thread: &Thread, us: Registered, rng: &mut StdRng) -> Result<Self> {
+        let OwnNumbers { run, count, newest } = tx.own_numbers(thread.id)?;
         let run = run.unwrap_or_else(|| Run(rng.random()));
-        let heard = tx.heard_last(thread)?;
+        // Our own devices have what others may not have; they are told in the note to self, where there is nobody else.
+        let heard = tx.heard_last(thread.id, thread.peer == us.user)?;
         let seen = heard
             .map(|mark| Mark { counts: mark.counts.before_many_exceptions(MAX_SEEN_EXCEPTIONS), ..mark });
         Ok(Self { last: Number { run, count }, is_changed: false, after: newest, seen })
@@ -193,7 +195,7 @@ impl Heading {
     fn header(&self, number: Option<Number>) -> Header {
         let next = Number { count: self.last.count.saturating_add(1), ..self.last };
         let (number, seen) = (Some(number.unwrap_or(next)), self.seen.clone());
-        Header { number, after: self.after, seen, devices: None }
+        Header { number, after: self.after, seen, devices: None, peer: None }
     }
 
     /// A post with this number was sealed.
@@ -247,7 +249,8 @@ impl Work<'_, '_> {
             return self.fail(outgoing.id, FailReason::Refused);
         }
         if self.ready.is_none() {
-            match address_members(self.tx, self.thread.id, &self.ctx.skipped, self.ctx.policy, now)? {
+            let of_thread = (self.thread.id, self.us);
+            match address_members(self.tx, of_thread, &self.ctx.skipped, self.ctx.policy, now)? {
                 Addressed::Ready(recipients) => self.ready = Some(recipients),
                 Addressed::Meet(to_meet) => return Ok(Step::Meet(to_meet)),
                 Addressed::Blocked(reason) => return self.fail(outgoing.id, reason),
@@ -262,7 +265,7 @@ impl Work<'_, '_> {
         let header = if outgoing.body.kind().is_post() {
             let heading = match self.heading.take() {
                 Some(heading) => heading,
-                None => Heading::load(self.tx, self.thread.id, rng)?,
+                None => Heading::load(self.tx, &self.thread, self.us, rng)?,
             };
             self.heading.insert(heading).header(outgoing.number)
         } else {

@@ -9,12 +9,13 @@ use sealpost_protocol::{
 };
 use sealpost_wire as wire;
 use sealpost_wire::id::ToWire as _;
+use zeroize::Zeroizing;
 
 use super::plan::{Recipients, ToMeet};
 use crate::account::registration::{address, local_device};
 use crate::content::{Content, Header};
 use crate::error::{Error, Result};
-use crate::id::ClientMsgId;
+use crate::id::{ClientMsgId, UserId};
 use crate::store::{Account, Device, PeerSessions, Registered, Rows, Thread};
 
 /// Space for what the frame adds around a `Send`.
@@ -36,6 +37,7 @@ pub(super) enum Sealing {
 /// Who seals.
 pub(super) struct Sender<'s> {
     pub(super) local: LocalDevice<'s>,
+    pub(super) user: UserId,
     /// The device list of our account, for those who have not answered in their session yet.
     pub(super) devices: Option<Vec<u8>>,
 }
@@ -49,13 +51,34 @@ impl<'s> Sender<'s> {
     ) -> Result<Self> {
         let is_new = ready.iter().any(|(_, sessions)| sessions.record.carries_handshake());
         let devices = if is_new { rows.device_list_bytes(us.user)? } else { None };
-        Ok(Self { local: local_device(account, address), devices })
+        Ok(Self { local: local_device(account, address), user: us.user, devices })
     }
+}
 
-    /// The content for somebody who may know nothing of our devices.
-    fn introduced(&self, content: &Content) -> Content {
-        let header = Header { devices: self.devices.clone(), ..content.header.clone() };
-        Content { header, ..content.clone() }
+/// The padded forms of a content, each made when it is needed first.
+struct Plaintexts<'p> {
+    content: &'p Content,
+    /// Our device list, for those who may know nothing of our devices.
+    devices: Option<&'p Vec<u8>>,
+    /// The other member of the thread, for our own devices: the relay could name another one.
+    peer: Option<UserId>,
+    made: [Option<Zeroizing<Vec<u8>>>; 4],
+}
+
+impl Plaintexts<'_> {
+    fn get(&mut self, is_new: bool, is_ours: bool) -> Result<&[u8]> {
+        let at = usize::from(is_new).saturating_add(usize::from(is_ours).saturating_mul(2));
+        let made = self.made.get_mut(at).ok_or(Error::Bug("a form of a content that does not exist"))?;
+        let (content, devices) = (self.content, self.devices.filter(|_| is_new).cloned());
+        let peer = self.peer.filter(|_| is_ours);
+        let plaintext = made.get_or_insert_with(|| {
+            if devices.is_none() && peer.is_none() {
+                return content.to_plaintext();
+            }
+            let header = Header { devices, peer, ..content.header.clone() };
+            Content { header, ..content.clone() }.to_plaintext()
+        });
+        Ok(plaintext)
     }
 }
 
@@ -73,7 +96,9 @@ pub(super) fn seal(
     let is_urgent = content.body.kind().is_urgent();
     let Recipients { ready, skip } = recipients;
     let form = wire::Envelope { urgent: is_urgent, ..wire::Envelope::default() };
-    let Copies { mut copies, advanced, changes } = match seal_each(content, &form, ready, from, now, rng)? {
+    let peer = (thread.peer != from.user).then_some(thread.peer);
+    let sealed = seal_each((content, peer), &form, ready, from, now, rng)?;
+    let Copies { mut copies, advanced, changes } = match sealed {
         Ok(copies) => copies,
         Err(spent) => return Ok(Sealing::SpentSession(spent)),
     };
@@ -113,7 +138,8 @@ pub(super) fn seal_mail(
     now: UnixSeconds,
     rng: &mut StdRng,
 ) -> Result<Sealing> {
-    let Copies { copies, advanced, changes } = match seal_each(content, form, ready, from, now, rng)? {
+    let sealed = seal_each((content, None), form, ready, from, now, rng)?;
+    let Copies { copies, advanced, changes } = match sealed {
         Ok(copies) => copies,
         Err(spent) => return Ok(Sealing::SpentSession(spent)),
     };
@@ -138,24 +164,21 @@ struct Copies {
 
 /// Seals a content for each device, in envelopes like `form`. The sessions do not advance yet.
 fn seal_each(
-    content: &Content,
+    (content, peer): (&Content, Option<UserId>),
     form: &wire::Envelope,
     ready: &mut [(Device, PeerSessions)],
     from: &Sender<'_>,
     now: UnixSeconds,
     rng: &mut StdRng,
 ) -> Result<Result<Copies, ToMeet>> {
-    let plaintext = content.to_plaintext();
-    let introduced = from.devices.is_some().then(|| from.introduced(content).to_plaintext());
+    let mut plaintexts =
+        Plaintexts { content, devices: from.devices.as_ref(), peer, made: Default::default() };
     let mut copies = Vec::with_capacity(ready.len());
     let mut advanced = Vec::with_capacity(ready.len());
     let mut changes = Vec::with_capacity(ready.len());
     for (device, sessions) in ready.iter_mut() {
         let remote = address(device.user, device.device)?;
-        let plaintext = match &introduced {
-            Some(introduced) if sessions.record.carries_handshake() => introduced,
-            _ => &plaintext,
-        };
+        let plaintext = plaintexts.get(sessions.record.carries_handshake(), device.user == from.user)?;
         let Advanced { next, skipped, output } =
             match sessions.record.encrypt(&from.local, &remote, plaintext, now, rng) {
                 Ok(sealed) => sealed,

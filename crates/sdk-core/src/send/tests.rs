@@ -116,7 +116,8 @@ async fn three() -> (TempDir, Store) {
 }
 
 fn addressed(rows: &Rows<'_>, skipped: &SkippedDevices) -> Addressed {
-    address_members(rows, THREAD, skipped, POLICY, NOW).unwrap()
+    let us = Registered { user: US, device: DeviceId::PRIMARY };
+    address_members(rows, (THREAD, us), skipped, POLICY, NOW).unwrap()
 }
 
 fn to_meet(user: UserId, devices: &[u32]) -> ToMeet {
@@ -140,19 +141,28 @@ fn recipients(addressed: Addressed) -> Recipients {
 }
 
 #[tokio::test]
-async fn a_message_is_sealed_once_for_each_device_of_all_other_members() {
+async fn a_message_is_sealed_once_for_each_other_device_of_all_members() {
     let (_dir, store) = three().await;
     let work = store.write(|tx| {
         let rng = &mut StdRng::seed_from_u64(1);
         let none = SkippedDevices::default();
         assert_eq!(must_meet(addressed(tx, &none)), [to_meet(BEN, &[]), to_meet(CAM, &[])]);
-        let keys = [Keys::new(rng), Keys::new(rng), Keys::new(rng)];
-        let devices = [(BEN, 1), (BEN, 2), (CAM, 1)];
-        for ((user, device), keys) in devices.iter().zip(&keys).take(2) {
+        let keys = [Keys::new(rng), Keys::new(rng), Keys::new(rng), Keys::new(rng)];
+        let devices = [(US, 2), (BEN, 1), (BEN, 2), (CAM, 1)];
+        for ((user, device), keys) in devices.iter().zip(&keys).take(3) {
             keys.meet(tx, *user, *device);
         }
         assert_eq!(must_meet(addressed(tx, &none)), [to_meet(CAM, &[])]);
-        keys[2].meet(tx, CAM, 1);
+        keys[3].meet(tx, CAM, 1);
+        // One of ours whose keys are invalid gets a copy that is not a message, and one that the relay does not know gets none.
+        let of_ours = |number, is_absent| {
+            let device = DeviceId::new(number).unwrap();
+            Skipped { user: US, device, registration_id: 9, is_absent }
+        };
+        let not_ours = SkippedDevices::default();
+        not_ours.add(of_ours(3, false), NOW);
+        not_ours.add(of_ours(4, true), NOW);
+        assert_eq!(recipients(addressed(tx, &not_ours)).skip, [of_ours(3, false)]);
 
         let mut recipients = recipients(addressed(tx, &none));
         let (account, us) = tx.our_account()?;
@@ -171,7 +181,7 @@ async fn a_message_is_sealed_once_for_each_device_of_all_other_members() {
         let sealed = seal(id, &content, &thread, &mut recipients, &from, NOW, rng)?;
         let Sealing::Sealed { send, skipped } = sealed else { panic!("not sealed") };
         let send: wire::Send = wire::decode(send).unwrap();
-        assert_eq!(skipped.len(), 3);
+        assert_eq!(skipped.len(), 4);
         let copies: Vec<_> = send
             .copies
             .iter()
@@ -184,8 +194,12 @@ async fn a_message_is_sealed_once_for_each_device_of_all_other_members() {
                 let ciphertext = &copy.envelope.as_ref().unwrap().ciphertext;
                 let opened = keys.open(devices[opener], ciphertext);
                 assert_eq!(opened.is_some(), opener == place);
-                let text = opened.map(|plaintext| Content::from_plaintext(&plaintext).unwrap().body);
-                assert!(text.is_none_or(|text| text == content.body));
+                let Some(opened) = opened else { continue };
+                let opened = Content::from_plaintext(&opened).unwrap();
+                assert_eq!(opened.body, content.body);
+                // Our own device is told whom the thread is with, because the relay could name somebody else.
+                let is_ours = devices[opener].0 == US;
+                assert_eq!(opened.header.peer, is_ours.then_some(thread.peer));
             }
         }
         Ok(())
@@ -213,6 +227,7 @@ async fn the_longest_text_fits_with_the_longest_header() {
             after: Some(Post { epoch: MAX_COUNT, server_seq: MAX_COUNT }),
             seen: Some(Mark { device: DeviceId::new(127).unwrap(), run, counts }),
             devices: Some(vec![7; 641]),
+            peer: None,
         };
         let quote = Quote::new(BEN, ClientMsgId::new(1, &[1; 10]), &"a".repeat(10_000));
         let text = Text {
@@ -234,8 +249,11 @@ async fn the_longest_text_fits_with_the_longest_header() {
                 let sessions = tx.sessions(BEN, DeviceId::new(127).unwrap())?;
                 let ready = vec![(keys.device(BEN, 127), sessions)];
                 let mut recipients = Recipients { ready, skip: Vec::new() };
-                let from =
-                    Sender { local: local_device(&account, &ours), devices: content.header.devices.clone() };
+                let from = Sender {
+                    local: local_device(&account, &ours),
+                    user: us.user,
+                    devices: content.header.devices.clone(),
+                };
                 let id = ClientMsgId::new(2, &[2; 10]);
                 Ok(match seal(id, content, &thread, &mut recipients, &from, NOW, rng)? {
                     Sealing::Sealed { send, .. } => Some(wire::decode(send).unwrap()),
@@ -260,7 +278,7 @@ async fn invalid_keys_of_one_member_do_not_stop_a_message_to_the_others() {
     let work = store.write(|tx| {
         let keys = Keys::new(&mut StdRng::seed_from_u64(1));
         let skipped = SkippedDevices::default();
-        let bad = Skipped { user: CAM, device: DeviceId::PRIMARY, registration_id: 3 };
+        let bad = Skipped { user: CAM, device: DeviceId::PRIMARY, registration_id: 3, is_absent: false };
         skipped.add(bad, NOW);
         assert_eq!(must_meet(addressed(tx, &skipped)), [to_meet(BEN, &[])]);
         assert!(!has_ready(tx, THREAD, POLICY, NOW)?);
@@ -317,7 +335,8 @@ async fn the_relay_may_correct_the_devices_of_members_only() {
             mismatch(BEN, &[], &[1], &[]),
         ];
         let corrected = correct_devices(tx, THREAD, &mismatches, &skipped, NOW)?;
-        assert_eq!(corrected, [to_meet(CAM, &[3, 2])]);
+        // Also those of ours, but not this one.
+        assert_eq!(corrected, [to_meet(CAM, &[3, 2]), to_meet(US, &[3])]);
         let devices = |user| {
             let devices = tx.devices(user).unwrap();
             devices.iter().map(|device| device.device.get()).collect::<Vec<_>>()

@@ -45,6 +45,12 @@ pub(crate) struct Clocks {
 }
 
 impl Rows<'_> {
+    /// Whether this is our own user.
+    pub(crate) fn is_us(&self, user: UserId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE user_id = ?1)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([user.as_bytes()], |row| row.get(0))?)
+    }
+
     /// # Errors
     /// Returns [`Error::Unauthorized`] if the account has been left.
     pub(crate) fn account(&self) -> Result<Option<Account>> {

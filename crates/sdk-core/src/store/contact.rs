@@ -1,4 +1,4 @@
-//! Contacts: users, their devices, the identity key of each, and how far the person trusts them.
+//! Contacts: users, the devices of each, ours included, the identity key of each, and how far the person trusts them.
 
 use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::{IdentityKey, UnixSeconds};
@@ -158,7 +158,7 @@ impl Tx<'_> {
                 params![user.as_bytes(), device.get(), registration_id, identity.serialize().as_slice()],
             )?;
         }
-        let is_profile_due = (is_new || has_come) && self.retry_profile_to(user)?;
+        let is_profile_due = (is_new || has_come) && !self.is_us(user)? && self.retry_profile_to(user)?;
         if is_new && is_known {
             self.note_identity_changed(user)?;
         }

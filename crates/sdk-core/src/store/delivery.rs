@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 
 use rusqlite::params;
 
+use super::heard::to_counts;
 use super::message::{KIND_CONTENT, KIND_DELETED};
 use super::outgoing::to_number;
 use super::stage::numbers;
@@ -16,6 +17,27 @@ use crate::message::{DeliveryEvent, Stage};
 
 /// How many changes of one mark are reported one by one.
 const REPORTED: usize = 256;
+
+impl Rows<'_> {
+    /// The state in which a message that another device of ours has sent begins here: what others have told of it may have come before.
+    pub(super) fn state_of_ours(&self, thread: ThreadId, number: Option<Number>) -> Result<Stage> {
+        let Some(number) = number else { return Ok(Stage::Sent) };
+        let sql =
+            "SELECT kind, up_to, excepted FROM mark WHERE thread_id = ?1 AND run = ?2 AND kind IN (1, 2)";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![thread.as_bytes(), number.run.0.as_slice()])?;
+        let mut stage = Stage::Sent;
+        while let Some(row) = rows.next()? {
+            if to_counts((row.get(1)?, row.get(2)?))?.contains(number.count) {
+                if row.get::<_, i64>(0)? == MarkKind::Read.to_stored() {
+                    return Ok(Stage::Read);
+                }
+                stage = Stage::Delivered;
+            }
+        }
+        Ok(stage)
+    }
+}
 
 impl Tx<'_> {
     /// A device says what has happened to posts of ours: adds it to what it has said before, and changes the states of the messages

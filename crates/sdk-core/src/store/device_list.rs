@@ -23,6 +23,13 @@ impl Rows<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row([user.as_bytes()], |row| row.get(0)).optional()?)
     }
 
+    /// Whether our own list names another device than this one. It was verified when it was stored.
+    pub(super) fn has_other_devices(&self) -> Result<bool> {
+        // `account key || version || number of entries`
+        let sql = "SELECT EXISTS (SELECT 1 FROM account JOIN device_list USING (user_id) WHERE substr(list, 42, 1) > x'01')";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
     pub(super) fn has_device_list(&self, user: UserId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM device_list WHERE user_id = ?1)";
         Ok(self.connection.prepare_cached(sql)?.query_row([user.as_bytes()], |row| row.get(0))?)

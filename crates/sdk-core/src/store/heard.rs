@@ -1,4 +1,4 @@
-//! Which posts of the devices of other users have come here, by the numbers that these devices have given them.
+//! Which posts of other devices, of other users or our own, have come here, by the numbers that these devices have given them.
 //!
 //! Each device numbers its posts in a thread without gaps, so a missing number is a post that has not arrived. A device that was
 //! restored begins another run. The first number of a run that arrives says nothing about those before it, which may have been sent
@@ -18,7 +18,7 @@ const MAX_MISSING: usize = 64;
 /// Maximum number of runs of a device that are remembered in a thread. A device begins one each time its database is restored.
 const MAX_RUNS: u32 = 16;
 
-/// A run of a device of another user.
+/// A run of another device, of another user or our own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct HeardRun {
     pub(crate) thread: ThreadId,
@@ -49,11 +49,13 @@ impl Rows<'_> {
         row.optional()?.map_or_else(|| Ok(Counts::none()), to_counts)
     }
 
-    /// What has come here from the device, among those of other users, whose post in this thread is the newest.
-    pub(crate) fn heard_last(&self, thread: ThreadId) -> Result<Option<Mark>> {
-        let sql = "SELECT device_id, run, up_to, excepted FROM heard WHERE thread_id = ?1 ORDER BY position DESC LIMIT 1";
-        let row =
-            self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], mark_columns).optional()?;
+    /// What has come here from the device whose post in this thread is the newest, among those of others, or among our own.
+    pub(crate) fn heard_last(&self, thread: ThreadId, of_us: bool) -> Result<Option<Mark>> {
+        let sql = "SELECT device_id, run, up_to, excepted FROM heard
+                   WHERE thread_id = ?1 AND (user_id IS (SELECT user_id FROM account)) = ?2
+                   ORDER BY position DESC LIMIT 1";
+        let values = params![thread.as_bytes(), of_us];
+        let row = self.connection.prepare_cached(sql)?.query_row(values, mark_columns).optional()?;
         row.map(to_mark).transpose()
     }
 }

@@ -69,17 +69,20 @@ impl Rows<'_> {
         row.optional()?.map_or_else(|| Ok(Counts::none()), to_counts)
     }
 
-    /// The highest number that we have given to a post of this run; none if the run is not ours in this thread.
+    /// The highest number of a post of this run that is known here, from this device or another one of ours; none if the run is not ours in
+    /// this thread.
     fn highest_of(&self, thread: ThreadId, run: Run) -> Result<Option<u64>> {
         let own = self.own_numbers(thread)?;
         if own.run == Some(run) {
             return Ok(Some(own.count));
         }
-        // A run from before a restore.
+        // A run of another device of ours, or from before a restore.
         let sql = "SELECT max(count) FROM (
                 SELECT max(count) AS count FROM message
                     WHERE run = ?2 AND outgoing IS NOT NULL AND count IS NOT NULL AND thread_id = ?1
-                UNION ALL SELECT max(count) FROM outgoing WHERE state = 3 AND run = ?2 AND lane = ?1)";
+                UNION ALL SELECT max(count) FROM outgoing WHERE state = 3 AND run = ?2 AND lane = ?1
+                UNION ALL SELECT max(up_to) FROM heard WHERE thread_id = ?1
+                    AND user_id = (SELECT user_id FROM account) AND run = ?2)";
         let values = params![thread.as_bytes(), run.0.as_slice()];
         let highest: Option<i64> =
             self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;

@@ -62,8 +62,12 @@ impl Rows<'_> {
         }
     }
 
-    /// Whether this content may be sent to one of the others in a thread. Also in a group, nothing is sent to somebody who is blocked.
+    /// Whether this content may be sent to one of the others in a thread. Also in a group, nothing is sent to somebody who is blocked. Our
+    /// own devices may be told everything, whether or not the thread is on this one.
     pub(crate) fn may_mail(&self, thread: ThreadId, to: UserId, body: &Body) -> Result<bool> {
+        if self.is_us(to)? {
+            return Ok(true);
+        }
         Ok(self.may_tell(thread, body)? && !self.is_blocked(to)?)
     }
 }

@@ -109,11 +109,12 @@ async fn accept(ctx: &Context, thread: ThreadId) -> Result<()> {
     Ok(())
 }
 
-/// Opens a thread again that the relay does not know, because it was restored from a backup. Returns false if the two
+/// Opens a thread again that the relay does not know, because it was restored from a backup, or because it is the note to self and had no
+/// recipients before. Returns false if the two
 /// members have another thread by now, or if one of them has deleted their account.
 async fn open_again(ctx: &Context, thread: ThreadId) -> Result<bool> {
-    let others = ctx.store.read(move |rows| rows.others(thread)).await?;
-    let Some(peer) = others.first().copied() else { return Ok(false) };
+    let peer = ctx.store.read(move |rows| Ok(rows.thread(thread)?.map(|thread| thread.peer)));
+    let Some(peer) = peer.await? else { return Ok(false) };
     let opened = tokens::with_access(ctx, |http, token| async move {
         http.create_direct_thread(&token, peer, Some(thread)).await
     });

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::DatabaseKey;
 use crate::event::{EventBus, EventReceiver};
-use crate::store::{Device, Footprint, Store, TrustState};
+use crate::store::{Device, Footprint, Registered, Store, Tokens, TrustState};
 
 const BEN: UserId = UserId::from_bytes([2; 16]);
 const CAM: UserId = UserId::from_bytes([3; 16]);
@@ -276,4 +276,25 @@ async fn a_device_with_another_key_than_on_the_list_is_not_admitted() {
         assert!(!fixture.admits((&mallory, 1), list).await);
     }
     assert_eq!(fixture.told(), [Event::DeviceListRefused(BEN)]);
+}
+
+#[tokio::test]
+async fn no_list_of_another_account_key_becomes_our_own() {
+    let fixture = Fixture::new();
+    let (ours, other) = (Account::new(1, 3), Account::new(2, 3));
+    let first = ours.list(1, &[1, 2]);
+    let work = fixture.store.write(move |tx| {
+        tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
+        let us = Registered { user: BEN, device: DeviceId::new(2).unwrap() };
+        tx.set_registered(us, &Tokens::new("access".into(), 1, "refresh".into()))?;
+        tx.set_device_list(BEN, &verified(BEN, &first).unwrap())
+    });
+    work.await.unwrap();
+    // The relay makes up a list, or a device of ours.
+    assert_eq!(fixture.shown(Some(other.list(9, &[1, 3]))).await, None);
+    assert!(!fixture.admits((&other, 3), Some(other.list(9, &[1, 3]))).await);
+    assert!(!fixture.admits((&ours, 3), None).await);
+    // A later list of our account counts on a companion, and an older one changes nothing.
+    assert!(fixture.admits((&ours, 3), Some(ours.list(2, &[1, 2, 3]))).await);
+    assert_eq!(fixture.shown(Some(ours.list(1, &[1, 2]))).await, Some(vec![1, 2, 3]));
 }

@@ -3,7 +3,7 @@
 
 use crate::content::Content;
 use crate::error::Result;
-use crate::id::MessageId;
+use crate::id::{MessageId, UserId};
 use crate::receive::envelope::Envelope;
 use crate::store::{Origin, Tx};
 
@@ -12,13 +12,14 @@ pub(super) fn apply(
     tx: &mut Tx<'_>,
     envelope: &Envelope,
     origin: &Origin,
+    us: UserId,
     content: Content,
     placeholder: Option<MessageId>,
 ) -> Result<bool> {
     let is_known = tx.message_of(envelope.sender, content.id)?.is_some()
         || tx.was_applied(envelope.sender, content.id)?;
     let (sets, timer) = (content.body.sets_timer(), content.timer);
-    let message = envelope.content(content);
+    let message = envelope.content(us, content);
     if !is_known {
         tx.apply_timer(origin, sets, timer)?;
     }

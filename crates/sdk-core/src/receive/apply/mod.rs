@@ -50,7 +50,7 @@ pub(super) fn apply(
     }
     let origin = envelope.origin(&content)?;
     if kind.is_shown() {
-        let is_new = message::apply(tx, envelope, &origin, content, placeholder)?;
+        let is_new = message::apply(tx, envelope, &origin, us.user, content, placeholder)?;
         return apply_to(tx, &origin, (now_ms, limits)).map(|()| is_new);
     }
     if !tx.set_applied(origin.author, origin.content_id, now_ms)? {

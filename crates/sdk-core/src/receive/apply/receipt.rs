@@ -25,8 +25,12 @@ pub(super) fn apply(
         ReceiptKind::Delivered => MarkKind::Delivered,
         ReceiptKind::Read => MarkKind::Read,
     };
-    // It goes to all of our devices, and each takes what is about itself.
-    for mark in receipt.marks.iter().filter(|mark| mark.device == us.device) {
+    // What our own devices have received says nothing about others.
+    if user == us.user {
+        return Ok(());
+    }
+    // Each of our devices gets it, and shows what all of them have sent.
+    for mark in &receipt.marks {
         let of = MarkOf { thread, user, device, kind, run: mark.run };
         tx.confirm(of, &mark.counts, (sent_ms.min(now_ms), now_ms))?;
     }

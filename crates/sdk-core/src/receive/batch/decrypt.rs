@@ -76,7 +76,7 @@ impl Batch<'_, '_> {
             return undecryptable(Undecryptable::SenderKeyReplaced);
         }
         if let Opened::Content(content) = &opened
-            && is_misrouted(source, content)
+            && self.is_misrouted(source, content)?
         {
             // Nothing changes, so that the message can still be opened in its own thread.
             return undecryptable(Undecryptable::Misrouted);
@@ -102,6 +102,21 @@ impl Batch<'_, '_> {
     }
 }
 
+impl Batch<'_, '_> {
+    /// The relay states the thread and position of a message, and so does the sender inside the ciphertext. They must
+    /// agree. Another device of ours also says whom it has written to.
+    fn is_misrouted(&self, source: &Source<'_>, content: &Content) -> Result<bool> {
+        if content.thread != source.thread {
+            return Ok(true);
+        }
+        let Some(peer) = content.header.peer.filter(|_| source.sender == self.us.user) else {
+            return Ok(false);
+        };
+        let thread = self.tx.thread(source.thread)?;
+        Ok(peer == self.us.user || thread.is_some_and(|thread| thread.peer != peer))
+    }
+}
+
 /// Whether a message was authenticated by the identity key that its sender has now. A first message may introduce a
 /// new key, which is reported, but not one that was replaced: otherwise, whoever holds an old key could make it the
 /// current one.
@@ -111,12 +126,6 @@ fn is_senders(tx: &Tx<'_>, user: UserId, device: DeviceId, changes: &Changes) ->
         return Ok(true);
     }
     Ok(changes.consumed.is_some() && !tx.was_replaced(user, device, &changes.authenticated_by)?)
-}
-
-/// The relay states the thread and position of a message, and so does the sender inside the ciphertext. They must
-/// agree.
-fn is_misrouted(source: &Source<'_>, content: &Content) -> bool {
-    content.thread != source.thread
 }
 
 /// Whether an envelope that could not be opened could be, if there were more sessions with its sender.

@@ -38,8 +38,13 @@ impl Batch<'_, '_> {
 
     pub(super) fn handle_mail(&mut self, mail: &MailEnvelope, rng: &mut StdRng) -> Result<Handled> {
         let mut handled = Handled::default();
-        // Mail begins no thread, and only members send it.
-        if self.tx.thread(mail.thread)?.is_none() || !self.tx.is_other_member(mail.thread, mail.sender)? {
+        // Mail begins no thread, and only members send it. Our own devices need no thread on this one.
+        let is_from_us = mail.sender == self.us.user;
+        let may_send = match is_from_us {
+            true => !mail.source().is_impossible(self.us),
+            false => self.tx.is_member(mail.thread, mail.sender)?,
+        };
+        if !may_send {
             return Ok(handled);
         }
         let ciphertext = CiphertextId::of(&mail.sealed.ciphertext);
@@ -59,7 +64,8 @@ impl Batch<'_, '_> {
                     self.defer_mail(mail)?;
                 }
                 // Its sender still uses a session that was ended here when this database turned out to be a copy.
-                if self.tx.has_only_old_sessions(mail.sender, mail.sender_device)?
+                if self.tx.kind(mail.thread)?.is_some()
+                    && self.tx.has_only_old_sessions(mail.sender, mail.sender_device)?
                     && self.tx.may_answer(mail.thread)?
                 {
                     self.tx.renew_session(mail.thread, now_ms, self.ctx.new_client_msg_id())?;

@@ -41,6 +41,7 @@ async fn store() -> (tempfile::TempDir, Store, [MessageId; 3]) {
                 thread: THREAD,
                 author: PEER,
                 device: DeviceId::PRIMARY,
+                is_ours: false,
                 what: Arrived::Content(id(number), unknown.clone()),
                 sent_ms: 1,
                 server_ms: 1,

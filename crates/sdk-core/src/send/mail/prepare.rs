@@ -11,11 +11,13 @@ use crate::account::registration::address;
 use crate::content::{Body, Content, Header, Receipt, Timer};
 use crate::context::Context;
 use crate::error::Result;
-use crate::id::{ThreadId, UserId};
+use crate::id::{DeviceId, ThreadId, UserId};
 use crate::send::backoff_ceiling_ms;
 use crate::send::plan::{Addressed, ToMeet, address_users};
 use crate::send::seal::{Sealing, Sender, seal_mail};
-use crate::store::{DueMail, Durable, MailDropped, MailId, MailOutcome, Parcel, QueuedMail, Tx, contained};
+use crate::store::{
+    DueMail, Durable, MailDropped, MailId, MailOutcome, Parcel, QueuedMail, Registered, Tx, contained,
+};
 
 /// How much mail is in flight at a time: few enough that messages hardly wait for it.
 const BATCH: usize = 32;
@@ -29,6 +31,8 @@ pub(super) const LONG_MS: u64 = 3_600_000;
 pub(super) struct Sealed {
     pub(super) id: MailId,
     pub(super) thread: ThreadId,
+    /// Whether it is for our own devices.
+    pub(super) to_us: bool,
     pub(super) attempts: u32,
     pub(super) parcel: Durable<Parcel>,
 }
@@ -84,7 +88,10 @@ pub(super) fn prepare(
             }
         };
         match next {
-            Next::Submit(parcel) => prepared.sealed.push(Sealed { id, thread, attempts, parcel }),
+            Next::Submit(parcel) => {
+                let to_us = tx.is_us(to)?;
+                prepared.sealed.push(Sealed { id, thread, to_us, attempts, parcel });
+            }
             Next::Meet(to_meet) => {
                 let (attempts, until) = match put_off.get(&to) {
                     Some(known) => *known,
@@ -171,15 +178,36 @@ enum Sealable {
     No,
 }
 
+/// Our own devices that are on our list, and with which no session was started yet. The relay names them for posts, but not for mail.
+fn own_to_meet(ctx: &Context, tx: &Tx<'_>, us: Registered, now: UnixSeconds) -> Result<Option<ToMeet>> {
+    let Some(list) = tx.device_list(us.user)? else { return Ok(None) };
+    let (known, skipped) = (tx.devices(us.user)?, ctx.skipped.of(us.user, now));
+    let is_done = |device: &DeviceId| {
+        *device == us.device
+            || known.iter().any(|known| known.device == *device)
+            || skipped.iter().any(|skipped| skipped.device == *device)
+    };
+    let listed = list.devices().iter().filter_map(|entry| DeviceId::new(entry.device.get()).ok());
+    let devices: Vec<_> = listed.filter(|device| !is_done(device)).collect();
+    Ok((!devices.is_empty()).then_some(ToMeet { user: us.user, devices }))
+}
+
 /// Seals a content for all devices of a person, and stores the advanced sessions.
 fn seal(ctx: &Context, tx: &mut Tx<'_>, content: &Content, to: UserId, rng: &mut StdRng) -> Result<Sealable> {
     let now = UnixSeconds(ctx.server_now_ms() / 1000);
-    let mut recipients = match address_users(tx, &[to], &ctx.skipped, ctx.policy, now)? {
+    let (account, us) = tx.our_account()?;
+    if to == us.user
+        && let Some(to_meet) = own_to_meet(ctx, tx, us, now)?
+    {
+        return Ok(Sealable::Meet(to_meet));
+    }
+    let mut recipients = match address_users(tx, (&[to], us), &ctx.skipped, ctx.policy, now)? {
+        // None of our other devices is there.
+        Addressed::Ready(recipients) if recipients.ready.is_empty() => return Ok(Sealable::No),
         Addressed::Ready(recipients) => recipients,
         Addressed::Meet(mut to_meet) => return Ok(to_meet.pop().map_or(Sealable::No, Sealable::Meet)),
         Addressed::Blocked(_) => return Ok(Sealable::No),
     };
-    let (account, us) = tx.our_account()?;
     let our_address = address(us.user, us.device)?;
     let from = Sender::new(tx, (&account, us, &our_address), &recipients.ready)?;
     let client_msg_id = ctx.new_client_msg_id();

@@ -33,12 +33,14 @@ const STATE_EXPIRED: i64 = Stage::Expired as i64;
 /// Messages without an answer of the relay come after all others, in the order in which they were written.
 pub(crate) const POSITION_PENDING: i64 = 1 << 62;
 
-/// An incoming message.
+/// An incoming message: of somebody else, or of another device of ours.
 #[derive(Clone)]
 pub(crate) struct NewIncoming {
     pub(crate) thread: ThreadId,
     pub(crate) author: UserId,
     pub(crate) device: DeviceId,
+    /// Whether another device of ours has sent it. It is shown as sent.
+    pub(crate) is_ours: bool,
     pub(crate) what: Arrived,
     pub(crate) sent_ms: u64,
     pub(crate) timer: Timer,
@@ -126,6 +128,15 @@ impl Tx<'_> {
     }
 
     pub(crate) fn insert_incoming(&mut self, new: &NewIncoming) -> Result<MessageId> {
+        if new.is_ours {
+            self.put_incoming(None, new, (None, false))?;
+            let id = MessageId(self.connection.last_insert_rowid());
+            self.begin_ours(id, new)?;
+            if let Some(message) = self.message(id)? {
+                self.emit(Event::MessageAdded(message));
+            }
+            return Ok(id);
+        }
         // Its id will be the highest, so that it comes after another message with the same order.
         let at = Position { order: self.order_of_new(new)?, id: i64::MAX };
         let mentions = self.mentions_us(&new.what)?;
@@ -138,6 +149,18 @@ impl Tx<'_> {
         Ok(id)
     }
 
+    /// A message that another device of ours has sent has the effects that it has there. One that could not be opened has none: the relay may
+    /// have made it up.
+    fn begin_ours(&mut self, id: MessageId, new: &NewIncoming) -> Result<()> {
+        match new.what {
+            Arrived::Content(..) => {
+                self.start_timer(id, new.server_ms)?;
+                self.note_activity(new.thread, new.server_ms)
+            }
+            Arrived::Undecryptable(_) => Ok(()),
+        }
+    }
+
     /// Replaces the placeholder of an envelope by its content, which is unread even if the placeholder was read, and is shown even if
     /// the placeholder was deleted on this device.
     pub(crate) fn fill_in(&mut self, id: MessageId, new: &NewIncoming) -> Result<()> {
@@ -145,9 +168,14 @@ impl Tx<'_> {
         self.moves(id)?;
         self.note_unread_removed(id)?;
         // Its id is that of the placeholder, and does not say when the content arrived. A late message has a number that does.
-        let mentions = self.mentions_us(&new.what)?;
-        let late = self.count_unread(new.thread, Position::FIRST, (0, mentions))?;
-        self.put_incoming(Some(id), new, (late, mentions))?;
+        if new.is_ours {
+            self.put_incoming(Some(id), new, (None, false))?;
+            self.begin_ours(id, new)?;
+        } else {
+            let mentions = self.mentions_us(&new.what)?;
+            let late = self.count_unread(new.thread, Position::FIRST, (0, mentions))?;
+            self.put_incoming(Some(id), new, (late, mentions))?;
+        }
         self.index_late(id)?;
         if was_hidden && let Some(message) = self.message(id)? {
             self.moved.remove(&id);
@@ -165,18 +193,23 @@ impl Tx<'_> {
         (late, mentions): (Option<i64>, bool),
     ) -> Result<()> {
         let (kind, content_id, body, cause) = new.what.columns();
+        let state = match (new.is_ours, late) {
+            (true, _) => self.state_of_ours(new.thread, new.number)? as i64,
+            (false, Some(_)) => STATE_LATE,
+            (false, None) => STATE_INCOMING,
+        };
         self.change_one(
             "INSERT INTO message
                 (id, thread_id, content_id, author, device, kind, body, cause, sent, server_seq, position, state, late,
-                 mentions, links, stored, timer, run, count, after_position)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
+                 mentions, links, stored, timer, run, count, after_position, outgoing)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
              ON CONFLICT (id) DO UPDATE
                 SET content_id = excluded.content_id, author = excluded.author, device = excluded.device,
                     kind = excluded.kind, body = excluded.body, cause = excluded.cause, sent = excluded.sent,
                     server_seq = excluded.server_seq, position = excluded.position, state = excluded.state,
                     late = excluded.late, mentions = excluded.mentions, links = excluded.links,
                     stored = excluded.stored, timer = excluded.timer, hidden = NULL, run = excluded.run,
-                    count = excluded.count, after_position = excluded.after_position",
+                    count = excluded.count, after_position = excluded.after_position, outgoing = excluded.outgoing",
             params![
                 id.map(|id| id.0),
                 new.thread.as_bytes(),
@@ -189,7 +222,7 @@ impl Tx<'_> {
                 to_sql(new.sent_ms)?,
                 to_sql(new.server_seq)?,
                 self.order_of_new(new)?,
-                if late.is_some() { STATE_LATE } else { STATE_INCOMING },
+                state,
                 late,
                 mentions,
                 new.what.has_link(),
@@ -198,6 +231,8 @@ impl Tx<'_> {
                 new.number.as_ref().map(|number| number.run.0.as_slice()),
                 new.number.map(|number| to_sql(number.count)).transpose()?,
                 new.after.map(order_of_post).transpose()?,
+                // It has no entry in the outbox of this device.
+                new.is_ours.then_some(0),
             ],
         )?;
         if kind == KIND_UNKNOWN {

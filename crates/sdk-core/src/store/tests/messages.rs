@@ -9,6 +9,7 @@ pub(super) fn incoming(text: &str, server_seq: u64) -> NewIncoming {
         thread: THREAD,
         author: PEER,
         device: DeviceId::PRIMARY,
+        is_ours: false,
         what: Arrived::Content(fresh_id(), Body::text(text.to_owned())),
         sent_ms: 1000,
         timer: crate::content::Timer::default(),

@@ -13,6 +13,7 @@ mod note;
 mod notices;
 mod numbers;
 mod outgoing;
+mod own_devices;
 mod pages;
 mod parked;
 mod pins;

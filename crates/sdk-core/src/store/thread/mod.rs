@@ -103,10 +103,20 @@ impl Rows<'_> {
         rows.map(|row| Ok(UserId::from_slice(&row?)?)).collect()
     }
 
-    /// Whether a user is a member of a thread, and not ourselves.
-    pub(crate) fn is_other_member(&self, thread: ThreadId, user: UserId) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM member WHERE thread_id = ?1 AND user_id = ?2
-                       AND user_id IS NOT (SELECT user_id FROM account))";
+    /// The members of a thread for whose devices its posts are sealed, in the order of their ids: the others, and we if we have other
+    /// devices.
+    pub(crate) fn recipients(&self, thread: ThreadId) -> Result<Vec<UserId>> {
+        let sql = "SELECT user_id FROM member WHERE thread_id = ?1 AND (user_id IS NOT (SELECT user_id FROM account)
+                       OR EXISTS (SELECT 1 FROM device WHERE device.user_id = member.user_id AND live = 1))
+                   ORDER BY user_id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([thread.as_bytes()], |row| row.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| Ok(UserId::from_slice(&row?)?)).collect()
+    }
+
+    /// Whether a user is a member of a thread.
+    pub(crate) fn is_member(&self, thread: ThreadId, user: UserId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM member WHERE thread_id = ?1 AND user_id = ?2)";
         let values = [thread.as_bytes(), user.as_bytes()];
         Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }

@@ -1,7 +1,8 @@
 //! The note to self: the thread of which we are the only member.
 //!
-//! What is written in it has no recipients, so nothing of it is sealed or submitted. It is settled in the transaction that writes it, and
-//! takes the next place of the thread. The places come before all that a relay will assign, because its epochs begin with 1.
+//! As long as the account has one device, what is written in it has no recipients, so nothing of it is sealed or submitted. It is settled in
+//! the transaction that writes it, and takes the next place of the thread. The places come before all that a relay will assign, because its
+//! epochs begin with 1.
 
 use rusqlite::params;
 
@@ -13,8 +14,12 @@ use crate::message::Message;
 use crate::store::{OutgoingId, Rows, Tx};
 
 impl Rows<'_> {
-    /// Whether what is written in a thread is for anybody else. (Our own other devices will be recipients with device linking.)
+    /// Whether what is written in a thread is for another device: of another member, or of ours.
     pub(crate) fn has_recipients(&self, thread: ThreadId) -> Result<bool> {
+        Ok(self.has_others(thread)? || self.has_other_devices()?)
+    }
+
+    fn has_others(&self, thread: ThreadId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM member WHERE thread_id = ?1
                        AND user_id IS NOT (SELECT user_id FROM account))";
         Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
