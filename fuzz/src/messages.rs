@@ -1,5 +1,6 @@
 //! Every parser of messages and keys: accepted input is returned unchanged.
 
+use sealpost_protocol::device::link::LinkCode;
 use sealpost_protocol::device::{SignedDeviceList, Succession};
 use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::{
@@ -16,6 +17,7 @@ pub(crate) fn run(input: &[u8]) {
     session_messages(input);
     group_messages(input);
     retry_messages(input);
+    link_codes(input);
     names(input);
     device_lists(input);
 }
@@ -70,6 +72,17 @@ fn device_lists(input: &[u8]) {
             assert_eq!(verified.known().succession(&verified), Succession::Same);
             assert!(verified.primary().is_some());
         }
+    }
+}
+
+fn link_codes(input: &[u8]) {
+    if let Ok(code) = LinkCode::parse(input) {
+        assert_eq!(*code.to_bytes(), *input);
+        let text = code.to_text();
+        assert_eq!(*text.parse::<LinkCode>().expect("its own text").to_bytes(), *input);
+    }
+    if let Ok(code) = String::from_utf8_lossy(input).parse::<LinkCode>() {
+        assert_eq!(code.to_text().to_ascii_uppercase(), *code.to_text());
     }
 }
 

@@ -6,10 +6,11 @@ use sealpost_protocol::{PreKeyBundle, RawPreKeyBundle, RawSigned};
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::{
-    Ack, AckMail, AckOk, Bundle, Bundles, Challenge, ChallengeRequest, CreateThread, Credit, Decode, Deliver,
-    DeliverMail, DeviceCopy, DeviceInfo, DeviceList, DeviceMismatch, Envelope, Error, Frame, Generation,
-    Hello, InboxKey, InboxPage, KeyCounts, KeyUpload, KeysLow, LoginRequest, Mail, OneTimeKey, Ping, Pong,
-    QueueEmpty, Reconnect, RefreshRequest, RegisterRequest, RegisterResponse, RestoreRequest, Send, SendAck,
+    Ack, AckMail, AckOk, Bundle, Bundles, Challenge, ChallengeRequest, CompanionBlobs, CreateThread, Credit,
+    Decode, Deliver, DeliverMail, DeviceCopy, DeviceInfo, DeviceList, DeviceMismatch, Envelope, Error, Frame,
+    Generation, Hello, InboxKey, InboxPage, KeyCounts, KeyUpload, KeysLow, Link, LinkBlobs,
+    LinkDeviceRequest, LinkToken, LinkTokenRequest, LoginRequest, Mail, OneTimeKey, Ping, Pong, QueueEmpty,
+    Reconnect, RefreshRequest, RegisterRequest, RegisterResponse, RestoreRequest, Send, SendAck,
     SignedChallenge, SignedDeviceList, SignedKey, Sync, Synced, Thread, ThreadCursor, TokenPair, Trimmed,
     Welcome, decode,
     id::{ClientMsgId, UserId},
@@ -37,6 +38,12 @@ pub(crate) fn run(input: &[u8]) {
         round_trip::<LoginRequest>,
         round_trip::<RestoreRequest>,
         round_trip::<DeviceList>,
+        round_trip::<Link>,
+        round_trip::<LinkBlobs>,
+        round_trip::<CompanionBlobs>,
+        round_trip::<LinkTokenRequest>,
+        round_trip::<LinkToken>,
+        round_trip::<LinkDeviceRequest>,
         round_trip::<KeyUpload>,
         round_trip::<KeyCounts>,
         round_trip::<CreateThread>,
@@ -205,7 +212,7 @@ fn bodies() -> [Body; 20] {
     ]
 }
 
-fn rest_bodies() -> [Vec<u8>; 15] {
+fn rest_bodies() -> [Vec<u8>; 20] {
     let file = load("vectors/session-v4-spqr");
     let bundle = &file["bob"]["bundle"];
     let key = |name: &str| Bytes::from(bytes(&bundle[name]));
@@ -249,6 +256,14 @@ fn rest_bodies() -> [Vec<u8>; 15] {
         one_time: Some(one_time()),
         kem: Some(kem()),
     };
+    let link_device = LinkDeviceRequest {
+        link_token: text(),
+        registration_id: 77,
+        identity_key: key("identity"),
+        keys: Some(keys.clone()),
+        login_key: key("identity"),
+        push_token: text(),
+    };
     let devices = SignedDeviceList { version: 3, list: text() };
     [
         keys.encode_to_vec(),
@@ -267,7 +282,12 @@ fn rest_bodies() -> [Vec<u8>; 15] {
         challenge.encode_to_vec(),
         LoginRequest { signed: signed_challenge() }.encode_to_vec(),
         restore.encode_to_vec(),
-        DeviceList { devices: vec![device] }.encode_to_vec(),
+        DeviceList { devices: vec![device], revoked: vec![2, 4] }.encode_to_vec(),
+        link_device.encode_to_vec(),
+        Link { link_id: uuid(), secret: text() }.encode_to_vec(),
+        LinkBlobs { blobs: vec![uuid(), text()] }.encode_to_vec(),
+        CompanionBlobs { secret: uuid(), blobs: vec![uuid()] }.encode_to_vec(),
+        LinkToken { token: text(), device_id: 2, expires_ms: 9 }.encode_to_vec(),
         devices.encode_to_vec(),
         Bundles { bundles: vec![bundle], devices: Some(devices) }.encode_to_vec(),
         KeyCounts { ec: 100, kem: 100, newest_id: 9 }.encode_to_vec(),

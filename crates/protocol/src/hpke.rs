@@ -43,7 +43,7 @@ pub fn seal<R: CryptoRng + ?Sized>(
     plaintext: &[u8],
     rng: &mut R,
 ) -> Result<Vec<u8>, BadIdentityKey> {
-    let sealed = hpke::seal(recipient.public_key(), info, associated, plaintext, rng);
+    let sealed = hpke::seal(recipient.public_key(), None, (info, associated), plaintext, rng);
     let (encapsulated, ciphertext) = sealed.map_err(|LowOrderPoint| BadIdentityKey)?;
     Ok([&[SUITE], encapsulated.as_slice(), &ciphertext].concat())
 }
@@ -63,7 +63,7 @@ pub fn open(
         return Err(DecodeError::UnknownVersion.into());
     }
     let (encapsulated, ciphertext) = rest.split_first_chunk().ok_or(DecodeError::TooShort)?;
-    let opened = hpke::open(ours.key_pair(), info, associated, encapsulated, ciphertext);
+    let opened = hpke::open(ours.key_pair(), None, (info, associated), encapsulated, ciphertext);
     opened.map(Plaintext).map_err(|NotAuthentic| OpenError::NotDecryptable)
 }
 

@@ -27,6 +27,8 @@ pub(crate) fn gate(
         | Credentials::Proof
         | Credentials::RefreshSecret
         | Credentials::Signature
+        | Credentials::LinkSecret
+        | Credentials::LinkToken
         | Credentials::Operator => route,
     }
 }

@@ -48,6 +48,10 @@ stations! {
     RegisterBeforeCommit = "register-before-commit",
     /// The account is durable; its owner has no tokens yet.
     RegisterAfterCommit = "register-after-commit",
+    /// A linked device is written; the transaction is open.
+    LinkBeforeCommit = "link-before-commit",
+    /// The linked device is durable; its owner has no tokens yet.
+    LinkAfterCommit = "link-after-commit",
     /// An account is deleted; the transaction is open.
     DeleteBeforeCommit = "delete-before-commit",
     /// The deletion is durable; the owner has no answer yet.

@@ -30,6 +30,7 @@ mod connection;
 pub mod fault;
 pub mod keys;
 pub mod limits;
+mod links;
 mod login;
 mod mailing;
 mod matrix;

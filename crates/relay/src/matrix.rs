@@ -73,6 +73,26 @@ macro_rules! authorisation_table {
                 get_the_device_list_of_the_member          [401 401 401 401 401 200 200 200];
                 get_the_device_list_of_an_unknown_user     [401 401 401 401 401 404 404 404];
             }
+            BeginLink (POST, "/v1/links", Nothing) {
+                begin_a_link                               [201 201 201 201 201 201 201 201];
+            }
+            LinkAsPrimary (PUT, "/v1/links/{link}/primary", Token) {
+                use_a_link_of_the_member                   [401 401 401 401 401 409 200 403];
+                use_an_unknown_link                        [401 401 401 401 401 404 404 403];
+            }
+            LinkAsCompanion (PUT, "/v1/links/{link}/companion", LinkSecret) {
+                use_a_link_as_its_companion                [200 200 200 200 200 200 200 200];
+                use_a_link_with_another_secret             [404 404 404 404 404 404 404 404]
+                    looks_like use_an_unknown_link_as_companion;
+                use_an_unknown_link_as_companion           [404 404 404 404 404 404 404 404];
+            }
+            TakeLinkToken (POST, "/v1/link-tokens", Token) {
+                take_a_link_token                          [401 401 401 401 401 201 201 403];
+            }
+            LinkDevice (POST, "/v1/devices:link", LinkToken) {
+                link_a_device_of_the_member                [201 201 201 201 201 201 201 201];
+                link_a_device_with_a_forged_token          [403 403 403 403 403 403 403 403];
+            }
             CountKeys (GET, "/v1/keys", Token) {
                 count_own_keys                             [401 401 401 401 401 200 200 200];
             }
@@ -199,6 +219,10 @@ pub(crate) enum Credentials {
     RefreshSecret,
     /// A signature of the login key of a device. The body carries it, the handler verifies it.
     Signature,
+    /// The secret of a link. It is in the body, and the handler compares it.
+    LinkSecret,
+    /// A link token. It is in the body, and the store compares it.
+    LinkToken,
     /// The access token of a live device, for [`Authenticated`](crate::auth::Authenticated).
     Token,
     /// Access to the operator's own listener; the route does not exist on the other one.

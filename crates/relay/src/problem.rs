@@ -42,6 +42,24 @@ pub enum Problem {
     /// Another device has this address, or had it until it was revoked.
     #[error("address taken")]
     AddressTaken,
+    /// The device was revoked.
+    #[error("device revoked")]
+    DeviceRevoked,
+    /// Another account uses the link, or a blob was written before with other bytes.
+    #[error("link taken")]
+    LinkTaken,
+    /// The link token is unknown or has expired.
+    #[error("invalid link token")]
+    BadLinkToken,
+    /// The link token was used by another request.
+    #[error("link token used")]
+    LinkTokenUsed,
+    /// The account has as many devices as it may.
+    #[error("too many devices")]
+    TooManyDevices,
+    /// All numbers of devices of the account were used.
+    #[error("device ids used up")]
+    DeviceIdsUsedUp,
     /// The registration proof was refused.
     #[error("registration proof refused")]
     ProofRefused,
@@ -155,6 +173,12 @@ impl Problem {
             Self::UnknownDevice => (StatusCode::UNAUTHORIZED, reason::UNKNOWN_DEVICE),
             Self::InvalidSignature => (StatusCode::UNAUTHORIZED, reason::INVALID_SIGNATURE),
             Self::AddressTaken => (StatusCode::CONFLICT, reason::ADDRESS_TAKEN),
+            Self::DeviceRevoked => (StatusCode::CONFLICT, reason::DEVICE_REVOKED),
+            Self::LinkTaken => (StatusCode::CONFLICT, reason::LINK_TAKEN),
+            Self::BadLinkToken => (StatusCode::FORBIDDEN, reason::BAD_LINK_TOKEN),
+            Self::LinkTokenUsed => (StatusCode::CONFLICT, reason::LINK_TOKEN_USED),
+            Self::TooManyDevices => (StatusCode::UNPROCESSABLE_ENTITY, reason::TOO_MANY_DEVICES),
+            Self::DeviceIdsUsedUp => (StatusCode::CONFLICT, reason::DEVICE_IDS_USED_UP),
             Self::ProofRefused => (StatusCode::FORBIDDEN, reason::PROOF_REFUSED),
             Self::Forbidden => (StatusCode::FORBIDDEN, reason::FORBIDDEN),
             Self::NotFound => (StatusCode::NOT_FOUND, reason::NOT_FOUND),

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::admission::Admission;
 use crate::config::{Config, Registration};
 use crate::limits::{Limiter, Limits};
+use crate::links::Links;
 use crate::login::Challenges;
 use crate::metrics::Metrics;
 use crate::origin::Proxies;
@@ -152,6 +153,7 @@ fn open(config: Config) -> Result<Arc<State>, StartError> {
     Ok(Arc::new(State {
         signer: Signer::open(&config.data).map_err(StartError::SigningKey)?,
         challenges: Challenges::new(),
+        links: Links::default(),
         store: Arc::new(store),
         bus: config.bus,
         limiter,

@@ -10,6 +10,7 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::{Registration, Timing};
 use crate::limits::Limiter;
+use crate::links::Links;
 use crate::login::Challenges;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
@@ -23,6 +24,7 @@ pub(crate) struct State {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) signer: Signer,
     pub(crate) challenges: Challenges,
+    pub(crate) links: Links,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) registration: Registration,
     pub(crate) timing: Timing,

@@ -331,7 +331,7 @@ fn to_hex(bytes: &[u8]) -> String {
     })
 }
 
-fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
     if digits.len() != N.checked_mul(2)? {
         return None;

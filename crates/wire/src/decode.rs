@@ -10,9 +10,10 @@ use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 
 use crate::{
-    Ack, AckOk, Bundles, Challenge, ChallengeRequest, CreateThread, DeviceList, Error, Frame, InboxPage,
-    KeyCounts, KeyUpload, LoginRequest, Mail, RefreshRequest, RegisterRequest, RegisterResponse,
-    RestoreRequest, Send, SendAck, SignedDeviceList, Thread, TokenPair,
+    Ack, AckOk, Bundles, Challenge, ChallengeRequest, CompanionBlobs, CreateThread, DeviceList, Error, Frame,
+    InboxPage, KeyCounts, KeyUpload, Link, LinkBlobs, LinkDeviceRequest, LinkToken, LinkTokenRequest,
+    LoginRequest, Mail, RefreshRequest, RegisterRequest, RegisterResponse, RestoreRequest, Send, SendAck,
+    SignedDeviceList, Thread, TokenPair,
 };
 
 /// The bytes are not the expected message. The sender is at fault.
@@ -79,6 +80,9 @@ const INBOX_KEY: usize = UUID + NUMBER;
 /// The name of a feature has at least four letters.
 const FEATURE: usize = 4;
 
+/// A blob of a link, which is never as short as this.
+const BLOB: usize = 16;
+
 const HELLO: &[Field] = &[rows(6, FEATURE)];
 const SEND: &[Field] = &[rows(5, UUID + NUMBER + NUMBER)];
 const MAIL: &[Field] = SEND;
@@ -117,6 +121,7 @@ lists! {
     Bundles: BUNDLES,
     Challenge: &[],
     ChallengeRequest: &[],
+    CompanionBlobs: &[rows(2, BLOB)],
     CreateThread: &[],
     DeviceList: &[rows(1, NUMBER + NUMBER + PUBLIC_KEY)],
     Error: ERROR,
@@ -126,6 +131,11 @@ lists! {
     LoginRequest: &[],
     Mail: MAIL,
     RefreshRequest: &[],
+    Link: &[],
+    LinkBlobs: &[rows(1, BLOB)],
+    LinkDeviceRequest: &[within(4, KEY_UPLOAD)],
+    LinkToken: &[],
+    LinkTokenRequest: &[],
     RegisterRequest: &[within(4, KEY_UPLOAD)],
     RegisterResponse: &[],
     RestoreRequest: &[within(6, KEY_UPLOAD)],

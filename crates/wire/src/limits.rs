@@ -63,6 +63,22 @@ pub const MAX_REQUESTS: u64 = 1_024;
 pub const MAX_REQUESTS_BYTES: u64 = 8 << 20;
 /// Largest device list, in bytes.
 pub const MAX_DEVICE_LIST: usize = 1_024;
+/// Maximum number of live devices of an account.
+pub const MAX_DEVICES: u32 = 5;
+/// Highest number that a device can have.
+pub const MAX_DEVICE_ID: u32 = 127;
+/// How long a link, and a link token, can be used, in milliseconds: 10 minutes.
+pub const LINK_LIFE_MS: u64 = 10 * 60 * 1000;
+/// Maximum number of blobs that each side of a link writes.
+pub const MAX_LINK_BLOBS: usize = 3;
+/// Largest blob of a link, in bytes.
+pub const MAX_LINK_BLOB: usize = 4_096;
+/// Length of the secret of a link and of a link token, in bytes.
+pub const LINK_SECRET: usize = 32;
+/// Largest push token, in bytes.
+pub const MAX_PUSH_TOKEN: usize = 2_048;
+/// A device other than the first one that was not connected for so long is unlinked, in milliseconds: 45 days.
+pub const UNSEEN_UNLINKED_MS: u64 = 45 * 24 * 3600 * 1000;
 /// Maximum number of users that one user blocks.
 pub const MAX_BLOCKS: u64 = 1_024;
 /// The relay closes a socket after this many seconds without a frame.

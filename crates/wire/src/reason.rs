@@ -16,6 +16,18 @@ pub const UNKNOWN_DEVICE: &str = "unknown_device";
 pub const INVALID_SIGNATURE: &str = "invalid_signature";
 /// Another device has this address, or the device that had it was revoked.
 pub const ADDRESS_TAKEN: &str = "address_taken";
+/// The device was revoked: by itself, by the first device of its account, or as it was not connected for 45 days.
+pub const DEVICE_REVOKED: &str = "device_revoked";
+/// Another account uses this link, or a blob was written before with other bytes.
+pub const LINK_TAKEN: &str = "link_taken";
+/// The link token is unknown or has expired.
+pub const BAD_LINK_TOKEN: &str = "bad_link_token";
+/// The link token was used by another request.
+pub const LINK_TOKEN_USED: &str = "link_token_used";
+/// The account has as many devices as it may.
+pub const TOO_MANY_DEVICES: &str = "too_many_devices";
+/// All numbers of devices of this account were used.
+pub const DEVICE_IDS_USED_UP: &str = "device_ids_used_up";
 /// The registration proof was refused.
 pub const PROOF_REFUSED: &str = "proof_refused";
 /// The resource is visible, but the operation is not allowed, such as revoking another device of one's own account.

@@ -48,7 +48,7 @@ const RELAY: Rules = Rules {
         &["address", "arguments", "clock", "fault", "keys", "matrix", "origin", "peers", "private", "random"],
         &["bus", "limits", "metrics", "read_ahead", "write_timeout"],
         &["store"],
-        &["problem", "config", "tokens", "login", "tls"],
+        &["problem", "config", "tokens", "login", "links", "tls"],
         &["state"],
         &["auth", "body", "mailing", "sending", "store_version", "sweeper"],
         &["connection", "admission"],

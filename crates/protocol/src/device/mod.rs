@@ -6,6 +6,7 @@
 
 mod entry;
 mod key;
+pub mod link;
 mod list;
 mod succession;
 

@@ -5,6 +5,7 @@ use std::error::Error as _;
 use axum::extract::ws::{Message as WsMessage, WebSocket};
 use bytes::Bytes;
 use sealpost_wire::frame::Body;
+use sealpost_wire::id::DeviceId;
 use sealpost_wire::limits::{MAX_COUNT, MAX_FRAME, PING_INTERVAL_S, close};
 use sealpost_wire::{FRAME_VERSION, Frame, Hello, Welcome, feature};
 use tokio::time::timeout;
@@ -132,6 +133,9 @@ async fn admit(state: &State, hello: &Hello, limits: ConnectionLimits) -> Result
         return Err(Problem::InvalidToken);
     }
     store_version::check(state, &hello.store_version).await?;
+    if access.address.device != DeviceId::PRIMARY {
+        state.store.note_seen(access.address, state.clock.unix_ms()).await?;
+    }
     let generation = match generation(hello) {
         Some(generation) => state.store.note_generation(access.address, generation).await?,
         None => Generation::default(),

@@ -82,6 +82,14 @@ impl Limiter {
         self.admit(Name::Threads, Key::User(user), 1, now).map(drop)
     }
 
+    /// Charges a link token that this user takes.
+    ///
+    /// # Errors
+    /// [`OverLimit`]
+    pub fn link_token(&self, user: UserId, now: Duration) -> Result<(), OverLimit> {
+        self.admit(Name::LinkTokens, Key::User(user), 1, now).map(drop)
+    }
+
     /// Charges an upload of this many keys.
     ///
     /// # Errors

@@ -49,6 +49,22 @@ impl Limiter {
         self.network(Name::Logins, network, now).map(drop)
     }
 
+    /// Charges a link that is begun, or a device that is linked.
+    ///
+    /// # Errors
+    /// [`OverLimit`]
+    pub fn link(&self, network: Option<IpAddr>, now: Duration) -> Result<(), OverLimit> {
+        self.network(Name::Links, network, now).map(drop)
+    }
+
+    /// Charges a companion that asks for what there is in its link.
+    ///
+    /// # Errors
+    /// [`OverLimit`]
+    pub fn link_poll(&self, network: Option<IpAddr>, now: Duration) -> Result<(), OverLimit> {
+        self.network(Name::LinkPolls, network, now).map(drop)
+    }
+
     fn network(&self, name: Name, network: Option<IpAddr>, now: Duration) -> Result<Wait, OverLimit> {
         match network {
             Some(network) => self.admit(name, Key::Network(network), 1, now),
@@ -68,16 +84,26 @@ mod tests {
     #[test]
     fn known_networks_are_limited_and_unknown_ones_are_not() {
         let mut limits = Limits::none();
-        for name in [Name::Registrations, Name::Refreshes, Name::Logins, Name::Unauthenticated] {
+        let limited = [
+            Name::Registrations,
+            Name::Refreshes,
+            Name::Logins,
+            Name::Links,
+            Name::LinkPolls,
+            Name::Unauthenticated,
+        ];
+        for name in limited {
             limits.set(name, Some(Rate::new(1, 1, Duration::from_secs(10))));
         }
         let limiter = Limiter::new(limits);
         let (here, there) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
         type Ask = fn(&Limiter, Option<IpAddr>) -> bool;
-        let asks: [Ask; 4] = [
+        let asks: [Ask; 6] = [
             |limiter, network| limiter.registration(network, NOW).is_ok(),
             |limiter, network| limiter.refresh(network, NOW).is_ok(),
             |limiter, network| limiter.login(network, NOW).is_ok(),
+            |limiter, network| limiter.link(network, NOW).is_ok(),
+            |limiter, network| limiter.link_poll(network, NOW).is_ok(),
             |limiter, network| limiter.unauthenticated(network, NOW).is_ok(),
         ];
         for ask in asks {

@@ -48,6 +48,12 @@ pub enum Name {
     Refreshes,
     /// Challenges, logins and restorations from one network.
     Logins,
+    /// Links that are begun from one network, and devices that are linked from it.
+    Links,
+    /// What companions ask of their links, from one network.
+    LinkPolls,
+    /// Link tokens that a user takes.
+    LinkTokens,
     /// Frames on one connection that no other limit covers.
     Controls,
     /// Frames on one connection that were refused by a limit.
@@ -55,7 +61,7 @@ pub enum Name {
 }
 
 /// The number of limits.
-pub(super) const COUNT: usize = 21;
+pub(super) const COUNT: usize = 24;
 
 impl Name {
     /// The index in the table.
@@ -308,6 +314,25 @@ pub const TABLE: [Limit; COUNT] = {
         ),
         row(N::Refreshes, "refreshes", (Requests, Network), Rate::new(2_000, 20, SECOND), Reject, Refuse, 1),
         row(N::Logins, "logins", (Requests, Network), Rate::new(4_000, 40, SECOND), Reject, Refuse, 1),
+        row(
+            N::Links,
+            "links",
+            (Rows, Network),
+            Rate::new(100, 6, Duration::from_secs(60)),
+            Reject,
+            Refuse,
+            1,
+        ),
+        row(N::LinkPolls, "link_polls", (Requests, Network), Rate::new(1_000, 20, SECOND), Reject, Refuse, 1),
+        row(
+            N::LinkTokens,
+            "link_tokens",
+            (Rows, User),
+            Rate::new(10, 1, Duration::from_secs(60)),
+            Reject,
+            Refuse,
+            1,
+        ),
         row(N::Controls, "controls", (Requests, Connection), Rate::new(10, 10, SECOND), Close, Allow, 1),
         row(N::Refusals, "refusals", (Requests, Connection), Rate::new(20, 1, SECOND), Close, Allow, 1),
     ]

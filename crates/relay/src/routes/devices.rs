@@ -15,16 +15,19 @@ use crate::bus::WakeReason;
 use crate::problem::Problem;
 use crate::state::State;
 
-/// The requester's own live devices.
+/// The requester's own live devices, and the numbers of those that were revoked.
 pub(super) async fn list(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
 ) -> Result<Proto<DeviceList>, Problem> {
-    let devices = state.store.devices(access.address.user).await?;
-    Ok(Proto(DeviceList { devices }))
+    let user = access.address.user;
+    let devices = state.store.devices(user).await?;
+    let revoked = state.store.revoked_devices(user).await?;
+    Ok(Proto(DeviceList { devices, revoked }))
 }
 
-/// Revokes one of the requester's devices: the first device may revoke any, the others only themselves.
+/// Revokes one of the requester's devices: the first device may revoke any, the others only themselves. A link token of a device that
+/// was not registered yet is void.
 pub(super) async fn revoke(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,

@@ -104,6 +104,7 @@ pub(super) async fn restore(
             Ok((StatusCode::CREATED, Proto(auth::token_pair(&state, address, &refresh, now_ms)?)))
         }
         Restored::Taken => Err(Problem::AddressTaken),
+        Restored::Revoked => Err(Problem::DeviceRevoked),
     }
 }
 

@@ -9,6 +9,7 @@ mod devices;
 mod health;
 mod inbox;
 mod keys;
+mod links;
 mod login;
 mod mail;
 mod messages;
@@ -66,6 +67,11 @@ fn handler(route: Route) -> MethodRouter<Arc<State>> {
         Route::RevokeDevice => on(method, devices::revoke),
         Route::PutDeviceList => on(method, device_lists::put),
         Route::ShowDeviceList => on(method, device_lists::show),
+        Route::BeginLink => on(method, links::begin),
+        Route::LinkAsPrimary => on(method, links::as_primary),
+        Route::LinkAsCompanion => on(method, links::as_companion),
+        Route::TakeLinkToken => on(method, links::take_token),
+        Route::LinkDevice => on(method, links::link_device),
         Route::CountKeys => on(method, keys::counts),
         Route::PutKeys => on(method, keys::put),
         Route::TakeBundles => on(method, keys::take),

@@ -18,6 +18,8 @@ pub trait Accounts {
     fn create_account(&self, new: NewAccount) -> Answer<Address>;
     /// The live devices of a user, ordered by number. Empty for an unknown user.
     fn devices(&self, user: UserId) -> Answer<Vec<sealpost_wire::DeviceInfo>>;
+    /// The numbers of the devices of a user that were revoked, or will never be registered.
+    fn revoked_devices(&self, user: UserId) -> Answer<Vec<u32>>;
     /// A live device, or `None` if it was revoked or never existed.
     fn device(&self, address: Address) -> Answer<Option<Device>>;
     /// Begins a token family for a device that has this login key, and ends all its other families.
@@ -28,7 +30,8 @@ pub trait Accounts {
     /// Records the generation of a device's database if it is newer than the recorded one, and returns what was
     /// recorded before.
     fn note_generation(&self, address: Address, generation: Generation) -> Answer<Generation>;
-    /// Removes a device with its tokens, keys and mailbox. Returns `false` if there was none.
+    /// Removes a device with its tokens, keys and mailbox, or ends the link token of one that was not registered yet. Returns
+    /// `false` if there was neither.
     fn revoke_device(&self, address: Address) -> Answer<bool>;
     /// Replaces the device list of an account. Returns `false`, and changes nothing, if a list with the same or a higher version is
     /// stored, unless it is this one, or if the version is more than 2^32 higher than the stored one.
@@ -100,8 +103,10 @@ pub enum LoggedIn {
 pub enum Restored {
     /// The device exists now.
     Yes,
-    /// A device with other keys exists, or the device was revoked. Nothing was changed.
+    /// A device with other keys exists. Nothing was changed.
     Taken,
+    /// The device was revoked. Nothing was changed.
+    Revoked,
 }
 
 /// How often a device's database has connected, and the random value of its newest connection.

@@ -10,6 +10,7 @@ mod accounts;
 mod answer;
 mod audience;
 mod lane;
+mod linking;
 mod mail;
 mod mailbox;
 mod order;
@@ -26,6 +27,7 @@ pub use accounts::{Accounts, Device, Generation, IdempotencyKey, LoggedIn, Login
 pub use answer::{Answer, Health, StoreError};
 pub use audience::{Audience, Misaddressed, check_recipients};
 pub use lane::{Append, Appended, BodyHash, Copy, Lanes, Stored};
+pub use linking::{LinkDevice, LinkToken, Linked, Linking, NewLinkToken};
 pub use mail::{Mail, MailClass, MailPage, MailRow, NewMail, Posted};
 pub use mailbox::{Arrival, InboxKey, MailSeq, MailboxState, Mailboxes, Message, Page, PageLimit, Row};
 pub use order::{Order, Place, TooManyStopped, Turn};
@@ -37,12 +39,25 @@ pub use upkeep::{OpeningName, StoreVersion, Swept, Upkeep};
 
 /// The durable storage of the relay, with one trait for each kind of data.
 pub trait Store:
-    Accounts + Tokens + PreKeys + Threads + Lanes + Mailboxes + Mail + Upkeep + Send + Sync + fmt::Debug + 'static
+    Accounts
+    + Linking
+    + Tokens
+    + PreKeys
+    + Threads
+    + Lanes
+    + Mailboxes
+    + Mail
+    + Upkeep
+    + Send
+    + Sync
+    + fmt::Debug
+    + 'static
 {
 }
 
 impl<T> Store for T where
     T: Accounts
+        + Linking
         + Tokens
         + PreKeys
         + Threads

@@ -50,7 +50,7 @@ pub struct Swept {
     pub inbox: u64,
     /// Stored message ids.
     pub dedupe: u64,
-    /// The largest of the numbers of removed bundles, registrations, token families, deleted families, and used keys.
+    /// The largest of the numbers of removed bundles, registrations, link tokens, token families, deleted families, and used keys.
     pub other: u64,
 }
 

@@ -3,8 +3,12 @@
 use sealpost_relay::fault::Station;
 use sealpost_wire::frame::Body;
 use sealpost_wire::send_ack::Status;
-use sealpost_wire::{Ack, AckOk, Bundles, InboxPage, KeyCounts, RefreshRequest, SendAck, reason};
+use sealpost_wire::{
+    Ack, AckOk, Bundles, DeviceList, InboxPage, KeyCounts, LinkDeviceRequest, LinkToken, LinkTokenRequest,
+    RefreshRequest, SendAck, reason,
+};
 
+use crate::common::{keys, public};
 use crate::process::Process;
 
 #[tokio::test]
@@ -130,6 +134,43 @@ async fn a_crash_during_registration_leaves_a_working_relay() {
         let process = Process::start(folder.path(), None);
         assert!(process.get("/v1/keys", &first).await.unwrap().status == 200);
         assert!(process.register().await.is_some());
+        process.kill();
+    }
+}
+
+#[tokio::test]
+async fn a_device_is_linked_completely_or_not_at_all() {
+    for (station, linked) in [(Station::LinkBeforeCommit, false), (Station::LinkAfterCommit, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start(folder.path(), Some(station.name()));
+        let alice = process.register().await.unwrap();
+        let answer =
+            process.post("/v1/link-tokens", Some(&alice), &LinkTokenRequest::default()).await.unwrap();
+        let LinkToken { token, device_id, .. } = answer.body();
+        assert_eq!(device_id, 2);
+        let request = LinkDeviceRequest {
+            link_token: token,
+            registration_id: 78,
+            identity_key: public(0x05, 33, 9),
+            keys: Some(keys(0, 3)),
+            login_key: vec![4; 32].into(),
+            push_token: vec![5; 1_024].into(),
+        };
+        assert!(
+            process.post("/v1/devices:link", None, &request).await.is_none(),
+            "{station:?} was not passed"
+        );
+        process.ended();
+
+        let process = Process::start(folder.path(), None);
+        let devices: DeviceList = process.get("/v1/devices", &alice).await.unwrap().body();
+        assert_eq!(devices.devices.len(), if linked { 2 } else { 1 }, "{station:?}");
+        let again = process.post("/v1/devices:link", None, &request).await.unwrap();
+        if linked {
+            again.refused(409, reason::LINK_TOKEN_USED);
+        } else {
+            assert_eq!(again.status, 201);
+        }
         process.kill();
     }
 }

@@ -223,7 +223,7 @@ async fn a_device_unknown_to_a_restored_relay_can_be_restored() {
 
     // A revoked device cannot be restored.
     assert_eq!(world.delete("/v1/devices/1", Some(&alice)).await.status, 204);
-    world.restore(&alice, device).await.refused(409, reason::ADDRESS_TAKEN);
+    world.restore(&alice, device).await.refused(409, reason::DEVICE_REVOKED);
     world.end(socket).await;
 }
 

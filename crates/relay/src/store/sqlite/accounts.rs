@@ -43,6 +43,10 @@ impl Accounts for SqliteStore {
         self.readers.read(user, move |tx| devices::live(tx, user))
     }
 
+    fn revoked_devices(&self, user: UserId) -> Answer<Vec<u32>> {
+        self.readers.read(user, move |tx| devices::revoked(tx, user))
+    }
+
     fn device(&self, address: Address) -> Answer<Option<Device>> {
         self.readers.read(address.user, move |tx| devices::get(tx, address))
     }
@@ -81,7 +85,7 @@ impl Accounts for SqliteStore {
         self.writer.write_and_then(
             Payer::User(address.user),
             Need::Frees,
-            move |tx| revoke(tx, address),
+            move |tx| revoke_or_withdraw(tx, address),
             move |was_there| {
                 if was_there {
                     revocations.record(address);
@@ -168,19 +172,20 @@ fn insert(tx: &Connection, new: &NewAccount) -> Result<Address> {
     Ok(new.address)
 }
 
-fn insert_device(tx: &Connection, new: &NewAccount) -> Result<()> {
+pub(super) fn insert_device(tx: &Connection, new: &NewAccount) -> Result<()> {
     let Address { user, device } = new.address;
     expect_one(
         tx.prepare_cached(
-            "INSERT INTO device (user_id, device_id, registration_id, identity_key, login_key)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO device (user_id, device_id, registration_id, identity_key, login_key, seen_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![
             user.as_bytes(),
             device.get(),
             new.registration_id,
             &new.identity_key[..],
-            new.login_key.map(|key| key.0)
+            new.login_key.map(|key| key.0),
+            new.now_ms
         ])?,
     )?;
     expect_one(
@@ -224,7 +229,7 @@ fn restore(tx: &Connection, new: &NewAccount) -> Result<Restored> {
         .prepare_cached("SELECT 1 FROM revoked_device WHERE user_id = ?1 AND device_id = ?2")?
         .exists(params![user.as_bytes(), device.get()])?;
     if revoked {
-        return Ok(Restored::Taken);
+        return Ok(Restored::Revoked);
     }
     tx.prepare_cached("INSERT INTO account (user_id, created_ms) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
         .execute(params![user.as_bytes(), new.now_ms])?;
@@ -251,6 +256,7 @@ fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<Address>> {
     tx.execute("DELETE FROM taken_bundles WHERE requester_user = ?1", [user.as_bytes()])?;
     tx.execute("DELETE FROM block WHERE user_id = ?1", [user.as_bytes()])?;
     tx.execute("DELETE FROM device_list WHERE user_id = ?1", [user.as_bytes()])?;
+    tx.execute("DELETE FROM link_token WHERE user_id = ?1", [user.as_bytes()])?;
     let owned = tx
         .prepare_cached("SELECT user_id, device_id FROM device WHERE user_id = ?1")?
         .query_map([user.as_bytes()], |row| address(row, 0, 1))?
@@ -261,8 +267,33 @@ fn delete(tx: &Connection, user: UserId, now_ms: u64) -> Result<Vec<Address>> {
     Ok(owned)
 }
 
+/// Removes a device, or the right of one to be registered.
+fn revoke_or_withdraw(tx: &Connection, address: Address) -> Result<bool> {
+    let was_there = revoke(tx, address)?;
+    if was_there {
+        return Ok(true);
+    }
+    let owner = params![address.user.as_bytes(), address.device.get()];
+    if tx
+        .execute("DELETE FROM link_token WHERE user_id = ?1 AND device_id = ?2 AND used_by IS NULL", owner)?
+        == 0
+    {
+        return Ok(false);
+    }
+    note_revoked(tx, address)?;
+    Ok(true)
+}
+
+fn note_revoked(tx: &Connection, address: Address) -> Result<()> {
+    tx.execute(
+        "INSERT INTO revoked_device (user_id, device_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        params![address.user.as_bytes(), address.device.get()],
+    )?;
+    Ok(())
+}
+
 /// Removes a device and everything that belongs to it. Its number is not reused.
-fn revoke(tx: &Connection, address: Address) -> Result<bool> {
+pub(super) fn revoke(tx: &Connection, address: Address) -> Result<bool> {
     let owner = params![address.user.as_bytes(), address.device.get()];
     if tx.execute("DELETE FROM device WHERE user_id = ?1 AND device_id = ?2", owner)? == 0 {
         return Ok(false);
@@ -278,10 +309,7 @@ fn revoke(tx: &Connection, address: Address) -> Result<bool> {
     ] {
         tx.execute(&format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = ?2"), owner)?;
     }
-    tx.execute(
-        "INSERT INTO revoked_device (user_id, device_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-        owner,
-    )?;
+    note_revoked(tx, address)?;
     // The mailbox may have many rows. The sweeper deletes the rest.
     tx.execute("INSERT INTO left_mailbox (user_id, device_id) VALUES (?1, ?2)", owner)?;
     inbox::clear_revoked(tx, ROWS_AT_ONCE)?;

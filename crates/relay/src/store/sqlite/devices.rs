@@ -21,6 +21,13 @@ pub(super) fn live(tx: &Connection, user: UserId) -> Result<Vec<DeviceInfo>> {
     .collect()
 }
 
+/// In order of their numbers.
+pub(super) fn revoked(tx: &Connection, user: UserId) -> Result<Vec<u32>> {
+    tx.prepare_cached("SELECT device_id FROM revoked_device WHERE user_id = ?1 ORDER BY device_id")?
+        .query_map([user.as_bytes()], |row| row.get(0))?
+        .collect()
+}
+
 /// Whether there was an account that was deleted.
 pub(super) fn is_deleted(tx: &Connection, user: UserId) -> Result<bool> {
     tx.prepare_cached("SELECT 1 FROM deleted_account WHERE user_id = ?1")?.exists([user.as_bytes()])

@@ -19,6 +19,7 @@ mod history;
 mod inbox;
 mod keys;
 mod lane;
+mod linking;
 mod mail;
 mod open;
 mod operation;

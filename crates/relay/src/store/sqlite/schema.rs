@@ -374,6 +374,27 @@ const MIGRATIONS: &[&str] = &["
         version INTEGER NOT NULL,
         list    BLOB    NOT NULL
     ) STRICT, WITHOUT ROWID;
+", "
+    -- When a device was last connected, to the day; what wakes it; and the highest number that was ever given to a device.
+    ALTER TABLE device ADD COLUMN seen_ms INTEGER NOT NULL DEFAULT 0;
+    UPDATE device SET seen_ms = unixepoch() * 1000;
+    ALTER TABLE device ADD COLUMN push_token BLOB NOT NULL DEFAULT x'';
+    CREATE INDEX device_unseen ON device (seen_ms) WHERE device_id > 1;
+    CREATE TABLE device_mark (
+        user_id   BLOB    NOT NULL PRIMARY KEY,
+        device_id INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- Each is for the registration of one device. It is kept for a day after it was used, in case the request is repeated.
+    CREATE TABLE link_token (
+        token_hash BLOB    NOT NULL PRIMARY KEY,
+        user_id    BLOB    NOT NULL,
+        device_id  INTEGER NOT NULL,
+        until_ms   INTEGER NOT NULL,
+        used_by    BLOB             -- the idempotency key of the request
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX link_token_user ON link_token (user_id, device_id);
+    CREATE INDEX link_token_until ON link_token (until_ms);
 "];
 
 /// Migrates the tables to the current schema, with one transaction for each migration.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Result, params};
 use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS, MAILBOX_TTL_S};
 
 use super::columns::client_msg_id;
-use super::inbox;
+use super::{inbox, linking};
 use crate::store::Swept;
 
 /// Works in small steps, so that sends never wait long behind a sweep.
@@ -28,6 +28,7 @@ pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> 
             (SELECT idempotency_key FROM registration WHERE until_ms <= ?1 LIMIT ?2)",
         params![now_ms, budget],
     )?;
+    let links = linking::forget_tokens(tx, now_ms, budget)?;
     let families = tx.execute(
         "DELETE FROM token_family WHERE family_id IN
             (SELECT family_id FROM token_family WHERE expires_ms <= ?1 LIMIT ?2)",
@@ -47,7 +48,7 @@ pub(super) fn sweep(tx: &Connection, now_ms: u64, budget: u32) -> Result<Swept> 
     Ok(Swept {
         inbox: inbox::expire(tx, now_ms, budget)?.max(inbox::clear_revoked(tx, budget)?),
         dedupe: count(dedupe),
-        other: count(bundles.max(registrations).max(families).max(deleted).max(spent)),
+        other: count(bundles.max(registrations).max(links).max(families).max(deleted).max(spent)),
     })
 }
 

@@ -6,8 +6,9 @@ use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::note::note_to_self;
 use sealpost_wire::{
-    Ack, AckMail, AckOk, ChallengeRequest, CreateThread, Credit, Hello, InboxKey, InboxPage, LoginRequest,
-    Mail, Ping, RefreshRequest, RegisterRequest, RestoreRequest, Send, SignedDeviceList, Sync, ThreadCursor,
+    Ack, AckMail, AckOk, ChallengeRequest, CompanionBlobs, CreateThread, Credit, Hello, InboxKey, InboxPage,
+    Link, LinkBlobs, LinkDeviceRequest, LinkTokenRequest, LoginRequest, Mail, Ping, RefreshRequest,
+    RegisterRequest, RestoreRequest, Send, SignedDeviceList, Sync, ThreadCursor,
 };
 
 use super::cast::{Actor, Cast, Outcome};
@@ -121,6 +122,82 @@ pub(super) async fn get_the_device_list_of_the_member(cast: &mut Cast) -> Outcom
 
 pub(super) async fn get_the_device_list_of_an_unknown_user(cast: &mut Cast) -> Outcome {
     cast.get(&format!("/v1/users/{UNKNOWN_USER}/device-list")).await
+}
+
+pub(super) async fn begin_a_link(cast: &mut Cast) -> Outcome {
+    cast.post("/v1/links", &()).await
+}
+
+/// A link of somebody without an account: its path, and the secret of the companion.
+async fn link(cast: &Cast) -> (String, Bytes) {
+    let answer = cast.world.post("/v1/links", None, &()).await;
+    assert_eq!(answer.status, 201);
+    let Link { link_id, secret } = answer.body();
+    let id: String = link_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    (format!("/v1/links/{id}"), secret)
+}
+
+fn blobs() -> LinkBlobs {
+    LinkBlobs { blobs: vec![vec![7; 40].into()] }
+}
+
+pub(super) async fn use_a_link_of_the_member(cast: &mut Cast) -> Outcome {
+    let (path, _) = link(cast).await;
+    // It is refused where the member's token has ended, and then nobody is admitted.
+    cast.world.put(&format!("{path}/primary"), Some(&cast.member), &blobs()).await;
+    cast.put(&format!("{path}/primary"), &LinkBlobs::default()).await
+}
+
+pub(super) async fn use_an_unknown_link(cast: &mut Cast) -> Outcome {
+    cast.put("/v1/links/00000000000000000000000000000000/primary", &blobs()).await
+}
+
+pub(super) async fn use_a_link_as_its_companion(cast: &mut Cast) -> Outcome {
+    let (path, secret) = link(cast).await;
+    cast.put(&format!("{path}/companion"), &CompanionBlobs { secret, blobs: blobs().blobs }).await
+}
+
+pub(super) async fn use_a_link_with_another_secret(cast: &mut Cast) -> Outcome {
+    let (path, _) = link(cast).await;
+    let other = CompanionBlobs { secret: vec![9; 32].into(), ..CompanionBlobs::default() };
+    cast.put(&format!("{path}/companion"), &other).await
+}
+
+pub(super) async fn use_an_unknown_link_as_companion(cast: &mut Cast) -> Outcome {
+    let other = CompanionBlobs { secret: vec![9; 32].into(), ..CompanionBlobs::default() };
+    cast.put("/v1/links/00000000000000000000000000000000/companion", &other).await
+}
+
+pub(super) async fn take_a_link_token(cast: &mut Cast) -> Outcome {
+    cast.post("/v1/link-tokens", &LinkTokenRequest::default()).await
+}
+
+pub(super) async fn link_a_device_of_the_member(cast: &mut Cast) -> Outcome {
+    // Taken before the token of the member ended.
+    let db = rusqlite::Connection::open(cast.world.folder.path().join("relay.db")).unwrap();
+    db.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    let hash = <sha2::Sha256 as sha2::Digest>::digest([5; 32]);
+    db.execute(
+        "INSERT INTO link_token (token_hash, user_id, device_id, until_ms) VALUES (?1, ?2, 3, 1 << 50)",
+        (hash.as_slice(), cast.member.user.as_bytes()),
+    )
+    .unwrap();
+    cast.post("/v1/devices:link", &link_request([5; 32])).await
+}
+
+pub(super) async fn link_a_device_with_a_forged_token(cast: &mut Cast) -> Outcome {
+    cast.post("/v1/devices:link", &link_request([6; 32])).await
+}
+
+fn link_request(token: [u8; 32]) -> LinkDeviceRequest {
+    LinkDeviceRequest {
+        link_token: token.to_vec().into(),
+        registration_id: 77,
+        identity_key: public(0x05, 33, 3),
+        keys: Some(keys(0, 1)),
+        login_key: vec![3; 32].into(),
+        push_token: Bytes::new(),
+    }
 }
 
 pub(super) async fn count_own_keys(cast: &mut Cast) -> Outcome {

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod lane;
+pub(crate) mod linking;
 pub(crate) mod mail;
 pub(crate) mod mailbox;
 pub(crate) mod pre_keys;
