@@ -121,7 +121,7 @@ fn number(rows: &Rows<'_>, user: UserId) -> Result<String> {
         return Err(Error::Misuse("the safety number with oneself"));
     }
     let theirs = rows.account_key_of(user)?.ok_or(Error::NotFound)?;
-    let ours = rows.account_key()?.public();
+    let ours = rows.our_account_key(us.user)?;
     let number = SafetyNumber::new(
         Party { stable_id: us.user.as_bytes(), key: ours.as_identity() },
         Party { stable_id: user.as_bytes(), key: theirs.as_identity() },

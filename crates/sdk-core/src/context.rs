@@ -37,6 +37,8 @@ const JUMP_MS: u64 = 60_000;
 pub(crate) struct Upkeep {
     /// The relay runs low on our pre-keys, or lacks our device list.
     pub(crate) keys_low: Notify,
+    /// The relay is to be told of changes of our devices, or to be asked about them.
+    pub(crate) devices: Notify,
     /// There may be a thread that others began, or somebody who was blocked, of which the relay does not know.
     pub(crate) to_accept: Notify,
     /// There may be deferred envelopes to be tried again.

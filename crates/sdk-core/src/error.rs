@@ -21,6 +21,13 @@ pub enum Error {
     /// the relay has a better backup. If there is none, register again in another database; this one can still be read.
     #[error("the relay does not know this device")]
     UnknownDevice,
+    /// This device was unlinked from the account: it was removed by the primary device, or was not connected for 45 days. The database
+    /// can still be read. To continue, link it again in another database.
+    #[error("this device was unlinked from the account")]
+    Unlinked,
+    /// A device could not be linked, removed or named.
+    #[error("the device was not linked: {0}")]
+    Link(#[from] LinkFailure),
     /// There is no such user, thread or message.
     #[error("no such user, thread or message")]
     NotFound,
@@ -73,6 +80,39 @@ impl Error {
             Self::Storage(Storage::Full | Storage::Io | Storage::InUse | Storage::ReadOnly) | Self::Misuse(_)
         )
     }
+}
+
+/// Why a device was not linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkFailure {
+    /// The code is too old, or was cancelled at the other device. Begin again with a new code.
+    #[error("the code has expired")]
+    Expired,
+    /// Another device has read the code before. If it was none of the person's, somebody else has seen the code.
+    #[error("another device has used the code")]
+    Taken,
+    /// What came is not from the device that has shown, or read, the code: the relay, or somebody with it, is not honest.
+    #[error("the other device is not the one with the code")]
+    NotAuthentic,
+    /// The person has refused at the primary device.
+    #[error("it was refused at the primary device")]
+    Refused,
+    /// The device is linked to this account.
+    #[error("it is linked already")]
+    AlreadyLinked,
+    /// Only the primary device of an account can do this, or this can be done to companions only.
+    #[error("this needs the primary device")]
+    NotPrimary,
+    /// The account has five devices. Remove one first.
+    #[error("the account has as many devices as it may have")]
+    TooManyDevices,
+    /// The account has had 127 devices, and no number is left for another one.
+    #[error("the account has no number left for a device")]
+    DeviceIdsUsedUp,
+    /// The name is empty, or has more than [`MAX_DEVICE_NAME`](crate::MAX_DEVICE_NAME) bytes.
+    #[error("the name is empty or too long")]
+    Name,
 }
 
 /// What is wrong with something that was to be sent.

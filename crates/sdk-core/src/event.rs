@@ -12,7 +12,7 @@ use futures_util::Stream;
 use tokio::sync::{broadcast, watch};
 
 use crate::health::{FailedPart, Part};
-use crate::id::{MessageId, ThreadId, UserId};
+use crate::id::{DeviceId, MessageId, ThreadId, UserId};
 use crate::message::{FailReason, Message, Position, Report};
 use crate::stream::{Source, Streamed};
 
@@ -100,6 +100,15 @@ pub enum Event {
     /// A list of this user's devices was refused: their account has not signed it, or has signed another one with the same version, or
     /// has another key since. The relay, or somebody with an old key of theirs, is not honest. Nothing is sealed for its devices.
     DeviceListRefused(UserId),
+    /// A device was linked to our account. If the person did not do it, remove it ([`Client::remove_device`](crate::Client::remove_device)).
+    DeviceLinked {
+        /// Its number.
+        device: DeviceId,
+        /// Its name, on the devices that know it.
+        name: Option<String>,
+    },
+    /// A device of our account was removed, has left, or was not connected for 45 days.
+    DeviceUnlinked(DeviceId),
     /// Messages of this thread are missing, because the relay no longer has them, or because this database is damaged and could
     /// neither store nor keep them ([`StorageDamaged`](crate::Undecryptable::StorageDamaged)).
     MessagesMissing {

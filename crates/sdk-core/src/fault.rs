@@ -76,13 +76,31 @@ pub enum Station {
     CleanUpBeforeCommit,
     /// A step of a clean-up is durable.
     CleanUpAfterCommit,
+    /// The primary device has stored its offer to a companion; nothing was sent.
+    LinkOfferStored,
+    /// The companion has stored its answer; nothing was sent.
+    LinkAnswerStored,
+    /// The list with the companion is signed and stored; nobody was told.
+    LinkConfirmed,
+    /// The relay has the list with the companion; the companion was not told.
+    LinkListTold,
+    /// The companion was told that it is on the list; this is not recorded.
+    LinkReleased,
+    /// The companion has stored that it is on the list; it is not registered.
+    LinkReleaseStored,
+    /// The relay has registered the companion; its answer is not stored.
+    LinkRegistered,
+    /// The list without a device is stored; the relay was not told.
+    DeviceRemoved,
+    /// The relay has revoked a removed device; this is not recorded.
+    DeviceRevoked,
     /// The tables of an earlier version are migrated; the transaction is not committed.
     MigrateBeforeCommit,
 }
 
 impl Station {
     /// All stations, in the order of the paths.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 45] = [
         Self::QueueBeforeCommit,
         Self::QueueAfterCommit,
         Self::MeetBeforeCommit,
@@ -118,6 +136,15 @@ impl Station {
         Self::LeaveAnswered,
         Self::CleanUpBeforeCommit,
         Self::CleanUpAfterCommit,
+        Self::LinkOfferStored,
+        Self::LinkAnswerStored,
+        Self::LinkConfirmed,
+        Self::LinkListTold,
+        Self::LinkReleased,
+        Self::LinkReleaseStored,
+        Self::LinkRegistered,
+        Self::DeviceRemoved,
+        Self::DeviceRevoked,
         Self::MigrateBeforeCommit,
     ];
 
@@ -159,6 +186,15 @@ impl Station {
             Self::LeaveAnswered => "leave-answered",
             Self::CleanUpBeforeCommit => "clean-up-before-commit",
             Self::CleanUpAfterCommit => "clean-up-after-commit",
+            Self::LinkOfferStored => "link-offer-stored",
+            Self::LinkAnswerStored => "link-answer-stored",
+            Self::LinkConfirmed => "link-confirmed",
+            Self::LinkListTold => "link-list-told",
+            Self::LinkReleased => "link-released",
+            Self::LinkReleaseStored => "link-release-stored",
+            Self::LinkRegistered => "link-registered",
+            Self::DeviceRemoved => "device-removed",
+            Self::DeviceRevoked => "device-revoked",
             Self::MigrateBeforeCommit => "migrate-before-commit",
         }
     }

@@ -67,7 +67,8 @@ mod waiting;
 
 pub use call::{CallEnd, CallEvent, CallKeys, CallSignal, SrtpKey};
 pub use client::{
-    Client, Contact, Departure, Fetched, History, Opened, Presence, Thread, Unregistered, fetch_for_push,
+    Client, Contact, Departure, Fetched, History, Linking, MAX_DEVICE_NAME, Opened, OwnDevice, PendingLink,
+    Presence, Thread, Unregistered, fetch_for_push,
 };
 pub use config::{ChangeLimits, Config, DatabaseKey, MessageRequests, ProxyChoice, Trust};
 pub use content::{
@@ -78,7 +79,7 @@ pub use content::{
     TextRange, TextStyle,
 };
 pub use env::{Clock, SystemClock};
-pub use error::{Error, InvalidContent, Offline, Result, Storage};
+pub use error::{Error, InvalidContent, LinkFailure, Offline, Result, Storage};
 pub use event::{ChangeKind, ConnectionState, Event, Events, Lagged};
 pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
@@ -89,6 +90,7 @@ pub use message::{
 };
 pub use name::displayable_name;
 pub use sealpost_protocol::SessionPolicy;
+pub use sealpost_protocol::device::link::{CodeError, LinkCode, ShortCode};
 pub use store::{Folder, PrivacySetting, ThreadCursor, ThreadKind, TrustState, process_is_exiting};
 pub use view::PAGE;
 pub use view::arrivals::Arrivals;

@@ -86,7 +86,8 @@ impl From<core::Error> for SealpostError {
     fn from(error: core::Error) -> Self {
         match error {
             core::Error::Offline(reason) => Self::Offline { reason: reason.into() },
-            core::Error::Unauthorized => Self::Unauthorized,
+            // The bindings link no companions, but can open the database of one.
+            core::Error::Unauthorized | core::Error::Unlinked => Self::Unauthorized,
             core::Error::UnknownDevice => Self::UnknownDevice,
             core::Error::NotFound => Self::NotFound,
             core::Error::RecipientDeleted => Self::RecipientDeleted,

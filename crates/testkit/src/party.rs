@@ -108,6 +108,21 @@ impl PartyDisk {
         }
     }
 
+    /// Links this database to the account of `primary` as a companion, and connects.
+    pub async fn link_to(self, primary: &Party) -> Party {
+        let new = match Client::open(self.config()).await.expect("the database opens") {
+            Opened::Unregistered(new) => new,
+            Opened::Ready(_) => panic!("{} is registered already", self.name),
+        };
+        let linking = new.link(&self.name).await.expect("a link");
+        let (pending, digits) = tokio::join!(primary.client.link(linking.code()), linking.digits());
+        let pending = pending.expect("the code is read");
+        assert_eq!(digits.expect("the code was read"), pending.digits(), "both show the same digits");
+        pending.confirm(&pending.name()).await.expect("the companion is confirmed");
+        let client = linking.finish().await.expect("the companion is registered");
+        Party { disk: self, client }
+    }
+
     /// Opens the database of a registered person.
     pub async fn open(self) -> Party {
         match Client::open(self.config()).await.expect("the database opens") {

@@ -103,6 +103,11 @@ impl World {
     pub async fn party(&self, name: &str) -> Party {
         self.disk(name).register().await
     }
+
+    /// A companion device that is linked to the account of `primary`, and connected.
+    pub async fn companion(&self, primary: &Party, name: &str) -> Party {
+        self.disk(name).link_to(primary).await
+    }
 }
 
 /// A configuration in which clients reconnect quickly after a restart: the default period of half a minute is half of

@@ -3,13 +3,15 @@
 //! `crash-client FOLDER NAME RELAY PEER` opens (or registers) `NAME` in `FOLDER`, and sends "NAME 0", "NAME 1" and so
 //! on to `PEER`, each after the relay has accepted the previous one and after saying that somebody is writing. Lines that are in the history are not sent again.
 //! Without `PEER` it only receives. With `delete` instead of `PEER`, it deletes its account; with `note`, it writes the lines to itself; with
-//! `clean-up`, it deletes the messages of the first ten seconds of all time.
+//! `clean-up`, it deletes the messages of the first ten seconds of all time. With `companion`, it shows a code and waits until it is linked; with `link CODE`, it
+//! reads a code and confirms; with `remove N`, it removes the device with this number.
 
 #![expect(clippy::expect_used, reason = "a failure here fails the test with a message")]
 
+use std::io::Write as _;
 use std::path::Path;
 
-use sealpost_core::{Delivery, Departure, History};
+use sealpost_core::{Client, Delivery, Departure, DeviceId, History, LinkCode, Opened};
 use sealpost_testkit::{PartyDisk, texts};
 
 /// More lines than any test needs to reach its station.
@@ -21,6 +23,16 @@ async fn main() {
     let [folder, name, relay, peer @ ..] = arguments.as_slice() else {
         std::process::exit(2);
     };
+    if peer.first().is_some_and(|peer| peer == "companion") {
+        let disk = PartyDisk::new(Path::new(folder), name, relay);
+        let Opened::Unregistered(new) = Client::open(disk.config()).await.expect("the database opens") else {
+            return;
+        };
+        let linking = new.link(name).await.expect("a link");
+        writeln!(std::io::stdout(), "{}", *linking.code().to_text()).expect("the test reads the code");
+        linking.finish().await.expect("the companion is linked");
+        return;
+    }
     let me = PartyDisk::new(Path::new(folder), name, relay).open_or_register().await;
     if peer.first().is_some_and(|peer| peer == "delete") {
         let departure = me.client.delete_account(History::Keep).await;
@@ -33,6 +45,23 @@ async fn main() {
         for line in texts(&note).await.len()..LINES {
             note.send_text(&format!("{name} {line}")).await.expect("a note");
         }
+        return;
+    }
+    if let [what, code] = peer {
+        if what == "link" {
+            let code: LinkCode = code.parse().expect("a code");
+            me.client
+                .link(&code)
+                .await
+                .expect("the code is read")
+                .confirm("tablet")
+                .await
+                .expect("confirmed");
+        } else {
+            let device = DeviceId::new(code.parse().expect("a number")).expect("a device");
+            me.client.remove_device(device).await.expect("removed");
+        }
+        me.close().await;
         return;
     }
     if peer.first().is_some_and(|peer| peer == "clean-up") {

@@ -56,11 +56,8 @@ async fn a_client_can_be_killed_at_every_station() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_relay_can_be_killed_at_every_station() {
     let mut cases = Cases::new();
-    // No account is deleted in a conversation; the tests of the relay cover these stations.
-    let is_passed = |station: &&RelayStation| {
-        !matches!(station, RelayStation::DeleteBeforeCommit | RelayStation::DeleteAfterCommit)
-    };
-    for station in RelayStation::ALL.iter().filter(is_passed) {
+    // No account is deleted in a conversation, and no device is linked; other tests cover these stations.
+    for station in RelayStation::ALL.iter() {
         for pass in 1..=relay_passes(*station) {
             cases.spawn(format!("{}:{pass}", station.name()), |fault| async move {
                 kill_relay(&fault).await;
@@ -157,7 +154,7 @@ const fn passes(station: Station) -> u64 {
         | Station::RefreshStored
         | Station::AcceptBeforeCall
         | Station::AcceptAnswered => 1,
-        // Covered by `leaving.rs`, `deferred_messages.rs` and `alone.rs`.
+        // Covered by `leaving.rs`, `deferred_messages.rs`, `linking.rs` and `alone.rs`.
         Station::LeaveAfterCommit
         | Station::LeaveAnswered
         | Station::RetryBeforeOpen
@@ -165,6 +162,15 @@ const fn passes(station: Station) -> u64 {
         | Station::RetryAfterCommit
         | Station::CleanUpBeforeCommit
         | Station::CleanUpAfterCommit
+        | Station::LinkOfferStored
+        | Station::LinkAnswerStored
+        | Station::LinkConfirmed
+        | Station::LinkListTold
+        | Station::LinkReleased
+        | Station::LinkReleaseStored
+        | Station::LinkRegistered
+        | Station::DeviceRemoved
+        | Station::DeviceRevoked
         | Station::MigrateBeforeCommit => 0,
         _ => 3,
     }
@@ -172,8 +178,11 @@ const fn passes(station: Station) -> u64 {
 
 const fn relay_passes(station: RelayStation) -> u64 {
     match station {
-        // Covered by `leaving.rs` and the crash tests of the relay.
-        RelayStation::DeleteBeforeCommit | RelayStation::DeleteAfterCommit => 0,
+        // Covered by `leaving.rs`, `linking.rs` and the crash tests of the relay.
+        RelayStation::DeleteBeforeCommit
+        | RelayStation::DeleteAfterCommit
+        | RelayStation::LinkBeforeCommit
+        | RelayStation::LinkAfterCommit => 0,
         RelayStation::PreKeyBeforeCommit | RelayStation::PreKeyAfterCommit => 1,
         RelayStation::RegisterBeforeCommit | RelayStation::RegisterAfterCommit => 2,
         _ => 3,

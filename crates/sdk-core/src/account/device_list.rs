@@ -15,7 +15,7 @@ use super::tokens;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::fault::{self, Station};
-use crate::id::{DeviceId, UserId};
+use crate::id::DeviceId;
 use crate::store::{Account, Durable, Registered, Tx};
 use crate::transport;
 
@@ -43,20 +43,20 @@ pub(crate) fn ensure(
     let identity = account.identity.public();
     let binding = DeviceBinding::sign(us.user.as_bytes(), device, &account.identity, &key.public(), rng);
     let entry = DeviceEntry { device, identity: *identity, added_ms: now_ms, is_primary: true, binding };
-    store(tx, us.user, &key, (1, vec![entry]), rng)
+    store(tx, us, &key, (1, vec![entry]), rng)
 }
 
 /// Signs a list with these devices, and stores it.
-fn store(
+pub(super) fn store(
     tx: &mut Tx<'_>,
-    user: UserId,
+    us: Registered,
     key: &AccountKeyPair,
     (version, devices): (u64, Vec<DeviceEntry>),
     rng: &mut StdRng,
 ) -> Result<VerifiedDeviceList> {
-    let list = DeviceList::new(version, devices).map(|list| list.sign(user.as_bytes(), key, rng));
-    let list = list.and_then(|list| list.verify(user.as_bytes())).map_err(|_: ListError| INVALID)?;
-    tx.set_device_list(user, &list)?;
+    let list = DeviceList::new(version, devices).map(|list| list.sign(us.user.as_bytes(), key, rng));
+    let list = list.and_then(|list| list.verify(us.user.as_bytes())).map_err(|_: ListError| INVALID)?;
+    tx.replace_own_list(us, &list)?;
     Ok(list)
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn tell_at_registration(ctx: &Context) {
     }
 }
 
-/// Tells the relay of our device list, unless it has the newest one.
+/// Tells the relay of our device list, unless it has the newest one. Only the primary device does this.
 ///
 /// # Errors
 /// It is still to be told.
@@ -138,13 +138,13 @@ async fn catch_up(ctx: &Context) -> Result<bool> {
         let (key, list) = (tx.account_key()?, ensure(tx, (&account, us), now_ms, &mut rng)?);
         match signed_later(&theirs, us, (&account, &key), list.version()) {
             Some(later) => {
-                tx.set_device_list(us.user, &later)?;
+                tx.replace_own_list(us, &later)?;
                 tx.set_list_told(later.version())?;
                 Ok(true)
             }
             None => {
                 let version = theirs.version.max(list.version()).saturating_add(1);
-                store(tx, us.user, &key, (version, list.devices().to_vec()), &mut rng)?;
+                store(tx, us, &key, (version, list.devices().to_vec()), &mut rng)?;
                 Ok(false)
             }
         }

@@ -11,6 +11,7 @@ use super::tokens;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
+use crate::id::DeviceId;
 use crate::store::{AccountStatus, LeaveRequest};
 
 /// The pause before the second attempt. It doubles with each further attempt.
@@ -33,12 +34,13 @@ pub(crate) async fn leave(
 
 /// Tells the relay once. It is safe to tell it again.
 pub(crate) async fn tell(ctx: &Context) -> Result<()> {
-    let request = match ctx.store.read(|rows| rows.stored_account()).await?.0.map(|account| account.status) {
-        Some(AccountStatus::Leaving(request)) => request,
-        Some(AccountStatus::Present | AccountStatus::Left) | None => return Ok(()),
-    };
+    let Some(account) = ctx.store.read(|rows| rows.stored_account()).await?.0 else { return Ok(()) };
+    let device = account.registered.device;
+    let AccountStatus::Leaving(request) = account.status else { return Ok(()) };
     let told = tokens::with_access(ctx, |http, token| async move {
         match request {
+            // A companion leaves the account, and the primary device signs a list without it.
+            LeaveRequest::LogOut if device != DeviceId::PRIMARY => http.revoke_device(&token, device).await,
             LeaveRequest::LogOut => http.log_out(&token).await,
             LeaveRequest::DeleteAccount => http.delete_account(&token).await,
         }
@@ -46,7 +48,7 @@ pub(crate) async fn tell(ctx: &Context) -> Result<()> {
     match told.await {
         // A relay that no longer accepts this device has nothing left to end. It gives the same answer after a
         // deletion whose first answer was lost.
-        Ok(()) | Err(Error::Unauthorized | Error::UnknownDevice) => {}
+        Ok(()) | Err(Error::Unauthorized | Error::UnknownDevice | Error::Unlinked | Error::NotFound) => {}
         Err(error) => return Err(error),
     }
     fault::at(Station::LeaveAnswered);

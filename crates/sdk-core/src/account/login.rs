@@ -11,6 +11,7 @@ use sealpost_wire::login::{Purpose, signed_bytes};
 use super::key_supply::{self, upload_form};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
+use crate::id::DeviceId;
 use crate::store::{LoginKey, Registered};
 use crate::transport;
 
@@ -28,7 +29,7 @@ pub(crate) fn tag(bytes: &[u8]) -> Option<Vec<u8>> {
 /// again under the same address.
 ///
 /// # Errors
-/// Returns [`Error::Unauthorized`] if the device was removed or its address is taken, and [`Error::UnknownDevice`] if the
+/// Returns [`Error::Unauthorized`] if its address is taken, [`Error::Unlinked`] if the companion was removed, and [`Error::UnknownDevice`] if the
 /// relay does not recognise it.
 pub(super) async fn sign_in(ctx: &Context, name: &str) -> Result<wire::TokenPair> {
     let read = ctx.store.read(|rows| {
@@ -80,6 +81,9 @@ async fn restore(
         Err(transport::Error::Unauthorized) => return Err(Error::UnknownDevice),
         Err(transport::Error::Refused(refusal)) if refusal.reason == wire::reason::ADDRESS_TAKEN => {
             return Err(Error::Unauthorized);
+        }
+        Err(transport::Error::Refused(refusal)) if refusal.reason == wire::reason::DEVICE_REVOKED => {
+            return Err(if us.device == DeviceId::PRIMARY { Error::Unauthorized } else { Error::Unlinked });
         }
         Err(error) => return Err(error.into()),
     };

@@ -30,6 +30,9 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
     let now_ms = ctx.env.now_ms();
     let mut rng = ctx.env.rng();
     let prepared = ctx.store.write(move |tx| {
+        if tx.link_attempt()?.is_some() {
+            return Err(Error::Misuse("this device is being linked"));
+        }
         if tx.account()?.is_none() {
             let registration_id = draw_registration_id(&mut rng);
             tx.insert_account(&IdentityKeyPair::generate(&mut rng), registration_id)?;
@@ -76,13 +79,13 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
 }
 
 /// A registration id, by which peers notice that a device was set up again. The smallest is 1.
-fn draw_registration_id(rng: &mut StdRng) -> u32 {
+pub(super) fn draw_registration_id(rng: &mut StdRng) -> u32 {
     (rng.next_u32() % MAX_REGISTRATION_ID).saturating_add(1)
 }
 
 /// The idempotency key of the registration of this identity: 64 hexadecimal digits, which are the same at every attempt and
 /// which nobody else can know.
-fn idempotency_key(identity: &IdentityKeyPair) -> Result<Zeroizing<String>> {
+pub(super) fn idempotency_key(identity: &IdentityKeyPair) -> Result<Zeroizing<String>> {
     let mut key = Zeroizing::new([0; 32]);
     Hkdf::<Sha256>::new(None, &identity.to_bytes())
         .expand(REGISTRATION_INFO, key.as_mut())
@@ -106,7 +109,7 @@ pub(crate) const fn local_device<'a>(account: &'a Account, address: &'a Address)
     LocalDevice { identity: &account.identity, address, registration_id: account.registration_id }
 }
 
-fn parse(response: wire::RegisterResponse) -> Result<(Registered, Tokens, u64)> {
+pub(super) fn parse(response: wire::RegisterResponse) -> Result<(Registered, Tokens, u64)> {
     let not_a_relay = |_| Error::Offline(Offline::NotARelay);
     let registered = Registered {
         user: UserId::from_slice(&response.user_id).map_err(not_a_relay)?,

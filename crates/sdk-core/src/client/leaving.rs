@@ -6,8 +6,9 @@ use tokio::time::timeout;
 
 use super::Client;
 use crate::account::{leaving, tokens};
-use crate::error::{Error, Result};
+use crate::error::{Error, LinkFailure, Result};
 use crate::event::ConnectionState;
+use crate::id::DeviceId;
 use crate::store::{AccountStatus, LeaveRequest};
 use crate::sync::Tasks;
 
@@ -38,7 +39,8 @@ pub enum Departure {
 impl Client {
     /// Logs out this device: the relay ends its tokens, and its keys are deleted here. Messages that wait to be sent
     /// fail with [`LoggedOut`](crate::FailReason::LoggedOut). The account and its mailbox continue to exist, but this
-    /// device can never use them again. This cannot be undone, and a crash does not undo it.
+    /// device can never use them again. A companion leaves the account: its mailbox is deleted, and the primary device signs a list
+    /// without it. This cannot be undone, and a crash does not undo it.
     ///
     /// From now on, calls that need the account fail with [`Error::Unauthorized`]. Messages can still be read.
     ///
@@ -54,13 +56,16 @@ impl Client {
     /// received are not affected.
     ///
     /// # Errors
-    /// Returns the errors of [`log_out`](Self::log_out), and [`Error::Unauthorized`] after logging out, because this
+    /// Returns the errors of [`log_out`](Self::log_out), [`Error::Link`] on a companion, and [`Error::Unauthorized`] after logging out, because this
     /// device can no longer authenticate itself.
     pub async fn delete_account(&self, history: History) -> Result<Departure> {
         self.leave(LeaveRequest::DeleteAccount, history).await
     }
 
     async fn leave(&self, request: LeaveRequest, history: History) -> Result<Departure> {
+        if request == LeaveRequest::DeleteAccount && self.device_id() != DeviceId::PRIMARY {
+            return Err(LinkFailure::NotPrimary.into());
+        }
         self.finish_here(move |inner| async move {
             let mut tasks = inner.tasks.lock().await;
             // The answer to a running exchange contains the tokens with which the relay is told.

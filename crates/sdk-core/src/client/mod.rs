@@ -3,9 +3,11 @@
 mod call;
 mod chats;
 mod contact;
+mod devices;
 mod ephemeral;
 mod leaving;
 mod life;
+mod linking;
 pub(crate) mod open;
 mod pages;
 mod profile;
@@ -19,8 +21,10 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 pub use contact::Contact;
+pub use devices::{MAX_DEVICE_NAME, OwnDevice, PendingLink};
 pub use ephemeral::Presence;
 pub use leaving::{Departure, History};
+pub use linking::Linking;
 pub use open::{Opened, Unregistered};
 pub use push::{Fetched, fetch_for_push};
 pub use thread::Thread;

@@ -81,6 +81,14 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
 }
 
 impl Unregistered {
+    pub(super) fn context(&self) -> &Context {
+        &self.ctx
+    }
+
+    pub(super) const fn cell(&self) -> &Arc<OnceCell<Client>> {
+        &self.client
+    }
+
     /// Registers an account at the relay with this device as its first, using the proof that the relay requires
     /// (empty in development). The call can be repeated after a failure. Once it has succeeded, every call returns
     /// the same client.

@@ -2,9 +2,9 @@
 
 use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::IdentityKey;
-use sealpost_protocol::device::{AccountKey, SignedDeviceList, VerifiedDeviceList};
+use sealpost_protocol::device::{AccountKey, DeviceEntry, SignedDeviceList, VerifiedDeviceList};
 
-use super::{Rows, Tx, to_sql};
+use super::{Registered, Rows, Tx, to_sql};
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{DeviceId, UserId};
@@ -55,6 +55,17 @@ impl Rows<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0))?)
     }
 
+    /// Our account key, which people compare. Companions know it from the list.
+    pub(crate) fn our_account_key(&self, us: UserId) -> Result<AccountKey> {
+        let sql = "SELECT account_key FROM device_list WHERE user_id = ?1";
+        let key: Option<Vec<u8>> =
+            self.connection.prepare_cached(sql)?.query_row([us.as_bytes()], |row| row.get(0)).optional()?;
+        match key {
+            Some(key) => Ok(AccountKey::parse(&key)?),
+            None => Ok(self.account_key()?.public()),
+        }
+    }
+
     /// Whether our device list is to be signed, or to be told to the relay. Only the primary device does either.
     pub(crate) fn is_own_list_due(&self) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM account LEFT JOIN device_list USING (user_id)
@@ -76,6 +87,45 @@ impl Tx<'_> {
         )
     }
 
+    /// Replaces our own list. Devices that are not on it any more are removed, with their sessions; all changes are reported in the same
+    /// commit.
+    pub(crate) fn replace_own_list(&mut self, us: Registered, list: &VerifiedDeviceList) -> Result<()> {
+        let before = self.device_list(us.user)?;
+        let before = before.as_ref().map_or(&[][..], VerifiedDeviceList::devices);
+        self.set_device_list(us.user, list)?;
+        let is_among = |entry: &DeviceEntry, others: &[DeviceEntry]| {
+            others.iter().any(|other| other.device == entry.device && other.identity == entry.identity)
+        };
+        for (device, identity) in self.known_devices(us.user)? {
+            let mut entries = list.devices().iter();
+            if !entries.any(|entry| entry.device.get() == device.get() && entry.identity == identity) {
+                self.remove_device(us.user, device, &identity)?;
+            }
+        }
+        for gone in before.iter().filter(|entry| !is_among(entry, list.devices())) {
+            let device = DeviceId::new(gone.device.get())?;
+            self.forget_device_name(device)?;
+            self.emit(Event::DeviceUnlinked(device));
+        }
+        let others = list.devices().iter().filter(|entry| entry.device.get() != us.device.get());
+        for new in others.filter(|entry| !before.is_empty() && !is_among(entry, before)) {
+            let device = DeviceId::new(new.device.get())?;
+            let name = self.device_name(device)?;
+            self.emit(Event::DeviceLinked { device, name });
+        }
+        let highest = list.devices().iter().map(|entry| entry.device.get()).max().unwrap_or(1);
+        self.raise_highest_device(highest)
+    }
+
+    /// Takes a later list of our account. One without this device changes nothing: the relay says so itself when it revokes us.
+    pub(crate) fn take_own_list(&mut self, list: &VerifiedDeviceList) -> Result<()> {
+        let (_, us) = self.our_account()?;
+        match list.devices().iter().any(|entry| entry.device.get() == us.device.get()) {
+            true => self.replace_own_list(us, list),
+            false => Ok(()),
+        }
+    }
+
     /// Takes a list of another user in place of `known`, the one before. Devices that are not on it are removed. Another account key, and
     /// other devices, are reported in the same commit; another account key also ends the verification of the contact, unless the device
     /// whose key was the account key so far has signed that it belongs to the new one.
@@ -85,6 +135,9 @@ impl Tx<'_> {
         known: Option<&VerifiedDeviceList>,
         list: &VerifiedDeviceList,
     ) -> Result<()> {
+        if self.is_us(user)? {
+            return self.take_own_list(list);
+        }
         self.ensure_contact(user)?;
         let before = self.account_key_of(user)?;
         let is_listed = |device: DeviceId, identity: &IdentityKey| {

@@ -154,6 +154,8 @@ impl Tx<'_> {
             "opened",
             "deferred",
             "generation",
+            "own_link",
+            "revocation",
         ] {
             self.change(&format!("DELETE FROM {table}"), [])?;
         }
@@ -170,6 +172,7 @@ impl Tx<'_> {
             "device",
             "replaced_identity",
             "device_list",
+            "own_device",
             "replaced_account_key",
             "contact",
             "privacy",

@@ -21,6 +21,7 @@ mod generation;
 mod heard;
 mod lane;
 mod leaving;
+mod linking;
 mod lock;
 mod log;
 mod log_file;
@@ -32,6 +33,7 @@ mod notice;
 mod number;
 mod opening;
 mod outgoing;
+mod own_devices;
 mod parked;
 mod pin;
 mod pre_key;
@@ -85,6 +87,7 @@ pub(crate) use generation::Generation;
 pub(crate) use heard::{HeardPost, HeardRun};
 pub(crate) use lane::NEVER_MS;
 pub(crate) use leaving::{AccountStatus, LeaveRequest, StoredAccount};
+pub(crate) use linking::{LinkAttempt, NewAttempt};
 pub(crate) use login::LoginKey;
 pub(crate) use mail::{
     DueMail, MailDropped, MailId, MailOutcome, MailSlot, NewMail, PROFILE_SLOT, QueuedMail, SettledMail,
@@ -94,6 +97,7 @@ pub(crate) use message::{Arrived, NewIncoming, POSITION_PENDING, position as ord
 pub(crate) use notice::DueNotices;
 pub(crate) use number::OwnNumbers;
 pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel, SendProgress};
+pub(crate) use own_devices::{LinkState, NewOwnLink, OwnLink};
 pub(crate) use parked::{CiphertextId, EnvelopeName};
 pub(crate) use pre_key::PreKeys;
 pub(crate) use reading::DueRead;

@@ -50,7 +50,9 @@ pub(crate) async fn run(ctx: Context, state: State) {
                 continue;
             }
             // On a connection that had been accepted, a token expired: the next connection presents a new one.
-            End::Failed(error @ (Error::Unauthorized | Error::UnknownDevice)) if socket.is_none() => {
+            End::Failed(error @ (Error::Unauthorized | Error::UnknownDevice | Error::Unlinked))
+                if socket.is_none() =>
+            {
                 state.sign_out(&error);
                 let wait_ms = SIGNED_OUT_MS.saturating_add(ctx.env.jitter(SIGNED_OUT_MS));
                 tokio::select! {
@@ -233,6 +235,7 @@ impl<'c> Connection<'c> {
         if must_upload {
             self.ctx.upkeep.keys_low.notify_one();
         }
+        self.ctx.upkeep.devices.notify_one();
         self.ctx.outbox.notify_one();
         self.ctx.upkeep.to_accept.notify_one();
         self.ctx.upkeep.to_renew.notify_one();

@@ -6,6 +6,7 @@
 mod acceptance;
 mod blocks;
 mod connection;
+mod devices;
 mod ephemeral;
 mod gaps;
 mod indexer;
@@ -21,7 +22,7 @@ mod upkeep;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -43,18 +44,23 @@ const AFTER_OPENING: Duration = Duration::from_millis(100);
 /// The pause before a task that panicked is restarted.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
+// The values of `State::why`.
+const UNAUTHORIZED: u8 = 0;
+const UNKNOWN: u8 = 1;
+const UNLINKED: u8 = 2;
+
 /// The state of the connection. It can be read, and listeners are notified when it changes.
 #[derive(Clone)]
 pub(crate) struct State {
     current: watch::Sender<ConnectionState>,
-    /// Whether the relay does not know this device, in the state [`ConnectionState::SignedOut`].
-    is_unknown: Arc<AtomicBool>,
+    /// Why the relay does not accept this device, in the state [`ConnectionState::SignedOut`].
+    why: Arc<AtomicU8>,
     events: EventBus,
 }
 
 impl State {
     pub(crate) fn new(events: EventBus) -> Self {
-        Self { current: watch::Sender::new(ConnectionState::Offline), is_unknown: Arc::default(), events }
+        Self { current: watch::Sender::new(ConnectionState::Offline), why: Arc::default(), events }
     }
 
     pub(crate) fn get(&self) -> ConnectionState {
@@ -68,15 +74,21 @@ impl State {
 
     /// The relay does not accept this device, because of this error.
     fn sign_out(&self, error: &Error) {
-        self.is_unknown.store(matches!(error, Error::UnknownDevice), Ordering::Relaxed);
+        let why = match error {
+            Error::UnknownDevice => UNKNOWN,
+            Error::Unlinked => UNLINKED,
+            _ => UNAUTHORIZED,
+        };
+        self.why.store(why, Ordering::Relaxed);
         self.set(ConnectionState::SignedOut);
     }
 
     /// Why the relay does not accept this device, in the state [`ConnectionState::SignedOut`].
     pub(crate) fn refusal(&self) -> Error {
-        match self.is_unknown.load(Ordering::Relaxed) {
-            true => Error::UnknownDevice,
-            false => Error::Unauthorized,
+        match self.why.load(Ordering::Relaxed) {
+            UNKNOWN => Error::UnknownDevice,
+            UNLINKED => Error::Unlinked,
+            _ => Error::Unauthorized,
         }
     }
 
@@ -123,6 +135,8 @@ impl Tasks {
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || after_opening(receipts::run(c.clone()))));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::PreKeys, move || upkeep::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::PreKeys, move || devices::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Acceptance, move || acceptance::run(c.clone())));
         let c = ctx.clone();

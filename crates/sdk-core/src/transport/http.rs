@@ -1,5 +1,7 @@
 //! REST: one method for each request.
 
+mod linking;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,146 @@
+//! The devices of the account.
+
+use std::fmt;
+
+use sealpost_protocol::device::link::{LinkCode, ShortCode};
+
+use super::Client;
+use crate::account::companions::{self, Waiting};
+use crate::account::own_devices;
+use crate::error::{Error, LinkFailure, Result};
+use crate::id::DeviceId;
+use crate::name::displayable_name;
+use crate::store::Rows;
+
+/// The maximum size of the name of a device, in bytes.
+pub const MAX_DEVICE_NAME: usize = 256;
+
+/// A device of the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OwnDevice {
+    /// Its number.
+    pub id: DeviceId,
+    /// The name that the person has given it. Names are not part of the list that the account signs.
+    pub name: Option<String>,
+    /// Whether it is the device that links and removes the others.
+    pub is_primary: bool,
+    /// Whether it is this device.
+    pub is_this: bool,
+    /// When it was added by the clock of the primary device, in milliseconds since 1970.
+    pub added_ms: u64,
+}
+
+/// A companion that has answered, and waits for the person.
+///
+/// Show the [`digits`](Self::digits) and the name, and ask the person whether the other device shows the same digits. Codes that somebody else
+/// has sent to the person are the commonest attack: say that the code must be on the person's own new device.
+pub struct PendingLink {
+    client: Client,
+    waiting: Waiting,
+}
+
+impl Client {
+    /// The devices of this account, in the order of their numbers.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Unauthorized`] if the account was left.
+    pub async fn devices(&self) -> Result<Vec<OwnDevice>> {
+        self.inner.ctx.store.read(list).await
+    }
+
+    /// Answers the code that a new device shows, and waits for its answer. Nothing is changed before the person
+    /// [confirms](PendingLink::confirm). It can be repeated with the same code.
+    ///
+    /// # Errors
+    /// [`Error::Link`], [`Error::Offline`], [`Error::Storage`].
+    pub async fn link(&self, code: &LinkCode) -> Result<PendingLink> {
+        let code = LinkCode::parse(&code.to_bytes()).map_err(|_| Error::Bug("a code is damaged"))?;
+        let waiting = self.finish(move |ctx| async move { companions::scan(&ctx, code).await }).await?;
+        Ok(PendingLink { client: self.clone(), waiting })
+    }
+
+    /// Names a device of the account. Only the own devices know the names.
+    ///
+    /// # Errors
+    /// [`Error::Link`] with [`Name`](LinkFailure::Name), [`Error::NotFound`], [`Error::Storage`].
+    pub async fn rename_device(&self, device: DeviceId, name: &str) -> Result<()> {
+        let name = checked_name(name)?;
+        let work = move |tx: &mut crate::store::Tx<'_>| {
+            if !list(tx)?.iter().any(|own| own.id == device) {
+                return Err(Error::NotFound);
+            }
+            tx.name_device(device, &name)
+        };
+        self.inner.ctx.store.write(work).await
+    }
+
+    /// Removes a companion from the account. From now on nothing is encrypted for it, and nothing that it sends is shown. The relay
+    /// closes its connection and deletes its mailbox as soon as it can be told.
+    ///
+    /// # Errors
+    /// [`Error::Link`] with [`NotPrimary`](LinkFailure::NotPrimary) on a companion, or for the primary device; [`Error::NotFound`];
+    /// [`Error::Storage`].
+    pub async fn remove_device(&self, device: DeviceId) -> Result<()> {
+        self.finish(move |ctx| async move { own_devices::remove(&ctx, device).await }).await
+    }
+}
+
+impl PendingLink {
+    /// The digits that both devices show.
+    pub fn digits(&self) -> ShortCode {
+        self.waiting.digits
+    }
+
+    /// The name that the companion suggests, without control characters.
+    pub fn name(&self) -> String {
+        displayable_name(&self.waiting.name)
+    }
+
+    /// The person has compared the digits: the companion becomes a device of the account, with this name. The call can be repeated.
+    ///
+    /// # Errors
+    /// [`Error::Link`], [`Error::Storage`].
+    pub async fn confirm(&self, name: &str) -> Result<DeviceId> {
+        let (link, name) = (self.waiting.link, checked_name(name)?);
+        self.client.finish(move |ctx| async move { companions::confirm(&ctx, link, name).await }).await
+    }
+
+    /// The person has refused. The companion is told.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] after [`confirm`](Self::confirm), [`Error::Storage`].
+    pub async fn cancel(&self) -> Result<()> {
+        let link = self.waiting.link;
+        self.client.finish(move |ctx| async move { companions::cancel(&ctx, link).await }).await
+    }
+}
+
+impl fmt::Debug for PendingLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PendingLink(..)")
+    }
+}
+
+pub(super) fn checked_name(name: &str) -> Result<String> {
+    let name = displayable_name(name);
+    if name.is_empty() || name.len() > MAX_DEVICE_NAME {
+        return Err(LinkFailure::Name.into());
+    }
+    Ok(name)
+}
+
+fn list(rows: &Rows<'_>) -> Result<Vec<OwnDevice>> {
+    let (_, us) = rows.our_account()?;
+    let Some(list) = rows.device_list(us.user)? else {
+        // From before device lists, and not connected since.
+        let (id, name) = (us.device, rows.device_name(us.device)?);
+        return Ok(vec![OwnDevice { id, name, is_primary: true, is_this: true, added_ms: 0 }]);
+    };
+    let own = list.devices().iter().map(|entry| {
+        let id = DeviceId::new(entry.device.get())?;
+        let (name, is_this) = (rows.device_name(id)?, id == us.device);
+        Ok(OwnDevice { id, name, is_primary: entry.is_primary, is_this, added_ms: entry.added_ms })
+    });
+    own.collect()
+}

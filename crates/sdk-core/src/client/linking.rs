@@ -1,0 +1,101 @@
+//! Linking this device to an account, as a companion.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sealpost_protocol::device::link::{LinkCode, ShortCode};
+use tokio::sync::OnceCell;
+
+use super::Client;
+use super::devices::checked_name;
+use super::open::Unregistered;
+use crate::account::linking;
+use crate::context::Context;
+use crate::error::Result;
+use crate::runtime;
+use crate::store::{AccountStatus, StoredAccount};
+
+/// A link of this device to an account that the person has on another one.
+///
+/// The person scans the [`code`](Self::code) with the primary device, compares the [`digits`](Self::digits), and confirms there;
+/// [`finish`](Self::finish) then gives the client. If the process ends in between, [`Unregistered::link`] continues the link.
+pub struct Linking {
+    ctx: Context,
+    client: Arc<OnceCell<Client>>,
+    code: LinkCode,
+}
+
+impl Unregistered {
+    /// Begins to link this device to an account, or continues what an earlier process has begun. `name` is suggested to the
+    /// person at the primary device.
+    ///
+    /// # Errors
+    /// [`Error::Offline`](crate::Error::Offline), [`Error::Storage`](crate::Error::Storage), and [`Error::Link`](crate::Error::Link) with
+    /// [`Name`](crate::LinkFailure::Name).
+    pub async fn link(&self, name: &str) -> Result<Linking> {
+        let (ctx, name) = (Context::clone(self.context()), checked_name(name)?);
+        let in_task = ctx.clone();
+        let keys = run(async move { linking::begin(&in_task, name).await }).await?;
+        Ok(Linking { ctx, client: Arc::clone(self.cell()), code: keys.into_code() })
+    }
+}
+
+impl Linking {
+    /// What to show as a QR code, or to copy to the primary device on another way that nobody else sees. Whoever sees it first
+    /// can link this device to their own account, so it must not be sent to anybody.
+    pub fn code(&self) -> &LinkCode {
+        &self.code
+    }
+
+    /// Waits until the primary device has read the code, and returns the digits that both show. The person compares them and confirms at
+    /// the primary device. The call can be repeated.
+    ///
+    /// # Errors
+    /// [`Error::Link`](crate::Error::Link): the link has ended, and another one can be begun. [`Error::Storage`](crate::Error::Storage).
+    pub async fn digits(&self) -> Result<ShortCode> {
+        let ctx = self.ctx.clone();
+        run(async move { linking::wait_for_digits(&ctx).await }).await
+    }
+
+    /// Waits until the person has confirmed, and registers this device at the relay. The call can be repeated. Once it has succeeded, every
+    /// call returns the same client.
+    ///
+    /// # Errors
+    /// As [`digits`](Self::digits), and [`Error::Offline`](crate::Error::Offline).
+    pub async fn finish(&self) -> Result<Client> {
+        let (ctx, client) = (self.ctx.clone(), Arc::clone(&self.client));
+        run(async move {
+            let become_client = || async {
+                let registered = linking::finish(&ctx).await?;
+                Ok(Client::start(ctx.clone(), StoredAccount { registered, status: AccountStatus::Present }))
+            };
+            client.get_or_try_init(become_client).await.cloned()
+        })
+        .await
+    }
+
+    /// Ends the link. Another one can be begun, or an account be registered.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`](crate::Error::WrongState) if the device was linked, [`Error::Storage`](crate::Error::Storage).
+    pub async fn cancel(&self) -> Result<()> {
+        let ctx = self.ctx.clone();
+        run(async move { linking::cancel(&ctx).await }).await
+    }
+}
+
+/// Runs on the runtime of the library if the caller has none. It ends when the caller does not wait any more.
+async fn run<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let mut running = tokio::task::JoinSet::new();
+    running.spawn_on(work, &runtime::handle()?);
+    match running.join_next().await {
+        Some(done) => done.map_err(|error| runtime::no_result(&error))?,
+        None => Err(crate::error::Error::Bug("a task is missing")),
+    }
+}
+
+impl fmt::Debug for Linking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Linking").field("code", &self.code).finish_non_exhaustive()
+    }
+}
