@@ -2,9 +2,10 @@
 
 use crate::allocation::{Limit, limited};
 use crate::content::{
-    Body, Choices, Contact, ContactCard, Content, Counts, Edit, EmojiSequence, Header, LinkPreview, Location,
-    Mark, Markup, Mention, Number, Pin, Place, Poll, Post, Profile, Quote, Reaction, Receipt, ReceiptKind,
-    Revised, Run, StyledRange, Target, Text, TextRange, TextStyle, Timer, Vote,
+    AccountState, Body, Choices, Contact, ContactCard, Content, Counts, Edit, EmojiSequence, Header,
+    LinkPreview, Location, Mark, Markup, Mention, Number, Pin, Place, Poll, Post, Profile, Quote, Reaction,
+    ReadSet, Receipt, ReceiptKind, Revised, Run, Stamp, StateItem, StateKey, StateValue, StyledRange, Target,
+    Text, TextRange, TextStyle, Timer, Vote,
 };
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 
@@ -91,6 +92,20 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         Body::Profile(Revised {
             profile: Profile { name: "Ada".to_owned(), ..Profile::default() },
             revision: 7,
+        }),
+        Body::AccountState(AccountState {
+            items: vec![
+                StateItem {
+                    key: StateKey::Read(ThreadId::from_bytes([3; 16])),
+                    value: StateValue::Read(ReadSet::new(9, [2, 5])),
+                    stamp: Stamp::after(Stamp::default(), 7, 1),
+                },
+                StateItem {
+                    key: StateKey::Draft(ThreadId::from_bytes([3; 16])),
+                    value: StateValue::Text("a draft".to_owned()),
+                    stamp: Stamp::default(),
+                },
+            ],
         }),
         Body::Null,
         Body::from_bytes(&[&[0xa2, 1, 20, 10, 16][..], &[7; 16], &[16, 4]].concat()).unwrap(),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use crate::health::{FailedPart, Part};
 use crate::id::{DeviceId, MessageId, ThreadId, UserId};
@@ -206,13 +206,26 @@ struct Bus {
     newest: AtomicI64,
     /// See [`EventBus::writes_elsewhere`].
     writes_elsewhere: AtomicU64,
+    /// See [`EventBus::state_noted`].
+    state_noted: Notify,
 }
 
 impl EventBus {
     pub(crate) fn new() -> Self {
         let (notifications, elsewhere) = (broadcast::Sender::new(CAPACITY), watch::Sender::new(()));
         let (newest, writes_elsewhere) = (AtomicI64::default(), AtomicU64::default());
-        Self(Arc::new(Bus { notifications, elsewhere, newest, writes_elsewhere }))
+        let state_noted = Notify::new();
+        Self(Arc::new(Bus { notifications, elsewhere, newest, writes_elsewhere, state_noted }))
+    }
+
+    /// Reports that our other devices are to be told something.
+    pub(crate) fn note_state(&self) {
+        self.0.state_noted.notify_one();
+    }
+
+    /// Waits until our other devices are to be told something. One task waits for it.
+    pub(crate) async fn state_noted(&self) {
+        self.0.state_noted.notified().await;
     }
 
     /// Reports the event to all listeners, if there are any.

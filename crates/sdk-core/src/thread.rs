@@ -8,7 +8,7 @@ use sealpost_wire as wire;
 use tokio::time::Instant;
 
 use crate::account::tokens;
-use crate::content::{Body, Receipt, ReceiptKind};
+use crate::content::{Body, Receipt, ReceiptKind, StateKey};
 use crate::context::{Context, RECEIPT_PACE};
 use crate::error::{Error, Offline, Result};
 use crate::event::Event;
@@ -44,6 +44,8 @@ pub(crate) async fn direct(ctx: &Context, peer: UserId) -> Result<Thread> {
     let now_ms = ctx.server_now_ms();
     let work = ctx.store.write(move |tx| {
         tx.put_thread(thread, now_ms)?;
+        // It is not a request on our other devices either.
+        tx.note_state(StateKey::Accepted(thread.id))?;
         // Requesting a thread from the relay also accepts it.
         tx.set_accepted(thread.id)
     });

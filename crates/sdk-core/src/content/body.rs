@@ -4,6 +4,7 @@ use std::fmt;
 
 use prost::Message as _;
 
+use super::account_state::AccountState;
 use super::call::Call;
 use super::contact_card::Contact;
 use super::edit::Edit;
@@ -41,6 +42,8 @@ pub(crate) enum Body {
     Pin(Pin),
     Timer(Timer),
     Profile(Revised),
+    /// What the person has decided, for the other devices of our account.
+    AccountState(AccountState),
     /// Nothing. It takes the place of a content that was abandoned.
     Null,
     Call(Call),
@@ -97,6 +100,7 @@ impl Body {
             Self::Pin(_) => Kind::PIN,
             Self::Timer(_) => Kind::TIMER_CHANGE,
             Self::Profile(_) => Kind::PROFILE,
+            Self::AccountState(_) => Kind::ACCOUNT_STATE,
             Self::Null => Kind::NULL,
             Self::Call(_) => Kind::CALL,
             Self::Typing { .. } => Kind::TYPING,
@@ -153,6 +157,7 @@ impl Body {
             | Self::Poll(_)
             | Self::Timer(_)
             | Self::Profile(_)
+            | Self::AccountState(_)
             | Self::Null
             | Self::Call(_)
             | Self::Typing { .. }
@@ -209,6 +214,7 @@ impl Body {
             Self::Pin(pin) => of(pin.write()),
             Self::Timer(timer) => of(timer.write()),
             Self::Profile(profile) => of(profile.write()),
+            Self::AccountState(state) => of(state.write()),
             Self::Null => of(proto::content::Body::Null(proto::Null {})),
             Self::Call(call) => of(call.write()),
             Self::Typing { is_typing } => {
@@ -252,6 +258,9 @@ impl Body {
             Some(proto::content::Body::Pin(pin)) => Pin::read(pin).map(Self::Pin),
             Some(proto::content::Body::TimerChange(change)) => Timer::read(change.seconds).map(Self::Timer),
             Some(proto::content::Body::Profile(profile)) => Revised::read(profile).map(Self::Profile),
+            Some(proto::content::Body::AccountState(state)) => {
+                AccountState::read(&state).map(Self::AccountState)
+            }
             Some(proto::content::Body::Null(_)) => Ok(Self::Null),
             Some(proto::content::Body::Call(call)) => Call::read(call).map(Self::Call),
             Some(proto::content::Body::Typing(typing)) => Ok(Self::Typing { is_typing: !typing.stopped }),
@@ -279,6 +288,7 @@ impl fmt::Debug for Body {
             Self::Vote(_) => f.write_str("Vote(..)"),
             Self::Timer(timer) => timer.fmt(f),
             Self::Profile(_) => f.write_str("Profile(..)"),
+            Self::AccountState(state) => write!(f, "AccountState({})", state.items.len()),
             Self::Null => f.write_str("Null"),
             Self::Call(call) => call.fmt(f),
             Self::Typing { is_typing } => write!(f, "Typing({is_typing})"),

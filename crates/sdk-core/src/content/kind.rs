@@ -81,6 +81,7 @@ impl Kind {
     pub(super) const POLL: Self = Self(18);
     pub(super) const VOTE: Self = Self(19);
     pub(super) const PROFILE: Self = Self(22);
+    pub(super) const ACCOUNT_STATE: Self = Self(26);
     pub(super) const NULL: Self = Self(29);
     pub(super) const PIN: Self = Self(31);
     pub(super) const CALL: Self = Self(20);

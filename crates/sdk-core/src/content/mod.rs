@@ -4,6 +4,7 @@
 //! The format is `proto/content.proto`. The header repeats what the relay states about a message (thread, id), so
 //! that a client notices when a relay moves a message or changes its id.
 
+mod account_state;
 mod body;
 mod call;
 mod contact_card;
@@ -30,6 +31,9 @@ mod vote;
 use prost::Message as _;
 use zeroize::Zeroizing;
 
+pub(crate) use account_state::{
+    AccountState, MAX_STATE_BYTES, MAX_STATE_DRAFT, ReadSet, Stamp, StateItem, StateKey, StateValue, stamping,
+};
 pub(crate) use body::{Body, Class};
 pub(crate) use call::{Call, CallStep, Contribution};
 pub use call::{CallId, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION};

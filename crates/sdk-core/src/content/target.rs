@@ -4,7 +4,7 @@ use super::{ContentError, proto};
 use crate::id::{ClientMsgId, UserId};
 
 /// A message, by its author and the id that the author has assigned to its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Target {
     pub(crate) author: UserId,
     pub(crate) id: ClientMsgId,

@@ -57,6 +57,8 @@ pub(super) struct MailEnvelope {
     pub(super) thread: ThreadId,
     pub(super) sender: UserId,
     pub(super) sender_device: DeviceId,
+    /// When the relay received it, by the relay's clock, in milliseconds.
+    pub(super) came_ms: u64,
     pub(super) sealed: wire::Envelope,
 }
 
@@ -73,6 +75,7 @@ impl MailEnvelope {
             thread: ThreadId::from_slice(&mail.thread_id)?,
             sender: UserId::from_slice(&mail.sender_user_id)?,
             sender_device: DeviceId::new(mail.sender_device_id)?,
+            came_ms: mail.server_time_ms,
             sealed: mail.envelope.unwrap_or_default(),
         })
     }
@@ -109,6 +112,7 @@ impl MailEnvelope {
             thread_id: self.thread.to_wire(),
             sender_user_id: self.sender.to_wire(),
             sender_device_id: self.sender_device.get(),
+            server_time_ms: self.came_ms,
             envelope: Some(self.sealed.clone()),
             ..wire::DeliverMail::default()
         };

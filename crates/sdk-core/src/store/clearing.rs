@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::thread::UNLISTED;
 use super::{Rows, Tx, from_sql, to_sql};
+use crate::content::Target;
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
@@ -67,6 +68,7 @@ impl Tx<'_> {
         if self.change(sql, params![thread.as_bytes(), UNLISTED])? == 0 {
             return Err(Error::NotFound);
         }
+        self.note_cleared(thread)?;
         self.emit(Event::ThreadChanged(thread));
         Ok(())
     }
@@ -74,12 +76,12 @@ impl Tx<'_> {
     /// Deletes up to `limit` messages of a thread whose history is being deleted. Returns false if there were no more.
     pub(crate) fn clear_some(&mut self, thread: ThreadId, limit: u32, now_ms: u64) -> Result<bool> {
         let sql = "SELECT m.id, m.author, m.content_id FROM thread AS t JOIN message AS m USING (thread_id)
-                   WHERE t.thread_id = ?1 AND m.id <= t.clear_up_to LIMIT ?2";
+                   WHERE t.thread_id = ?1 AND (m.id <= t.clear_up_to OR m.position <= t.clear_position) LIMIT ?2";
         let found = self.rows_to_delete(sql, params![thread.as_bytes(), limit])?;
         let is_done = found.is_empty();
         self.delete_all(found, now_ms)?;
         if is_done {
-            let sql = "UPDATE thread SET clear_up_to = NULL WHERE thread_id = ?1";
+            let sql = "UPDATE thread SET clear_up_to = NULL, clear_position = NULL WHERE thread_id = ?1";
             self.change_one(sql, [thread.as_bytes()])?;
         }
         Ok(!is_done)
@@ -151,6 +153,18 @@ impl Tx<'_> {
         .collect()
     }
 
+    /// Deletes a message that was deleted on another device of ours.
+    pub(super) fn delete_for_us(&mut self, id: MessageId, message: Target, now_ms: u64) -> Result<()> {
+        let Some(thread) = self.message_or_hidden(id)?.map(|(message, _)| message.thread) else {
+            return Ok(());
+        };
+        let position = self.position_of(id)?;
+        self.note_unread_removed(id)?;
+        self.forget_row(ToDelete { id, author: message.author, content_id: Some(message.id) }, now_ms)?;
+        self.emit(Event::MessageRemoved { thread, id, position });
+        Ok(())
+    }
+
     /// Deletes the row of a message that does not count as unread.
     pub(super) fn forget_row(&mut self, row: ToDelete, now_ms: u64) -> Result<()> {
         let ToDelete { id, author, content_id } = row;
@@ -167,6 +181,13 @@ impl Tx<'_> {
             [id.0],
         )?;
         self.change_one("DELETE FROM message WHERE id = ?1", [id.0])
+    }
+}
+
+impl ToDelete {
+    /// What it is on all devices, if it could be opened.
+    pub(super) fn target(&self) -> Option<Target> {
+        self.content_id.map(|id| Target { author: self.author, id })
     }
 }
 

@@ -162,6 +162,9 @@ impl Tx<'_> {
         if is_new && is_known {
             self.note_identity_changed(user)?;
         }
+        if is_new {
+            self.apply_waiting_trust(user)?;
+        }
         Ok(is_profile_due)
     }
 
@@ -238,6 +241,7 @@ impl Tx<'_> {
             .change("UPDATE contact SET trust = ?2 WHERE user_id = ?1", params![user.as_bytes(), trust])?
         {
             1 => {
+                self.note_trust(user)?;
                 self.retry_profile_to(user)?;
                 self.emit_threads_of(user)
             }

@@ -10,7 +10,7 @@ use super::reading::{STATE_INCOMING, STATE_READ_LATE};
 use super::waiting::Origin;
 use super::{OutgoingId, Rows, Tx, to_sql};
 use crate::config::ChangeLimits;
-use crate::content::{Body, Target};
+use crate::content::{Body, StateKey, Target};
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
@@ -191,6 +191,9 @@ impl Tx<'_> {
         let hidden = self.rows_to_delete(sql, params![before, limit])?;
         let count = hidden.len();
         for row in hidden {
+            if let Some(target) = row.target() {
+                self.note_state(StateKey::DeletedForMe(target))?;
+            }
             self.forget_row(row, now_ms)?;
         }
         Ok(count)

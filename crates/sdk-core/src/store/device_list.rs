@@ -77,6 +77,7 @@ impl Rows<'_> {
 impl Tx<'_> {
     /// Replaces the device list of a user.
     pub(crate) fn set_device_list(&mut self, user: UserId, list: &VerifiedDeviceList) -> Result<()> {
+        self.companions.set(None);
         let (account, digest) = (list.account_key().serialize(), list.digest());
         let values = params![user.as_bytes(), account, to_sql(list.version())?, digest, list.serialize()];
         self.change_one(
@@ -162,9 +163,10 @@ impl Tx<'_> {
                 && list.primary().is_some_and(|device| before == AccountKey::from(device.identity));
             if !vouched {
                 self.note_identity_changed(user)?;
-                return Ok(());
+                return self.apply_waiting_trust(user);
             }
         }
+        self.apply_waiting_trust(user)?;
         if before.is_some() && devices_of(known) != devices_of(Some(list)) {
             self.emit(Event::DevicesChanged(user));
         }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{Durable, Parcel, Rows, Tx, from_sql, to_sql};
+use super::{Durable, Parcel, Rows, STATE_SLOT, Tx, from_sql, to_sql};
 use crate::content::Body;
 use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, ThreadId, UserId};
@@ -35,6 +35,12 @@ pub(crate) type MailSlot = (ThreadId, UserId, u8);
 /// The id of queued mail on this device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct MailId(i64);
+
+impl MailId {
+    pub(super) const fn number(self) -> i64 {
+        self.0
+    }
+}
 
 /// Mail that is due.
 #[derive(Debug)]
@@ -264,14 +270,21 @@ impl Tx<'_> {
 
     /// Records the outcome of mail. Does nothing if another process has changed its state since.
     pub(crate) fn settle_mail(&mut self, (id, submitted, outcome): SettledMail) -> Result<()> {
-        let sql = "SELECT client_msg_id FROM mail WHERE id = ?1";
-        let now: Option<Option<Vec<u8>>> =
-            self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0)).optional()?;
-        let Some(now) = now else { return Ok(()) };
+        let sql = "SELECT client_msg_id, slot FROM mail WHERE id = ?1";
+        let now = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([id.0], |row| Ok((row.get::<_, Option<Vec<u8>>>(0)?, row.get::<_, Option<u8>>(1)?)));
+        let Some((now, slot)) = now.optional()? else { return Ok(()) };
         let is_unchanged = now.as_deref() == submitted.as_ref().map(|name| &name.as_bytes()[..]);
         match outcome {
             // Whichever parcel it was in.
-            MailOutcome::Done => self.change_one("DELETE FROM mail WHERE id = ?1", [id.0]),
+            MailOutcome::Done => {
+                if slot == Some(STATE_SLOT) {
+                    self.settle_state(id)?;
+                }
+                self.change_one("DELETE FROM mail WHERE id = ?1", [id.0])
+            }
             _ if !is_unchanged => Ok(()),
             MailOutcome::GivenUp => self.drop_mail(id, MailDropped::Refused),
             MailOutcome::Anew { due_ms, is_refusal } => {

@@ -5,6 +5,7 @@
 //! inside it. A value that must not leave this device before it is on disk has the type [`Durable`].
 
 mod account;
+mod account_state;
 mod change;
 mod clean_up;
 mod clearing;
@@ -74,6 +75,9 @@ use crate::error::{Error, Result};
 use crate::event::EventBus;
 
 pub(crate) use account::{Account, Clocks, Registered, Tokens};
+pub(crate) use account_state::STATE_SLOT;
+#[cfg(test)]
+pub(crate) use account_state::StateCursor;
 pub use contact::TrustState;
 pub use privacy::PrivacySetting;
 pub use thread::{Folder, ThreadCursor, ThreadKind};

@@ -26,6 +26,24 @@ pub enum PrivacySetting {
 }
 
 impl PrivacySetting {
+    pub(super) const ALL: [Self; 4] =
+        [Self::DeliveryReceipts, Self::ReadReceipts, Self::Typing, Self::Presence];
+
+    /// The number that our own devices use for it.
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::DeliveryReceipts => 1,
+            Self::ReadReceipts => 2,
+            Self::Typing => 3,
+            Self::Presence => 4,
+        }
+    }
+
+    /// The inverse of [`PrivacySetting::number`]; none for a setting of a later version.
+    pub(super) fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|setting| setting.number() == number)
+    }
+
     const fn column(self) -> &'static str {
         match self {
             Self::DeliveryReceipts => "delivered",
@@ -39,12 +57,21 @@ impl PrivacySetting {
 impl Rows<'_> {
     /// The setting for a thread, or for all threads.
     pub(crate) fn privacy(&self, thread: Option<ThreadId>, setting: PrivacySetting) -> Result<bool> {
+        let default = thread.is_none() || setting != PrivacySetting::Presence;
+        Ok(self.privacy_set(thread, setting)?.unwrap_or(default))
+    }
+
+    /// What the person has set; none if that is nothing.
+    pub(super) fn privacy_set(
+        &self,
+        thread: Option<ThreadId>,
+        setting: PrivacySetting,
+    ) -> Result<Option<bool>> {
         let sql = format!("SELECT {} FROM privacy WHERE scope = ?1", setting.column());
         let scope = thread.as_ref().map_or(ALL, |thread| thread.as_bytes());
         let set: Option<Option<bool>> =
             self.connection.prepare_cached(&sql)?.query_row([scope], |row| row.get(0)).optional()?;
-        let default = thread.is_none() || setting != PrivacySetting::Presence;
-        Ok(set.flatten().unwrap_or(default))
+        Ok(set.flatten())
     }
 
     /// The threads whose other members are told whether the person is there.

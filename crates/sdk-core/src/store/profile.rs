@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, Params, params};
 use super::contact::CHANGED_SINCE_VERIFIED;
 use super::right::may_answer_sql;
 use super::{Rows, Tx, from_sql, to_sql};
-use crate::content::{Profile, Revised};
+use crate::content::{Profile, Revised, StateKey};
 use crate::error::Result;
 use crate::event::Event;
 use crate::id::{ThreadId, UserId};
@@ -72,10 +72,18 @@ impl Tx<'_> {
             return Ok(());
         }
         // It grows even if the clock was set back.
-        let next = before.map_or(1, |before| before.revision.saturating_add(1));
-        self.set_profile(us, &Revised { profile, revision: next.max(now_ms) })?;
+        let next = before.map_or(1, |before| before.revision.saturating_add(1)).max(now_ms);
+        let revision = if self.has_companions()? { self.own_revision(next)? } else { next };
+        self.set_profile(us, &Revised { profile, revision })?;
         self.change("UPDATE thread SET profile_due = 1 WHERE profile_due <> 1", [])?;
-        Ok(())
+        self.note_state(StateKey::Profile)
+    }
+
+    /// The next revision that no other device of ours gives: the numbers of devices are below 128.
+    fn own_revision(&self, next: u64) -> Result<u64> {
+        let device = u64::from(self.our_account()?.1.device.get());
+        let after = device.wrapping_sub(next) % 128;
+        Ok(next.saturating_add(after))
     }
 
     /// Our profile could not be sent to the threads that a query returns, and is due again: if it was refused, when something changes.

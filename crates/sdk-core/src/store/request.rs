@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::thread::{Folder, UNLISTED};
 use super::{Rows, Tx, to_sql};
+use crate::content::StateKey;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ThreadId, UserId};
@@ -59,8 +60,11 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Makes a new thread a request.
+    /// Makes a new thread a request, unless another device of ours has accepted it.
     pub(crate) fn set_request(&mut self, thread: ThreadId) -> Result<()> {
+        if self.is_accepted_elsewhere(thread)? {
+            return Ok(());
+        }
         self.change_one(
             "UPDATE thread SET request = 1, folder = ?2 WHERE thread_id = ?1",
             params![thread.as_bytes(), Folder::Requests.to_stored()],
@@ -74,6 +78,7 @@ impl Tx<'_> {
             params![thread.as_bytes(), Folder::Chats.to_stored()],
         )?;
         if accepted > 0 {
+            self.note_state(StateKey::Accepted(thread))?;
             self.emit(Event::ThreadChanged(thread));
         }
         Ok(accepted > 0)
@@ -113,6 +118,7 @@ impl Tx<'_> {
         } else {
             self.release_lanes_with(user)?;
         }
+        self.note_state(StateKey::Blocked(user))?;
         self.emit_threads_of(user)?;
         Ok(true)
     }

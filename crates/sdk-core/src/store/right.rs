@@ -6,7 +6,7 @@ use rusqlite::params;
 
 use super::thread::DIRECT;
 use super::{PrivacySetting, Rows, Tx};
-use crate::content::{Body, ReceiptKind};
+use crate::content::{Body, ReceiptKind, StateKey};
 use crate::error::Result;
 use crate::id::{ThreadId, UserId};
 
@@ -81,6 +81,7 @@ impl Tx<'_> {
         is_on: bool,
     ) -> Result<()> {
         self.store_privacy(thread, setting, is_on)?;
+        self.note_state(StateKey::Privacy(thread, setting.number()))?;
         if is_on { Ok(()) } else { self.drop_mail_of(thread, setting) }
     }
 

@@ -8,7 +8,7 @@ use rusqlite::params;
 
 use super::waiting::Origin;
 use super::{Rows, Tx, from_sql, to_sql};
-use crate::content::{Body, Timer};
+use crate::content::{Body, Target, Timer};
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
@@ -25,6 +25,17 @@ impl Rows<'_> {
     /// The timer of a message that we write. What changes the timer stays.
     pub(super) fn timer_for(&self, thread: ThreadId, body: &Body) -> Result<Timer> {
         if body.sets_timer().is_some() { Ok(Timer::default()) } else { self.timer(thread) }
+    }
+
+    /// What a message is on all devices; none if it could not be opened.
+    fn target_of(&self, id: MessageId) -> Result<Option<Target>> {
+        let sql = "SELECT author, content_id FROM message WHERE id = ?1";
+        let (author, id) = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([id.0], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Option<Vec<u8>>>(1)?)))?;
+        let Some(id) = id else { return Ok(None) };
+        Ok(Some(Target { author: UserId::from_slice(&author)?, id: ClientMsgId::from_slice(&id)? }))
     }
 
     /// Whether timers of messages are to be started.
@@ -145,7 +156,12 @@ impl Tx<'_> {
         let read = rows.collect::<rusqlite::Result<Vec<_>>>()?;
         drop(statement);
         for id in &read {
-            self.start_timer(*id, now_ms)?;
+            if self.start_timer(*id, now_ms)?.is_some()
+                && self.has_companions()?
+                && let Some(message) = self.target_of(*id)?
+            {
+                self.note_timer_started(message, now_ms)?;
+            }
             self.emit_changed(*id)?;
         }
         if u32::try_from(read.len()).is_ok_and(|len| len < limit) {

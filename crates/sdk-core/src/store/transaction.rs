@@ -1,5 +1,6 @@
 //! Transactions: what their closures can read and change, and what follows the commit.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,6 +44,12 @@ pub(crate) struct Tx<'c> {
     pub(super) needed_in_file: bool,
     /// Whether timers of messages were started.
     pub(super) timers_started: bool,
+    /// Whether our other devices are to be told something.
+    pub(super) is_state_noted: bool,
+    /// Whether what changes was changed on another device of ours, which tells the others.
+    pub(super) is_merging: bool,
+    /// Whether the account has other devices, once that was asked.
+    pub(super) companions: Cell<Option<bool>>,
     /// The previous positions of messages that have moved, until the changes are reported.
     pub(super) moved: BTreeMap<MessageId, Position>,
     pub(super) after_commit: Vec<AfterCommit>,
@@ -87,6 +94,9 @@ impl<'c> Tx<'c> {
             must_look: false,
             needed_in_file: false,
             timers_started: false,
+            is_state_noted: false,
+            is_merging: false,
+            companions: Cell::new(None),
             moved: BTreeMap::new(),
             after_commit: Vec::new(),
             parts,

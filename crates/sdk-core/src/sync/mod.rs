@@ -4,6 +4,7 @@
 //! Each task may be stopped at any time, because everything that matters is on disk. A task that panics is restarted.
 
 mod acceptance;
+mod account_state;
 mod blocks;
 mod connection;
 mod devices;
@@ -151,6 +152,10 @@ impl Tasks {
         tasks.spawn(supervise(ctx.clone(), Part::Search, move || timers::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || after_opening(profile::run(c.clone()))));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || {
+            after_opening(account_state::run(c.clone()))
+        }));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || renewal::run(c.clone())));
         Self(tasks)

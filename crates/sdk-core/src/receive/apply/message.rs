@@ -17,7 +17,8 @@ pub(super) fn apply(
     placeholder: Option<MessageId>,
 ) -> Result<bool> {
     let is_known = tx.message_of(envelope.sender, content.id)?.is_some()
-        || tx.was_applied(envelope.sender, content.id)?;
+        || tx.was_applied(envelope.sender, content.id)?
+        || tx.was_cleared(envelope.thread, origin.order)?;
     let (sets, timer) = (content.body.sets_timer(), content.timer);
     let message = envelope.content(us, content);
     if !is_known {

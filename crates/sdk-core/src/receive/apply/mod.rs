@@ -1,5 +1,6 @@
 //! Station 7, Apply: the effect of a content on the database, one file for each kind.
 
+mod account_state;
 mod delete;
 mod edit;
 pub(super) mod ephemeral;
@@ -82,6 +83,9 @@ pub(super) fn apply_mail(
             sent_ms: content.sent_ms,
         };
         return receipt::apply(tx, &from, us, receipt, now_ms);
+    }
+    if let Body::AccountState(state) = &content.body {
+        return account_state::apply(tx, state, (mail.came_ms, now_ms));
     }
     if !tx.set_applied(mail.sender, content.id, now_ms)? {
         return Ok(());

@@ -1,5 +1,7 @@
 //! Stations 2 to 7 for mail. It has no position in its thread, and leaves no row of history: mail that cannot be opened is forgotten.
 
+use std::sync::Arc;
+
 use prost::Message as _;
 use rand::rngs::StdRng;
 
@@ -84,10 +86,25 @@ impl Batch<'_, '_> {
                     ephemeral::apply(self.ctx, self.tx, mail, &content)?;
                 } else {
                     apply_mail(self.tx, mail, *content, self.us, (now_ms, self.ctx.limits))?;
+                    if mail.sender == self.us.user {
+                        self.wake_all();
+                    }
                 }
             }
         }
         Ok(handled)
+    }
+
+    /// Another device of ours may have said what a background task is to do here.
+    fn wake_all(&mut self) {
+        let upkeep = Arc::clone(&self.ctx.upkeep);
+        self.tx.after_commit(move || {
+            for task in
+                [&upkeep.to_accept, &upkeep.hidden, &upkeep.timers, &upkeep.receipts_due, &upkeep.profile]
+            {
+                task.notify_one();
+            }
+        });
     }
 
     fn defer_mail(&mut self, mail: &MailEnvelope) -> Result<()> {

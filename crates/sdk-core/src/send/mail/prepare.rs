@@ -8,7 +8,7 @@ use sealpost_wire as wire;
 use sealpost_wire::limits::MAILBOX_TTL_S;
 
 use crate::account::registration::address;
-use crate::content::{Body, Content, Header, Receipt, Timer};
+use crate::content::{AccountState, Body, Content, Header, Receipt, Timer};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::{DeviceId, ThreadId, UserId};
@@ -143,6 +143,13 @@ fn next(ctx: &Context, tx: &mut Tx<'_>, mail: QueuedMail, rng: &mut StdRng) -> R
             Some(receipt) => Body::Receipt(receipt),
             None => return Ok(Next::Drop(MailDropped::Empty)),
         },
+        Body::AccountState(_) => {
+            let us = tx.our_account()?.1.device;
+            match tx.take_due_state(id, (us, ctx.stated_now_ms().unwrap_or(0)))? {
+                items if items.is_empty() => return Ok(Next::Drop(MailDropped::Empty)),
+                items => Body::AccountState(AccountState { items }),
+            }
+        }
         body => body,
     };
     let sent_ms = sent_ms.min(ctx.server_now_ms());

@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::reading::{STATE_INCOMING, STATE_LATE};
 use super::{NewOutgoing, Tx, VERSION, from_sql, stage, to_sql};
-use crate::content::{Body, Number, Post, Timer};
+use crate::content::{Body, Number, Post, Target, Timer};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
@@ -143,6 +143,7 @@ impl Tx<'_> {
         let late = self.count_unread(new.thread, at, (to_sql(new.server_ms)?, mentions))?;
         self.put_incoming(None, new, (late, mentions))?;
         let id = MessageId(self.connection.last_insert_rowid());
+        self.arrived(id, new, late.is_some())?;
         if let Some(message) = self.message(id)? {
             self.emit(Event::MessageAdded(message));
         }
@@ -175,6 +176,7 @@ impl Tx<'_> {
             let mentions = self.mentions_us(&new.what)?;
             let late = self.count_unread(new.thread, Position::FIRST, (0, mentions))?;
             self.put_incoming(Some(id), new, (late, mentions))?;
+            self.arrived(id, new, late.is_some())?;
         }
         self.index_late(id)?;
         if was_hidden && let Some(message) = self.message(id)? {
@@ -183,6 +185,16 @@ impl Tx<'_> {
             return Ok(());
         }
         self.emit_changed(id)
+    }
+
+    /// A message has arrived that our other devices may have had before.
+    fn arrived(&mut self, id: MessageId, new: &NewIncoming, is_late: bool) -> Result<()> {
+        if let Arrived::Content(content_id, _) = &new.what
+            && new.timer != Timer::default()
+        {
+            self.start_kept_timer(id, Target { author: new.author, id: *content_id })?;
+        }
+        if is_late { self.read_if_read_elsewhere(new.thread, id) } else { Ok(()) }
     }
 
     /// Inserts a row, or overwrites the one with this id. A late message has a number.

@@ -17,7 +17,7 @@ impl Rows<'_> {
     }
 
     /// A message, and whether it was deleted on this device and is hidden.
-    pub(super) fn message_or_hidden(&self, id: MessageId) -> Result<Option<(Message, bool)>> {
+    pub(in crate::store) fn message_or_hidden(&self, id: MessageId) -> Result<Option<(Message, bool)>> {
         let sql = format!("SELECT {COLUMNS} WHERE id = ?1");
         let row = self.connection.prepare_cached(&sql)?.query_row([id.0], columns).optional()?;
         let Some(row) = row else { return Ok(None) };

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::id::{MessageId, ThreadId};
 use crate::message::Position;
 use crate::store::receipt::{NumberColumns, Numbered};
-use crate::store::{Rows, Tx};
+use crate::store::{Folder, Rows, Tx};
 
 /// The late messages with a number up to `late`, at a position up to `up_to`.
 struct LateMark {
@@ -235,6 +235,7 @@ impl Tx<'_> {
         at: Position,
         (at_ms, mentions_us): (i64, bool),
     ) -> Result<Option<i64>> {
+        let was_archived = self.has_companions()? && self.folder(thread)? == Some(Folder::Archive);
         self.change_one(
             "UPDATE thread SET unread = unread + 1, mentions = mentions + ?3, activity = max(activity, ?2),
                 folder = CASE WHEN folder = 3 THEN iif(request = 1, 2, 0)
@@ -242,6 +243,9 @@ impl Tx<'_> {
              WHERE thread_id = ?1",
             params![thread.as_bytes(), at_ms, mentions_us],
         )?;
+        if was_archived && self.folder(thread)? != Some(Folder::Archive) {
+            self.note_left_archive(thread, at.order)?;
+        }
         if at > self.read_mark(thread)? {
             return Ok(None);
         }

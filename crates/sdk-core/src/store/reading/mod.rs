@@ -17,7 +17,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::receipt::{NumberColumns, Numbered};
 use super::{Rows, Tx};
-use crate::content::ReceiptKind;
+use crate::content::{ReceiptKind, StateKey};
 use crate::error::{Error, Result};
 use crate::id::{MessageId, ThreadId};
 use crate::message::{Position, UnreadDivider};
@@ -89,7 +89,7 @@ impl Rows<'_> {
     }
 
     /// Up to `limit` incoming messages after a position and up to another, in their order.
-    fn incoming_between(
+    pub(in crate::store) fn incoming_between(
         &self,
         thread: ThreadId,
         (after, up_to): (Position, Position),
@@ -160,7 +160,12 @@ impl Rows<'_> {
 
     /// How many messages of a thread will be unread when its mark, which is at `old`, is at `new`. Counts what is unread or what
     /// has been read, whichever is less.
-    fn unread_after(&self, thread: ThreadId, old: Position, new: Position) -> Result<u32> {
+    pub(in crate::store) fn unread_after(
+        &self,
+        thread: ThreadId,
+        old: Position,
+        new: Position,
+    ) -> Result<u32> {
         let (unread, late) = self.unread_counts(thread)?;
         let mut limit = FIRST_COUNT;
         loop {
@@ -183,7 +188,7 @@ impl Rows<'_> {
     }
 
     /// Whether something is to be recorded before what is read now in a thread: a receipt also reads what is before its messages.
-    fn are_receipts_due(&self, thread: ThreadId) -> Result<bool> {
+    pub(in crate::store) fn are_receipts_due(&self, thread: ThreadId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM read_receipt_due WHERE thread_id = ?1)
                        OR EXISTS (SELECT 1 FROM late_mark WHERE thread_id = ?1 AND told = 0)";
         Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
@@ -235,18 +240,30 @@ impl Tx<'_> {
         until: Moment,
         limit: usize,
     ) -> Result<MarkedRead> {
+        let before = self.read_state(thread)?;
         let up_to = self.position_of(up_to)?;
         let to_confirm = self.move_mark(thread, up_to, until, limit)?;
         self.mark_late(thread, up_to, until, limit)?;
         self.set_marked_unread(thread, false)?;
         self.count_mentions(thread)?;
         self.note_timers(thread)?;
+        if before != self.read_state(thread)? {
+            self.note_state(StateKey::Read(thread))?;
+        }
         let to_confirm = DueRead { thread, messages: to_confirm, is_told: true, is_last: true };
         Ok(MarkedRead { to_confirm, more_due: self.are_any_receipts_due()? })
     }
 
+    /// What reading changes, if our other devices are told of it.
+    fn read_state(&self, thread: ThreadId) -> Result<Option<(Position, (u32, u32))>> {
+        if !self.has_companions()? {
+            return Ok(None);
+        }
+        Ok(Some((self.read_mark(thread)?, self.unread_counts(thread)?)))
+    }
+
     /// Counts the unread messages again that mention us.
-    fn count_mentions(&mut self, thread: ThreadId) -> Result<()> {
+    pub(in crate::store) fn count_mentions(&mut self, thread: ThreadId) -> Result<()> {
         let sql = "SELECT mentions, late_unread FROM thread WHERE thread_id = ?1";
         let (counted, late): (i64, i64) = self
             .connection

@@ -149,7 +149,8 @@ CREATE TABLE thread (
     run            BLOB    CHECK (length(run) = 8),    -- of our posts; NULL until the first is sealed
     counted        INTEGER NOT NULL DEFAULT 0,     -- how many posts of this run there are
     newest         INTEGER NOT NULL DEFAULT 0,     -- position of the newest post, if the relay has stated one
-    request_told   INTEGER NOT NULL DEFAULT 0      -- 1: the request was announced as a notification
+    request_told   INTEGER NOT NULL DEFAULT 0,     -- 1: the request was announced as a notification
+    clear_position INTEGER                         -- with clear_up_to: what is at or before this position is to be deleted, too
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
@@ -555,3 +556,18 @@ CREATE TABLE own_device (
 CREATE TABLE revocation (
     device INTEGER PRIMARY KEY
 ) STRICT;
+
+-- What the devices of our account tell each other about what the person has decided, and what is still to be told.
+CREATE TABLE account_state (
+    what   INTEGER NOT NULL,                       -- its kind, and what it is about (docs/wire.md)
+    key    BLOB    NOT NULL CHECK (length(key) <= 49),
+    hlc    INTEGER NOT NULL DEFAULT 0,             -- with device: the stamp of the newest change; 0: there is none
+    device INTEGER NOT NULL DEFAULT 0,
+    mail   INTEGER,                                -- 0: to be told; the mail that tells it; NULL: there is nothing to tell
+    said   BLOB,                                   -- what was said, if that is in no other row
+    waits  INTEGER,                                -- since when it waits for what it is about; NULL: it does not
+    PRIMARY KEY (what, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX account_state_due   ON account_state (mail)  WHERE mail IS NOT NULL;
+CREATE INDEX account_state_waits ON account_state (waits) WHERE waits IS NOT NULL;

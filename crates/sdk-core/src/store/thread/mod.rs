@@ -161,6 +161,7 @@ impl Tx<'_> {
                 [id.as_bytes()],
             )?;
             self.emit(Event::ThreadAdded(id));
+            self.apply_waiting_of(id, now_ms)?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 use rusqlite::{OptionalExtension as _, params};
 
 use super::Folder;
+use crate::content::StateKey;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ThreadId, UserId};
@@ -34,26 +35,38 @@ impl Tx<'_> {
     /// Keeps what the person is writing, or deletes it.
     pub(crate) fn set_draft(&mut self, thread: ThreadId, draft: Option<&str>) -> Result<()> {
         let sql = "UPDATE thread SET draft = ?2 WHERE thread_id = ?1 AND draft IS NOT ?2";
-        self.change_thread(thread, sql, params![thread.as_bytes(), draft])
+        if self.change_thread(thread, sql, params![thread.as_bytes(), draft])? {
+            self.note_state(StateKey::Draft(thread))?;
+        }
+        Ok(())
     }
 
     /// The person has sent this text: if it is the draft, the draft is deleted.
     pub(in crate::store) fn sent_draft(&mut self, thread: ThreadId, text: &str) -> Result<()> {
         let sql = "UPDATE thread SET draft = NULL WHERE thread_id = ?1 AND trim(draft) = ?2";
-        self.change(sql, params![thread.as_bytes(), text.trim()]).map(drop)
+        if self.change(sql, params![thread.as_bytes(), text.trim()])? > 0 {
+            self.note_state(StateKey::Draft(thread))?;
+        }
+        Ok(())
     }
 
     /// Mutes a thread until a time; 0 ends that.
     pub(crate) fn set_muted_until(&mut self, thread: ThreadId, until_ms: u64) -> Result<()> {
         let until = i64::try_from(until_ms).unwrap_or(i64::MAX);
         let sql = "UPDATE thread SET muted_until = ?2 WHERE thread_id = ?1 AND muted_until <> ?2";
-        self.change_thread(thread, sql, params![thread.as_bytes(), until])
+        if self.change_thread(thread, sql, params![thread.as_bytes(), until])? {
+            self.note_state(StateKey::Muted(thread))?;
+        }
+        Ok(())
     }
 
     /// Marks a thread as unread, or takes that mark away.
     pub(crate) fn set_marked_unread(&mut self, thread: ThreadId, is_marked: bool) -> Result<()> {
         let sql = "UPDATE thread SET marked_unread = ?2 WHERE thread_id = ?1 AND marked_unread <> ?2";
-        self.change_thread(thread, sql, params![thread.as_bytes(), is_marked])
+        if self.change_thread(thread, sql, params![thread.as_bytes(), is_marked])? {
+            self.note_state(StateKey::MarkedUnread(thread))?;
+        }
+        Ok(())
     }
 
     /// Puts a thread into the archive, or takes it out.
@@ -64,7 +77,11 @@ impl Tx<'_> {
         self.must_be_chat(thread)?;
         let folder = if is_archived { Folder::Archive } else { Folder::Chats };
         let sql = "UPDATE thread SET folder = ?2, pinned = 0 WHERE thread_id = ?1 AND folder <> ?2";
-        self.change_thread(thread, sql, params![thread.as_bytes(), folder.to_stored()])
+        if self.change_thread(thread, sql, params![thread.as_bytes(), folder.to_stored()])? {
+            self.note_archived(thread)?;
+            self.note_state(StateKey::Pinned(thread))?;
+        }
+        Ok(())
     }
 
     /// Pins a thread below the other pinned ones, or ends that. A thread in the archive is taken out of it.
@@ -90,13 +107,18 @@ impl Tx<'_> {
             if !order.contains(&thread) {
                 let sql = "UPDATE thread SET pinned = 0 WHERE thread_id = ?1";
                 self.change_thread(thread, sql, [thread.as_bytes()])?;
+                self.note_state(StateKey::Pinned(thread))?;
             }
         }
         for (thread, rank) in order.iter().rev().zip(1_i64..) {
             self.must_be_chat(*thread)?;
             let sql = "UPDATE thread SET folder = ?3, pinned = ?2
                        WHERE thread_id = ?1 AND (folder <> ?3 OR pinned <> ?2)";
-            self.change_thread(*thread, sql, params![thread.as_bytes(), rank, Folder::Chats.to_stored()])?;
+            let values = params![thread.as_bytes(), rank, Folder::Chats.to_stored()];
+            if self.change_thread(*thread, sql, values)? {
+                self.note_archived(*thread)?;
+                self.note_state(StateKey::Pinned(*thread))?;
+            }
         }
         Ok(())
     }
@@ -131,12 +153,17 @@ impl Tx<'_> {
         }
     }
 
-    /// Changes the row of a thread, and reports that if the statement has changed it.
-    fn change_thread(&mut self, thread: ThreadId, sql: &str, values: impl rusqlite::Params) -> Result<()> {
+    /// Changes the row of a thread, and reports that if the statement has changed it. Returns whether it has.
+    pub(in crate::store) fn change_thread(
+        &mut self,
+        thread: ThreadId,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<bool> {
         if self.change(sql, values)? > 0 {
             self.emit(Event::ThreadChanged(thread));
-            return Ok(());
+            return Ok(true);
         }
-        if self.kind(thread)?.is_some() { Ok(()) } else { Err(Error::NotFound) }
+        if self.kind(thread)?.is_some() { Ok(false) } else { Err(Error::NotFound) }
     }
 }

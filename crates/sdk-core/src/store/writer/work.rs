@@ -69,6 +69,7 @@ struct Done<T> {
     value: T,
     events: Vec<Event>,
     must_look: bool,
+    is_state_noted: bool,
     after_commit: Vec<AfterCommit>,
 }
 
@@ -82,9 +83,15 @@ impl<F: Transaction<T>, T: Send> Job for Work<F, T> {
             return Ran::PartFailed;
         }
         self.needed_in_file = tx.needed_in_file;
-        let Tx { events, must_look, after_commit, .. } = tx;
+        let Tx { events, must_look, is_state_noted, after_commit, .. } = tx;
         let result = result.unwrap_or(Err(Error::Bug("a panic in a transaction")));
-        match self.done.insert(result.map(|value| Done { value, events, must_look, after_commit })) {
+        match self.done.insert(result.map(|value| Done {
+            value,
+            events,
+            must_look,
+            is_state_noted,
+            after_commit,
+        })) {
             Ok(_) => Ran::Kept,
             Err(_) => Ran::Failed,
         }
@@ -104,13 +111,16 @@ impl<F: Transaction<T>, T: Send> Job for Work<F, T> {
 
     fn finish(self: Box<Self>, committed: &Result<()>) {
         let result = match (self.done, committed) {
-            (Some(Ok(Done { value, events, must_look, after_commit })), Ok(())) => {
+            (Some(Ok(Done { value, events, must_look, is_state_noted, after_commit })), Ok(())) => {
                 after_commit.into_iter().for_each(|next| next());
                 for event in events {
                     self.events.publish(event);
                 }
                 if must_look {
                     self.events.publish_look_again();
+                }
+                if is_state_noted {
+                    self.events.note_state();
                 }
                 Ok(value)
             }
