@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use crate::home::is_name;
 
 pub(crate) const HELP: &str = "\
-./dev chat --name NAME [--with NAME] [--relay URL] [--state FOLDER] [--plain]
+./dev chat --name NAME [--with NAME] [--relay URL] [--state FOLDER] [--plain] [--link [CODE]]
 
   --name NAME      your name; an account is registered the first time
   --with NAME      opens the chat with NAME: a name on this machine, or a user id
   --relay URL      the relay; default http://127.0.0.1:8470, where ./dev relay listens
   --state FOLDER   the folder of the accounts; default .cache/chat
+  --link           links this terminal, which has no account yet, to the account of another one, and shows a code
+  --link CODE      reads the code that another terminal shows
   --plain          lines instead of a screen, as when input or output is a pipe
 
 On the screen, ? shows the keys and the commands. With --plain, /help does.";
@@ -23,10 +25,22 @@ pub(crate) struct Arguments {
     pub(crate) relay: String,
     pub(crate) state: PathBuf,
     pub(crate) plain: bool,
+    pub(crate) link: Option<Link>,
+}
+
+/// What `--link` asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// This terminal is linked to the account of another one.
+    Join,
+    /// Another terminal, which shows this code, is linked to this account.
+    Read(String),
 }
 
 /// `None` if help was requested.
-pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
+pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
+    let mut words = words.peekable();
+    let mut link = None;
     let (mut name, mut with, mut relay, mut state, mut plain) = (None, None, None, None, false);
     while let Some(word) = words.next() {
         let (flag, value) = match word.split_once('=') {
@@ -37,6 +51,11 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Ar
             "--help" | "-h" => return Ok(None),
             "--plain" => {
                 plain = true;
+                continue;
+            }
+            "--link" => {
+                let code = value.or_else(|| words.next_if(|word| !word.starts_with('-')));
+                link = Some(code.map_or(Link::Join, Link::Read));
                 continue;
             }
             "--name" => &mut name,
@@ -62,6 +81,7 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Ar
         relay: relay.unwrap_or_else(|| "http://127.0.0.1:8470".to_owned()),
         state: state.unwrap_or_else(|| ".cache/chat".to_owned()).into(),
         plain,
+        link,
     }))
 }
 
@@ -79,6 +99,19 @@ mod tests {
         assert_eq!(arguments.relay, "http://127.0.0.1:8470");
         assert_eq!((arguments.with, arguments.plain), (None, false));
         assert!(parsed(&["--plain", "--name", "ada"]).unwrap().unwrap().plain);
+    }
+
+    #[test]
+    fn a_code_may_follow_the_request_to_link() {
+        let link = |words: &[&str]| parsed(&[&["--name", "ada"], words].concat()).unwrap().unwrap().link;
+        assert_eq!(link(&[]), None);
+        assert_eq!(link(&["--link"]), Some(Link::Join));
+        assert_eq!(link(&["--link", "--plain"]), Some(Link::Join));
+        let code = Some(Link::Read("SEALPOST:AB".to_owned()));
+        assert_eq!(
+            (link(&["--link", "SEALPOST:AB"]), link(&["--link=SEALPOST:AB"])),
+            (code, Some(Link::Read("SEALPOST:AB".to_owned())))
+        );
     }
 
     #[test]

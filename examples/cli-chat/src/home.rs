@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::Rng as _;
-use sealpost_core::{Client, Config, DatabaseKey, Error, UserId};
+use sealpost_core::{Client, CodeError, Config, DatabaseKey, DeviceId, Error, Opened, UserId};
 
 /// How long the names of the folder are remembered before a user without a name makes it worthwhile to look again.
 const NAMES_LAST: Duration = Duration::from_secs(1);
@@ -36,6 +36,8 @@ pub(crate) enum HomeError {
     Disk(#[from] io::Error),
     #[error("the key file is damaged")]
     Key,
+    #[error("that is not a code to link: {0}")]
+    Code(#[from] CodeError),
     #[error("{0}")]
     Client(#[from] Error),
 }
@@ -48,11 +50,22 @@ impl Home {
 
     /// Opens an account, or registers one.
     pub(crate) async fn client(&self, name: &str, relay: &str) -> Result<Client, HomeError> {
+        let client = match self.open(name, relay).await? {
+            Opened::Ready(client) => client,
+            Opened::Unregistered(new) => new.register(&[]).await?,
+        };
+        // The name of a companion is not one of the account.
+        if client.device_id() == DeviceId::PRIMARY {
+            fs::write(self.file(name, "id"), client.user_id().to_string())?;
+        }
+        Ok(client)
+    }
+
+    /// Opens a database, or creates it.
+    pub(crate) async fn open(&self, name: &str, relay: &str) -> Result<Opened, HomeError> {
         let key = self.key(name)?;
         let config = Config::new(self.file(name, "db"), DatabaseKey::new(key), relay);
-        let client = Client::open_or_register(config, &[]).await?;
-        fs::write(self.file(name, "id"), client.user_id().to_string())?;
-        Ok(client)
+        Ok(Client::open(config).await?)
     }
 
     /// The user with this name on this machine, or with this user id.

@@ -18,6 +18,7 @@ mod home;
 mod input;
 mod keys;
 mod layout;
+mod linking;
 mod marked;
 mod news;
 mod plain;
@@ -38,7 +39,7 @@ use sealpost_core::{Client, ConnectionState, Delivery, Direction, Error, Offline
 use tokio::time::sleep;
 
 use app::Left;
-use arguments::Arguments;
+use arguments::{Arguments, Link};
 use client::Worker;
 use home::{Home, HomeError};
 use news::Request;
@@ -91,9 +92,15 @@ fn explain(error: &HomeError, relay: &str) -> String {
 }
 
 async fn chat(arguments: Arguments) -> Result<(), HomeError> {
-    let Arguments { name, with, relay, state, plain } = arguments;
+    let Arguments { name, with, relay, state, plain, link } = arguments;
     let home = Arc::new(Home::at(&state)?);
-    let client = home.client(&name, &relay).await?;
+    let client = match &link {
+        Some(Link::Join) => linking::join(&home, &name, &relay).await?,
+        Some(Link::Read(_)) | None => home.client(&name, &relay).await?,
+    };
+    if let Some(Link::Read(code)) = link {
+        linking::read(&client, &code.parse().map_err(HomeError::Code)?).await?;
+    }
     if plain || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         match plain::run(&client, &home, &name, with).await {
             // Nobody reads the output any more.
