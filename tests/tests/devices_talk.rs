@@ -5,82 +5,13 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use rusqlite::params;
-use sealpost_core::{Delivery, Direction, Message, MessageBody, Thread, ThreadId};
-use sealpost_e2e::open_database;
-use sealpost_protocol::device::{
-    AccountKeyPair, DeviceBinding, DeviceEntry, DeviceList, SignedDeviceList, VerifiedDeviceList,
-};
-use sealpost_protocol::{DeviceId, IdentityKeyPair};
+use sealpost_core::{Client, Delivery, Direction, Message, MessageBody, Opened, Thread, ThreadId};
 use sealpost_testkit::{Party, PartyDisk, World, eventually, history};
-
-/// Signs the next list of an account, on which a further device is, and stores it on both devices.
-fn list_with(primary: &PartyDisk, companion: &PartyDisk, number: u32) -> VerifiedDeviceList {
-    let rng = &mut rand::rng();
-    let database = open_database(primary.database(), &primary.key());
-    let sql = "SELECT account.account_key, list, user_id FROM account JOIN device_list USING (user_id)";
-    let (key, list, user): (Vec<u8>, Vec<u8>, [u8; 16]) =
-        database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
-    let key = AccountKeyPair::from_bytes(&key).unwrap();
-    let known = SignedDeviceList::parse(&list).unwrap().verify(&user).unwrap();
-    let theirs = open_database(companion.database(), &companion.key());
-    let identity: Vec<u8> = theirs.query_row("SELECT identity FROM account", [], |row| row.get(0)).unwrap();
-    let identity = IdentityKeyPair::from_bytes(&identity).unwrap();
-    let device = DeviceId::new(number).unwrap();
-    let binding = DeviceBinding::sign(&user, device, &identity, &key.public(), rng);
-    let entry = DeviceEntry { device, identity: *identity.public(), added_ms: 1, is_primary: false, binding };
-    let entries = known.devices().iter().cloned().chain([entry]).collect();
-    let list = DeviceList::new(known.version() + 1, entries).unwrap().sign(&user, &key, rng);
-    let list = list.verify(&user).unwrap();
-    let account = "UPDATE account SET user_id = ?1, device_id = ?2, access_token = '', access_expires = 0";
-    theirs.execute(account, params![user, number]).unwrap();
-    database.execute("UPDATE account SET list_told = ?1", [list.version()]).unwrap();
-    for database in [database, theirs] {
-        database.execute("DELETE FROM device_list WHERE user_id <> ?1", [user]).unwrap();
-        database
-            .execute(
-                "INSERT OR REPLACE INTO device_list (user_id, account_key, version, digest, list)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![
-                    user,
-                    list.account_key().serialize(),
-                    list.version(),
-                    list.digest(),
-                    list.serialize()
-                ],
-            )
-            .unwrap();
-    }
-    list
-}
-
-/// A companion of an account, as linking makes one: it is registered as an account of its own, which becomes a device of the other.
-async fn with_companion(world: &World, primary: Party, name: &str, number: u32) -> (Party, Party) {
-    let user = primary.client.user_id();
-    let companion = world.party(name).await;
-    let before = companion.client.user_id();
-    let (primary, companion) = (primary.close().await, companion.close().await);
-    let list = list_with(&primary, &companion, number);
-    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
-    relay.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
-    for table in ["device", "mailbox", "token_family", "signed_pre_key", "one_time_pre_key", "pre_key_mark"] {
-        let sql = format!("UPDATE {table} SET user_id = ?1, device_id = ?2 WHERE user_id = ?3");
-        relay.execute(&sql, params![user.as_bytes(), number, before.as_bytes()]).unwrap();
-    }
-    for table in ["account", "device_list"] {
-        relay.execute(&format!("DELETE FROM {table} WHERE user_id = ?1"), [before.as_bytes()]).unwrap();
-    }
-    // The list is at the relay before the companion is.
-    let newer = "UPDATE device_list SET version = ?2, list = ?3 WHERE user_id = ?1";
-    relay.execute(newer, params![user.as_bytes(), list.version(), list.serialize()]).unwrap();
-    (primary.open().await, companion.open().await)
-}
 
 /// Two people with two devices each.
 async fn four(world: &World) -> [Party; 4] {
     let (ada, ben) = (world.party("ada").await, world.party("ben").await);
-    let (ada, ada2) = with_companion(world, ada, "ada2", 2).await;
-    let (ben, ben2) = with_companion(world, ben, "ben2", 2).await;
+    let (ada2, ben2) = (world.companion(&ada, "ada2").await, world.companion(&ben, "ben2").await);
     [ada, ada2, ben, ben2]
 }
 
@@ -194,7 +125,7 @@ async fn notes_to_self_reach_our_other_devices_and_nobody_else() {
     let note = ada.client.note_to_self().await.unwrap();
     note.send_text("before there was a companion").await.unwrap();
     let id = note.id();
-    let (ada, ada2) = with_companion(&world, ada, "ada2", 2).await;
+    let ada2 = world.companion(&ada, "ada2").await;
     thread_on(&ada, id).await.send_text("one").await.unwrap();
     let one = message_on(&ada2, id, "one", |_| true).await;
     assert_eq!(one.direction, Direction::Outgoing(Delivery::Sent));
@@ -234,9 +165,81 @@ async fn a_device_that_is_offline_gets_what_was_sent_meanwhile_by_all_others() {
     assert!(orders.windows(2).all(|two| two[0] == two[1]), "all devices show the same order");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_companion_that_is_not_registered_yet_delays_nothing() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let Opened::Unregistered(new) = Client::open(world.disk("ada2").config()).await.unwrap() else {
+        panic!("it is new")
+    };
+    let linking = new.link("ada2").await.unwrap();
+    let (pending, digits) = tokio::join!(ada.client.link(linking.code()), linking.digits());
+    digits.unwrap();
+    let pending = pending.unwrap();
+    // From here on, it is on her list.
+    pending.confirm("ada2").await.unwrap();
+    let thread = ada.thread_with(&ben).await;
+    let sent = thread.send_text("to ben").await.unwrap();
+    ada.message_reaches(&thread, sent.id, Delivery::Delivered).await;
+    let note = ada.client.note_to_self().await.unwrap();
+    let kept = note.send_text("to myself").await.unwrap();
+    ada.message_reaches(&note, kept.id, Delivery::Sent).await;
+    // Then it is there.
+    let client = linking.finish().await.unwrap();
+    thread.send_text("to both").await.unwrap();
+    let thread = eventually("it has the thread", async || client.thread(thread.id()).await.ok()).await;
+    let is_there = async || (sealpost_testkit::texts(&thread).await == ["to both"]).then_some(());
+    eventually("it has what was sent since then", is_there).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_on_one_device_accepts_a_request_on_all() {
+    let world = World::start().await;
+    let ada = world.party("ada").await;
+    let ben = world.disk("ben").asking().register().await;
+    let ben2 = world.disk("ben2").asking().link_to(&ben).await;
+    let hers = ada.thread_with(&ben).await;
+    hers.send_text("hello").await.unwrap();
+    for device in [&ben, &ben2] {
+        message_on(device, hers.id(), "hello", |_| true).await;
+        assert!(thread_on(device, hers.id()).await.summary().await.unwrap().is_request);
+    }
+    thread_on(&ben2, hers.id()).await.send_text("who are you?").await.unwrap();
+    for device in [&ben, &ben2] {
+        message_on(device, hers.id(), "who are you?", |_| true).await;
+        assert!(!thread_on(device, hers.id()).await.summary().await.unwrap().is_request);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_begins_no_thread_on_a_new_companion_keeps_nothing_else_from_it() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let thread = ada.thread_with(&ben).await;
+    let id = thread.id();
+    thread.send_text("before").await.unwrap();
+    message_on(&ben, id, "before", |_| true).await;
+    let ada2 = world.companion(&ada, "ada2").await;
+    // The first that it gets of either is about a message that it does not have.
+    for device in [&ada, &ben] {
+        let before = message_on(device, id, "before", |_| true).await;
+        thread_on(device, id).await.react(before.id, "👍").await.unwrap();
+    }
+    for device in [&ada, &ben] {
+        message_on(device, id, "before", |message| message.reactions.iter().any(|count| count.count == 2))
+            .await;
+    }
+    for (device, text) in [(&ada, "from ada"), (&ben, "from ben")] {
+        thread_on(device, id).await.send_text(text).await.unwrap();
+        message_on(&ada2, id, text, |_| true).await;
+    }
+}
+
 /// A device of one of two people.
 struct Slot {
     person: usize,
+    /// It was not removed.
+    is_there: bool,
     /// It is open, or closed.
     device: Option<Party>,
     disk: Option<PartyDisk>,
@@ -249,6 +252,23 @@ impl Slot {
         if let Some(disk) = self.disk.take() {
             self.device = Some(disk.open().await);
         }
+    }
+
+    /// It has what was sent while it was there, each once, and nothing else.
+    async fn has_all(&self, id: ThreadId, seed: u64) {
+        if self.expected.is_empty() {
+            return;
+        }
+        let thread = thread_on(self.device.as_ref().unwrap(), id).await;
+        let mut texts = eventually(&format!("all has come, seed {seed}"), async || {
+            let texts = sealpost_testkit::texts(&thread).await;
+            (texts.len() >= self.expected.len()).then_some(texts)
+        })
+        .await;
+        let mut expected = self.expected.clone();
+        texts.sort();
+        expected.sort();
+        assert_eq!(texts, expected, "seed {seed}");
     }
 }
 
@@ -276,7 +296,13 @@ async fn every_device_has_once_what_was_sent_while_it_was_a_device() {
 async fn come_and_go(seed: u64) {
     let rng = &mut StdRng::seed_from_u64(seed);
     let world = World::start().await;
-    let slot = |person, device| Slot { person, device: Some(device), disk: None, expected: Vec::new() };
+    let slot = |person, device| Slot {
+        person,
+        is_there: true,
+        device: Some(device),
+        disk: None,
+        expected: Vec::new(),
+    };
     let mut slots = vec![slot(0, world.party("ada").await), slot(1, world.party("ben").await)];
     let (ada, ben) = (slots[0].device.as_ref().unwrap(), slots[1].device.as_ref().unwrap());
     let users = [ada.client.user_id(), ben.client.user_id()];
@@ -286,32 +312,44 @@ async fn come_and_go(seed: u64) {
         let at = rng.random_range(0..slots.len());
         match rng.random_range(0..10) {
             // A further device of this person.
-            0 | 1 if slots.iter().filter(|slot| slot.person == slots[at].person).count() < 5 => {
+            0 | 1
+                if slots.iter().filter(|slot| slot.person == slots[at].person && slot.is_there).count()
+                    < 5 =>
+            {
                 are_sent(&slots, &mut pending, id, |_| true).await;
                 let person = slots[at].person;
-                let number = slots.iter().filter(|slot| slot.person == person).count() + 1;
                 let primary = slots.iter().position(|slot| slot.person == person).unwrap();
                 slots[primary].open().await;
-                let open = slots[primary].device.take().unwrap();
-                let name = format!("{person}-{number}");
-                let (open, companion) =
-                    with_companion(&world, open, &name, u32::try_from(number).unwrap()).await;
-                slots[primary].device = Some(open);
+                let name = format!("{person}-{}", slots.len());
+                let companion = world.companion(slots[primary].device.as_ref().unwrap(), &name).await;
                 slots.push(slot(person, companion));
             }
-            2 if slots[at].device.is_some() => {
+            // A companion is removed.
+            4 if at > 1 && slots[at].is_there => {
+                are_sent(&slots, &mut pending, id, |_| true).await;
+                let primary = slots.iter().position(|slot| slot.person == slots[at].person).unwrap();
+                slots[primary].open().await;
+                slots[at].open().await;
+                // It has all that was sent before, so that nothing is on its way to it.
+                slots[at].has_all(id, seed).await;
+                let number = slots[at].device.as_ref().unwrap().client.device_id();
+                slots[primary].device.as_ref().unwrap().client.remove_device(number).await.unwrap();
+                slots[at].is_there = false;
+            }
+            2 if slots[at].is_there && slots[at].device.is_some() => {
                 are_sent(&slots, &mut pending, id, |sender| sender == at).await;
                 let device = slots[at].device.take().unwrap();
                 slots[at].disk = Some(device.close().await);
             }
             3 => slots[at].open().await,
             _ => {
-                let Some(device) = &slots[at].device else { continue };
+                let Some(device) = slots[at].device.as_ref().filter(|_| slots[at].is_there) else { continue };
                 let text = format!("{step} of {at}");
                 let thread = device.client.direct_thread(users[1 - slots[at].person]).await.unwrap();
                 assert_eq!(thread.id(), id);
                 thread.send_text(&text).await.unwrap();
-                slots.iter_mut().for_each(|slot| slot.expected.push(text.clone()));
+                let there = slots.iter_mut().filter(|slot| slot.is_there);
+                there.for_each(|slot| slot.expected.push(text.clone()));
                 pending.push((at, text));
             }
         }
@@ -319,20 +357,7 @@ async fn come_and_go(seed: u64) {
     for slot in &mut slots {
         slot.open().await;
     }
-    for (at, slot) in slots.iter().enumerate() {
-        let device = slot.device.as_ref().unwrap();
-        if slot.expected.is_empty() {
-            continue;
-        }
-        let thread = thread_on(device, id).await;
-        let texts = eventually(&format!("all has come to {at}, seed {seed}"), async || {
-            let texts = sealpost_testkit::texts(&thread).await;
-            (texts.len() >= slot.expected.len()).then_some(texts)
-        })
-        .await;
-        let mut sorted = (texts.clone(), slot.expected.clone());
-        sorted.0.sort();
-        sorted.1.sort();
-        assert_eq!(sorted.0, sorted.1, "device {at}, seed {seed}");
+    for slot in &slots {
+        slot.has_all(id, seed).await;
     }
 }

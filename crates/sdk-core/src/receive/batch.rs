@@ -14,16 +14,13 @@ use super::envelope::{AnyEnvelope, Envelope, Source};
 use super::headers::{Headers, Stated};
 use super::open::Opened;
 use crate::account::registration::address;
-use crate::config::MessageRequests;
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::{DeviceId, MessageId, ThreadId, UserId};
 use crate::message::Undecryptable;
-use crate::store::{
-    Account, CiphertextId, Deferred, NewDeferred, PeerSessions, Registered, Thread, Tx, contained,
-    note_to_self,
-};
+use crate::store::{Account, CiphertextId, Deferred, NewDeferred, PeerSessions, Registered, Tx, contained};
 
+mod begin;
 mod decrypt;
 mod mail;
 
@@ -227,32 +224,6 @@ impl Batch<'_, '_> {
         self.tx.defer(&deferred, now_ms)
     }
 
-    /// Another device of ours has written in a thread that is not on this one, with this person or in the note to self.
-    fn begin_own_thread(&mut self, envelope: &Envelope, peer: Option<UserId>, now_ms: u64) -> Result<bool> {
-        let id = envelope.thread;
-        match peer {
-            None if id == note_to_self(self.us.user) => {
-                self.tx.open_note_to_self(self.us.user, now_ms)?;
-            }
-            None => return Ok(false),
-            Some(peer) => {
-                self.tx.put_thread(Thread { id, peer, roster_version: envelope.roster_version }, now_ms)?;
-                // That device has sent it.
-                self.tx.set_profile_queued(id)?;
-            }
-        }
-        Ok(true)
-    }
-
-    fn begin_thread(&mut self, envelope: &Envelope, now_ms: u64) -> Result<()> {
-        let (id, peer) = (envelope.thread, envelope.sender);
-        self.tx.put_thread(Thread { id, peer, roster_version: envelope.roster_version }, now_ms)?;
-        match self.ctx.requests {
-            MessageRequests::Ask => self.tx.set_request(id),
-            MessageRequests::AcceptAll => Ok(()),
-        }
-    }
-
     /// Records what was processed and remains in effect.
     fn note(&mut self, source: &Source<'_>, handled: Handled) -> Result<()> {
         let is_opened = handled.record.is_some() && handled.cause.is_none();
@@ -305,26 +276,12 @@ impl Batch<'_, '_> {
         };
         let now_ms = self.ctx.server_now_ms();
         if thread.is_none() {
-            let has_begun = match &opened {
-                Opened::Content(content) if is_from_us => {
-                    content.body.kind().is_shown()
-                        && self.begin_own_thread(envelope, content.header.peer, now_ms)?
-                }
-                Opened::Undecryptable(Undecryptable::StorageDamaged) if is_from_us => {
-                    self.defer(envelope, None, now_ms)?;
-                    false
-                }
-                opened => {
-                    !is_from_us && begins_thread(opened) && {
-                        self.begin_thread(envelope, now_ms)?;
-                        true
-                    }
-                }
-            };
-            if !has_begun {
+            if !self.begins(envelope, (&opened, ciphertext), &mut handled, now_ms)? {
                 tracing::warn!(
                     "the relay delivered an envelope of an unknown thread, which does not start one"
                 );
+                // The session goes on nevertheless: what its sender writes next may begin the thread.
+                handled.record = record;
                 return Ok(handled);
             }
             handled.begun = true;
@@ -427,18 +384,5 @@ impl Batch<'_, '_> {
             (self.confirm)(self.ctx, self.tx, from, self.more_follow)?;
         }
         Ok(Finished { begun: self.begun, queued: self.queued, retry: self.tx.has_due_deferred()? })
-    }
-}
-
-/// Whether this starts a thread on this device: a text, or an envelope that may have been one. Messages that belong
-/// elsewhere, are not authentic, were opened before or leave no row would only show an empty conversation.
-fn begins_thread(opened: &Opened) -> bool {
-    match opened {
-        Opened::Content(content) => content.body.kind().may_begin_thread(),
-        Opened::Undecryptable(cause) => {
-            use Undecryptable::{Misrouted, SenderKeyReplaced, UnlistedDevice};
-            !matches!(cause, Misrouted | SenderKeyReplaced | UnlistedDevice)
-        }
-        Opened::Duplicate => false,
     }
 }
