@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-use sealpost_core::{Delivery, Event, Folder};
+use sealpost_core::{Delivery, Event, Folder, ThreadId};
 use sealpost_testkit::{Pair, eventually, texts, when, within};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -14,6 +14,9 @@ async fn a_chat_is_deleted_on_one_device_and_returns_with_the_next_message() {
     assert!(details.stored_ms.is_some() && details.delivered_ms.is_some() && details.read_ms.is_none());
     let report = pair.ben.client.storage_report().await.unwrap();
     assert_eq!((report.threads.len(), report.threads[0].messages), (1, 2));
+    let page = pair.ben.client.thread_page(None, 1).await.unwrap().threads;
+    let unknown = ThreadId::from_bytes([0; 16]);
+    assert_eq!(pair.ben.client.summaries(&[unknown, report.threads[0].thread]).await.unwrap(), page);
     pair.his.delete().await.unwrap();
     assert_eq!(pair.ben.client.folder_page(Folder::Chats, None, 10).await.unwrap().threads, []);
     assert_eq!(texts(&pair.his).await, [""; 0]);

@@ -2,8 +2,10 @@
 //! compared with a golden copy, so that a change to them is visible in review.
 
 mod swift;
+mod written;
 
 pub(super) use swift::of_swift;
+pub(super) use written::of_written;
 
 /// The line after which UniFFI's helper code ends.
 const BEGINS: &str = "// Public interface members begin here.";
@@ -13,6 +15,8 @@ const BLOCKS: &[&str] = &["public interface ", "open class ", "data class ", "se
 const LINES: &[&str] = &["public typealias ", "suspend fun `", "fun `"];
 /// Other lines at the left margin, which belong to UniFFI.
 const OTHERS: &[&str] = &["public object ", "internal ", "private ", "interface ", "object ", "inline "];
+/// What stands before a function that throws.
+const THROWS: &str = "@Throws(SealpostException::class)";
 /// The beginnings of members.
 const MEMBERS: &[&str] = &["val `", "object ", "data class ", "class ", "suspend fun `", "fun `"];
 
@@ -23,6 +27,7 @@ pub(super) fn of_kotlin(source: &str) -> String {
     let mut block = None;
     for line in without_comments(declarations).lines() {
         let word = line.trim();
+        let word = word.strip_prefix(THROWS).map_or(word, str::trim);
         if let Some(kind) = beginning(BLOCKS, line) {
             block = Some(kind);
             push(&mut api, "", word);
@@ -130,6 +135,8 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
      suspend fun `open`(`path`: kotlin.String) : Client {
         return call()
     }
+    @Throws(SealpostException::class) fun `shown`(`name`: kotlin.String): kotlin.String {
+    }
 ";
 
     #[test]
@@ -147,6 +154,7 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
             "    val added: Message",
             "    fun code(): String",
             "suspend fun open(path: String): Client",
+            "fun shown(name: String): String",
         ] {
             assert!(found.lines().any(|found| found == line), "{line:?} is not in\n{found}");
         }

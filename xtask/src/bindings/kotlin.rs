@@ -17,7 +17,8 @@ const GENERATED: &str = "target/generated";
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let folder = workspace.path("bindings/kotlin");
     let source = generate(workspace)?;
-    check_api(&folder.join("api.txt"), &api::of_kotlin(&source), &folder.join("target/api.txt"))?;
+    let written = folder.join("src/main/kotlin");
+    check_api(&folder.join("api.txt"), &api::of_kotlin(&source), &written, &folder.join("target/api.txt"))?;
     run(tests(workspace)?)
 }
 

@@ -118,8 +118,21 @@ fn empty_folder(folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(|source| Error::Io { subject: folder.into(), source })
 }
 
-/// Compares the names that apps compile against with the golden copy.
-fn check_api(golden: &Path, found: &str, draft: &Path) -> Result<(), Error> {
+/// Compares what apps compile against with the golden copy: the declarations of the generated source, and those of the sources in this
+/// folder, which are written by hand.
+fn check_api(golden: &Path, generated: &str, sources: &Path, draft: &Path) -> Result<(), Error> {
+    let failed = |source| Error::Io { subject: sources.into(), source };
+    let mut files: Vec<_> = fs::read_dir(sources)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(failed)?
+        .into_iter()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "kt" || ending == "swift"))
+        .collect();
+    files.sort();
+    let files = files.iter().map(fs::read_to_string).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let found = format!("{generated}\n{}", api::of_written(&files));
+    let found = found.as_str();
     let agreed = fs::read_to_string(golden).unwrap_or_default();
     if agreed == found {
         return Ok(());

@@ -29,7 +29,8 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let scratch = workspace.target("swift");
     let source = generate(workspace, &folder)?;
     fs::create_dir_all(&scratch).map_err(|source| Error::Io { subject: scratch.clone(), source })?;
-    check_api(&folder.join("api.txt"), &api::of_swift(&source), &scratch.join("api.txt"))?;
+    let written = folder.join("Sources/Sealpost");
+    check_api(&folder.join("api.txt"), &api::of_swift(&source), &written, &scratch.join("api.txt"))?;
     run(lint(workspace, &folder))?;
     run(tests(workspace, &[])?)
 }

@@ -116,6 +116,12 @@ extension SealpostTests {
                         let hit = try await eventually { try await ada.find(search: search).hits.first }
                         let text = try #require(hit.message.text)
                         #expect(hit.marks.map { $0.range(in: text).map { text[$0] } } == ["café"])
+                        let storedMs = try #require(try await hers.details(message: hit.message.id).storedMs)
+                        var timed = search
+                        (timed.fromMs, timed.untilMs) = (storedMs, storedMs + 1)
+                        #expect(try await ada.find(search: timed).hits.count == 1)
+                        (timed.fromMs, timed.untilMs) = (storedMs + 1, nil)
+                        #expect(try await ada.find(search: timed).hits.isEmpty)
                         let his = try await ben.directThread(user: ada.userId())
                         _ = try await his.shows { $0.text == text }
                         let nothing = try await ben.find(search: Search(words: "cafe", sender: try ben.userId()))
@@ -155,6 +161,14 @@ extension SealpostTests {
                         #expect(try await hers.privacy(setting: .presence))
                         try await ada.sharePresence(user: him, isOn: false)
                         try await until { try await !ben.presence(user: her).isPresent }
+                        try await hers.setTyping(isTyping: false)
+                        try await until { try his.typing().isEmpty }
+                        try await hers.setPrivacy(setting: .typing, isOn: false)
+                        try await hers.setTyping(isTyping: true)
+                        // What she sends arrives in order.
+                        try await ada.sharePresence(user: him, isOn: true)
+                        try await until { try await ben.presence(user: her).isPresent }
+                        #expect(try his.typing().isEmpty)
                         try await his.setPrivacy(setting: .readReceipts, isOn: false)
                         try await ben.setPrivacy(setting: .deliveryReceipts, isOn: false)
                         #expect(try await !his.privacy(setting: .readReceipts))
@@ -187,6 +201,10 @@ extension SealpostTests {
                     #expect(report.databaseBytes > 0)
                     #expect(report.threads.isEmpty)
                     try await ada.noteToSelf().sendText("a note")
+                    let threads = try await ada.storageReport().threads.map(\.thread)
+                    let page = try await ada.threadPage(limit: 1)
+                    let unknown = String(repeating: "0", count: 32)
+                    #expect(try await ada.summaries(threads: threads + [unknown]) == page.threads)
                     #expect(try await ada.deleteOlder(beforeMs: 0) == 0)
                     #expect(try await ada.deleteOlder(beforeMs: .max) == 1)
                 }

@@ -94,6 +94,13 @@ extension SealpostTests {
                 _ = try await hers.shows { $0.body == .poll(poll: counted) }
                 #expect(try await hers.votes(poll: poll.id).map(\.author) == people.sorted())
                 #expect(try await hers.votes(poll: poll.id, limit: 1).map(\.choices) == [[1]])
+                let both = try await hers.sendPoll(
+                    question: "Which?", options: ["red", "blue", "green"], isMultiple: true)
+                let choose = try await his.shows {
+                    if case .poll(let poll) = $0.body { poll.isMultiple } else { false }
+                }
+                try await his.vote(poll: choose.id, choices: [0, 2])
+                try await until { try await hers.votes(poll: both.id).map(\.choices) == [[0, 2]] }
                 let nameless = await thrown { try await hers.sendContact(card: ContactCard(name: " ")) }
                 #expect(nameless == .InvalidContent(reason: .contactCard))
                 let nowhere = Location(latitudeE7: 900_000_001, longitudeE7: 0)

@@ -50,6 +50,21 @@ impl Client {
         self.inner.ctx.store.glance(move |rows| ThreadPage::read(rows, folder, after, limit)).await
     }
 
+    /// What lists show of these threads, in the same order, for a page of search results or a storage screen; without those that are not
+    /// known. Only the first 500 count.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn summaries(&self, threads: &[ThreadId]) -> Result<Vec<ThreadSummary>> {
+        let limit = usize::try_from(MAX_PAGE).unwrap_or_default();
+        let threads: Vec<_> = threads.iter().copied().take(limit).collect();
+        let read = self.inner.ctx.store.glance(move |rows| {
+            let listed = threads.iter().map(|thread| rows.listed_thread(*thread));
+            listed.filter_map(Result::transpose).collect::<Result<Vec<_>>>()
+        });
+        Ok(read.await?.into_iter().map(ThreadSummary::from).collect())
+    }
+
     /// The whole list of chats, the first at the top. Pages are read only as far as they are consumed. A thread that moves up
     /// meanwhile may be missing.
     ///

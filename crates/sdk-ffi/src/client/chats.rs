@@ -45,6 +45,16 @@ impl Client {
         Ok(runtime::run(page).await?.into())
     }
 
+    /// What lists show of these threads, in the same order, for a page of search results or a storage screen; without those that are not
+    /// known. Only the first 500 count.
+    ///
+    /// Throws `Storage`.
+    pub async fn summaries(&self, threads: Vec<ThreadId>) -> Result<Vec<ThreadSummary>> {
+        let core = self.core.clone();
+        let found = runtime::run(async move { Ok(core.summaries(&threads).await?) }).await?;
+        Ok(found.into_iter().map(ThreadSummary::from).collect())
+    }
+
     /// A live view of a list of threads: a snapshot of the first `size` (at most 500), followed by changes.
     #[uniffi::method(default(size = 50))]
     pub fn follow_threads(&self, folder: Folder, size: u32) -> Result<Arc<Threads>> {

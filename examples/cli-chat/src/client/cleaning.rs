@@ -1,5 +1,7 @@
 //! What takes up how much on this device, and making room.
 
+use std::collections::HashMap;
+
 use sealpost_core::{Error, ThreadId};
 
 use super::Worker;
@@ -14,9 +16,12 @@ impl Worker {
         let (database, free) = (size(report.database_bytes), size(report.free_bytes));
         let mut lines =
             vec![format!("The database takes up {database}, of which {free} are free."), String::new()];
+        let threads: Vec<_> = report.threads.iter().map(|storage| storage.thread).collect();
+        let summaries = self.client.summaries(&threads).await?;
+        let others: HashMap<_, _> =
+            summaries.iter().map(|thread| (thread.id, thread.others.first().copied())).collect();
         for storage in report.threads {
-            let thread = self.client.thread(storage.thread).await?;
-            let name = self.name_in(&thread).await?;
+            let name = self.name(others.get(&storage.thread).copied().flatten());
             let messages = if storage.messages == 1 { "message" } else { "messages" };
             lines.push(format!("{name}: {} {messages}, {}", storage.messages, size(storage.bytes)));
         }

@@ -26,6 +26,7 @@ pub(crate) fn of_swift(source: &str) -> String {
     let (_, declarations) = source.split_once(BEGINS).unwrap_or_default();
     let mut api = String::new();
     let mut inside = false;
+    // A case or an initialiser, of which each parameter is on a line.
     let mut case = None;
     for line in without_comments(declarations).lines() {
         let word = line.trim();
@@ -44,10 +45,12 @@ pub(crate) fn of_swift(source: &str) -> String {
             let whole = format!("{begun}{word}");
             match word {
                 ")" => push(&mut api, "    ", &whole),
+                // The initialiser of a record.
+                _ if word.ends_with(") {") => push(&mut api, "    ", &whole),
                 _ if word.ends_with(',') => case = Some(whole + " "),
                 _ => case = Some(whole),
             }
-        } else if inside && word.starts_with("case ") && word.ends_with('(') {
+        } else if inside && (word.starts_with("case ") && word.ends_with('(') || word == "public init(") {
             case = Some(word.to_owned());
         } else if inside && !internal && beginning(MEMBERS, word).is_some() {
             push(&mut api, "    ", word);
@@ -142,6 +145,7 @@ open class Client: ClientProtocol, @unchecked Sendable
     open func search(words: String, limit: UInt32 = UInt32(50)) async throws -> [Message]
 public struct Config: Equatable, Hashable
     public let pinned: Data?
+    public init(pinned: Data? = nil)
 public enum Event: Equatable
     case gone
     case added(thread: ThreadId, message: Message)

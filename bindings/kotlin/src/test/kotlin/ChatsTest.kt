@@ -114,6 +114,10 @@ class ChatsTest {
                     val hit = eventually { ada.find(search).hits.singleOrNull() }
                     assertEquals(listOf("café"), hit.marks.map { hit.message.text!!.substring(it.units) })
                     assertEquals(emptyList<Hit>(), ada.find(search.copy(sender = ben.userId())).hits)
+                    val storedMs = hers.details(hit.message.id).storedMs!!
+                    assertEquals(1, ada.find(search.copy(fromMs = storedMs, untilMs = storedMs + 1)).hits.size)
+                    assertEquals(emptyList<Hit>(), ada.find(search.copy(fromMs = storedMs + 1)).hits)
+                    assertEquals(emptyList<Hit>(), ada.find(search.copy(untilMs = storedMs)).hits)
                 }
                 val profiles = mapOf(ada.userId() to profile)
                 eventually { Unit.takeIf { ben.profiles(listOf(ada.userId(), ben.userId())) == profiles } }
@@ -134,6 +138,14 @@ class ChatsTest {
         assertTrue(seen.lastSeenMs != null && hers.privacy(PrivacySetting.PRESENCE))
         ada.sharePresence(ben.userId(), false)
         eventually { Unit.takeIf { !ben.presence(ada.userId()).isPresent } }
+        hers.setTyping(false)
+        eventually { Unit.takeIf { his.typing().isEmpty() } }
+        hers.setPrivacy(PrivacySetting.TYPING, false)
+        hers.setTyping(true)
+        // What she sends arrives in order.
+        ada.sharePresence(ben.userId(), true)
+        eventually { Unit.takeIf { ben.presence(ada.userId()).isPresent } }
+        assertEquals(emptyList<UserId>(), his.typing())
         his.setPrivacy(PrivacySetting.READ_RECEIPTS, false)
         ben.setPrivacy(PrivacySetting.DELIVERY_RECEIPTS, false)
         assertFalse(his.privacy(PrivacySetting.READ_RECEIPTS) || ben.privacy(PrivacySetting.DELIVERY_RECEIPTS))
@@ -152,6 +164,8 @@ class ChatsTest {
                     val report = ada.storageReport()
                     assertEquals(listOf(hers.id() to 1uL), report.threads.map { it.thread to it.messages })
                     assertTrue(report.databaseBytes > report.threads[0].bytes)
+                    val page = ada.threadPage(limit = 1u)
+                    assertEquals(page.threads, ada.summaries(report.threads.map { it.thread } + "0".repeat(32)))
                     assertEquals(0uL, hers.deleteOlder(0))
                     assertEquals(1uL, hers.deleteOlder(Long.MAX_VALUE))
                     ada.noteToSelf().use { it.sendText("a note") }

@@ -82,6 +82,9 @@ class ContentsTest {
         hers.shows { it.body == MessageBody.Poll(counted) }
         assertEquals(people.sorted(), hers.votes(poll.id).map { it.author })
         assertEquals(listOf(1u), hers.votes(poll.id, limit = 1u).single().choices)
+        val both = hers.sendPoll("Which?", listOf("red", "blue", "green"), isMultiple = true)
+        his.vote(his.shows { (it.body as? MessageBody.Poll)?.poll?.isMultiple == true }.id, listOf(0u, 2u))
+        eventually { Unit.takeIf { hers.votes(both.id).singleOrNull()?.choices == listOf(0u, 2u) } }
         assertEquals("invalid_content.contact_card", thrownBy<SealpostException.InvalidContent> { hers.sendContact(ContactCard(" ")) }.code())
         assertEquals("invalid_content.location", thrownBy<SealpostException.InvalidContent> { hers.sendLocation(Location(900_000_001, 0)) }.code())
         assertEquals("invalid_content.poll", thrownBy<SealpostException.InvalidContent> { hers.sendPoll("When?", listOf("never")) }.code())
