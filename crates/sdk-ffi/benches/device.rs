@@ -143,8 +143,10 @@ async fn fetch_in_a_child(world: &World, root: &Root, round: usize) -> Vec<f64> 
         (file(world, &format!("away-{round}")), file(world, &format!("friend-{round}")));
     let away = account_with(&away_file, &world.url(), config()).await;
     let user = away.user_id().expect("an account");
-    away.shutdown().await.expect("shut down");
     let friend = account_with(&friend_file, &world.url(), config()).await;
+    // They know each other: the relay keeps little of what a stranger sends.
+    away.direct_thread(friend.user_id().expect("an account"), None).await.expect("a thread");
+    away.shutdown().await.expect("shut down");
     let thread = friend.direct_thread(user, None).await.expect("a thread");
     for n in 0..WAITING {
         thread
