@@ -116,12 +116,13 @@ extension SealpostTests {
                         let hit = try await eventually { try await ada.find(search: search).hits.first }
                         let text = try #require(hit.message.text)
                         #expect(hit.marks.map { $0.range(in: text).map { text[$0] } } == ["café"])
-                        let storedMs = try #require(try await hers.details(message: hit.message.id).storedMs)
-                        var timed = search
-                        (timed.fromMs, timed.untilMs) = (storedMs, storedMs + 1)
-                        #expect(try await ada.find(search: timed).hits.count == 1)
-                        (timed.fromMs, timed.untilMs) = (storedMs + 1, nil)
-                        #expect(try await ada.find(search: timed).hits.isEmpty)
+                        let sentMs = hit.message.sentMs
+                        let then = Search(words: "cafe", fromMs: sentMs, untilMs: sentMs + 1)
+                        #expect(try await ada.find(search: then).hits.count == 1)
+                        let later = Search(words: "cafe", fromMs: sentMs + 1)
+                        #expect(try await ada.find(search: later).hits.isEmpty)
+                        let earlier = Search(words: "cafe", untilMs: sentMs)
+                        #expect(try await ada.find(search: earlier).hits.isEmpty)
                         let his = try await ben.directThread(user: ada.userId())
                         _ = try await his.shows { $0.text == text }
                         let nothing = try await ben.find(search: Search(words: "cafe", sender: try ben.userId()))

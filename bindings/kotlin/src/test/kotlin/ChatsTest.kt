@@ -114,10 +114,10 @@ class ChatsTest {
                     val hit = eventually { ada.find(search).hits.singleOrNull() }
                     assertEquals(listOf("café"), hit.marks.map { hit.message.text!!.substring(it.units) })
                     assertEquals(emptyList<Hit>(), ada.find(search.copy(sender = ben.userId())).hits)
-                    val storedMs = hers.details(hit.message.id).storedMs!!
-                    assertEquals(1, ada.find(search.copy(fromMs = storedMs, untilMs = storedMs + 1)).hits.size)
-                    assertEquals(emptyList<Hit>(), ada.find(search.copy(fromMs = storedMs + 1)).hits)
-                    assertEquals(emptyList<Hit>(), ada.find(search.copy(untilMs = storedMs)).hits)
+                    val sentMs = hit.message.sentMs
+                    assertEquals(1, ada.find(search.copy(fromMs = sentMs, untilMs = sentMs + 1)).hits.size)
+                    assertEquals(emptyList<Hit>(), ada.find(search.copy(fromMs = sentMs + 1)).hits)
+                    assertEquals(emptyList<Hit>(), ada.find(search.copy(untilMs = sentMs)).hits)
                 }
                 val profiles = mapOf(ada.userId() to profile)
                 eventually { Unit.takeIf { ben.profiles(listOf(ada.userId(), ben.userId())) == profiles } }
