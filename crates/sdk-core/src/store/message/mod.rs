@@ -1,12 +1,13 @@
 //! Messages: the history of threads.
 
+mod order;
 mod page;
 mod row;
 
 use rusqlite::params;
 
 use super::reading::{STATE_INCOMING, STATE_LATE};
-use super::{NewOutgoing, Tx, VERSION, from_sql, stage, to_sql};
+use super::{NewOutgoing, Tx, VERSION, stage, to_sql};
 use crate::content::{Body, Number, Post, Target, Timer};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -14,6 +15,9 @@ use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
 use crate::message::{
     Delivery, DeliveryEvent, Direction, Message, MessageBody, Position, Stage, Undecryptable,
 };
+
+pub(crate) use order::{POSITION_PENDING, position};
+pub(super) use order::{order_of_post, post_at};
 
 /// What a person wrote; the body says of which kind it is.
 pub(super) const KIND_CONTENT: i64 = 1;
@@ -29,9 +33,6 @@ const STATE_DELIVERED: i64 = Stage::Delivered as i64;
 const STATE_READ: i64 = Stage::Read as i64;
 const STATE_FAILED: i64 = Stage::Failed as i64;
 const STATE_EXPIRED: i64 = Stage::Expired as i64;
-
-/// Messages without an answer of the relay come after all others, in the order in which they were written.
-pub(crate) const POSITION_PENDING: i64 = 1 << 62;
 
 /// An incoming message: of somebody else, or of another device of ours.
 #[derive(Clone)]
@@ -284,19 +285,6 @@ impl Tx<'_> {
         }
     }
 
-    /// The order of an incoming message in its thread: where the relay has put it, but below the newest post that its author had
-    /// received.
-    fn order_of_new(&self, new: &NewIncoming) -> Result<i64> {
-        let order = position(new.epoch, new.server_seq)?;
-        let after = new.after.map_or(Ok(0), order_of_post)?;
-        if after < order {
-            return Ok(order);
-        }
-        // An author cannot keep a message below those that come later.
-        let newest = self.newest_position(new.thread)?.max(order);
-        Ok(after.min(newest).saturating_add(1))
-    }
-
     /// Removes the placeholder of an envelope that could not be opened.
     pub(crate) fn remove_placeholder(&mut self, thread: ThreadId, id: MessageId) -> Result<()> {
         match self.message_or_hidden(id)? {
@@ -360,27 +348,6 @@ impl Tx<'_> {
         let order = self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?;
         Ok(Position { order, id: id.0 })
     }
-}
-
-const SEQ_BITS: u32 = 40;
-const MAX_SEQ: u64 = (1 << SEQ_BITS) - 1;
-
-/// The order in a thread: by epoch, and by sequence number within an epoch.
-pub(crate) fn position(epoch: u64, server_seq: u64) -> Result<i64> {
-    const MAX_EPOCH: u64 = (1 << 22) - 1;
-    // A relay that counts this high is not honest, but its messages still get a position.
-    to_sql(epoch.min(MAX_EPOCH) << SEQ_BITS | server_seq.min(MAX_SEQ))
-}
-
-/// The order of a post.
-pub(super) fn order_of_post(Post { epoch, server_seq }: Post) -> Result<i64> {
-    position(epoch, server_seq)
-}
-
-/// The post at this place in the order; none for 0.
-pub(super) fn post_at(order: i64) -> Result<Option<Post>> {
-    let order = from_sql(order)?;
-    Ok((order > 0).then_some(Post { epoch: order >> SEQ_BITS, server_seq: order & MAX_SEQ }))
 }
 
 const fn kind_of(body: &Body) -> i64 {
