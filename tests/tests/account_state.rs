@@ -6,7 +6,7 @@ use sealpost_core::{
     Delivery, Folder, Message, Notice, NoticeAction, Notices, PrivacySetting, Thread, ThreadId,
     ThreadSummary, TrustState, UserId,
 };
-use sealpost_testkit::{Party, World, eventually, history, newest, texts, within};
+use sealpost_testkit::{Party, World, eventually, history, newest, open_database, texts, within};
 
 /// A person with a phone and a tablet, and somebody with whom both devices have a thread.
 struct Linked {
@@ -124,8 +124,6 @@ async fn what_is_decided_on_one_device_is_so_on_the_other() {
     let expires_ms = eventually("the timer runs", started).await;
     assert_eq!(message(&theirs, "for an hour").await.unwrap().expires_ms, Some(expires_ms));
 
-    let hello = message(&hers, "hello").await.unwrap();
-    hers.delete_for_me(hello.id).await.unwrap();
     hers.set_muted_until(Some(4_000_000_000_000)).await.unwrap();
     hers.set_pinned(true).await.unwrap();
     hers.set_marked_unread(true).await.unwrap();
@@ -150,10 +148,6 @@ async fn what_is_decided_on_one_device_is_so_on_the_other() {
         (!is_on).then_some(())
     };
     eventually("read receipts are off", is_off).await;
-    let is_gone = async || message(&theirs, "hello").await.is_none().then_some(());
-    eventually("the message is deleted", is_gone).await;
-    // He still has it.
-    assert!(message(&his, "hello").await.is_some());
 
     // All of it can be taken back, on the other device.
     theirs.set_muted_until(None).await.unwrap();
@@ -169,6 +163,27 @@ async fn what_is_decided_on_one_device_is_so_on_the_other() {
     summary_when("nothing is set", &hers, none).await;
     let none = |summary: &ThreadSummary| summary.folder == Some(Folder::Chats) && !summary.is_blocked;
     summary_when("in the list and not blocked", &spam, none).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_deleted_for_me_is_deleted_on_the_other_device_too() {
+    let Linked { world: _world, phone, tablet: _tablet, ben: _ben, hers, theirs, his } = Linked::new().await;
+    let hello = message(&hers, "hello").await.unwrap();
+    hers.delete_for_me(hello.id).await.unwrap();
+    drop(hers);
+    let phone = phone.close().await;
+    // 31 seconds later, it cannot be restored. Only then is the other device told.
+    {
+        let database = open_database(phone.database(), &phone.key());
+        let sql = "UPDATE message SET hidden = hidden - 31000 WHERE hidden IS NOT NULL";
+        assert_eq!(database.execute(sql, []).unwrap(), 1);
+    }
+    assert!(message(&theirs, "hello").await.is_some());
+    let _phone = phone.open().await;
+    let is_gone = async || message(&theirs, "hello").await.is_none().then_some(());
+    eventually("the message is deleted", is_gone).await;
+    // He still has it.
+    assert!(message(&his, "hello").await.is_some());
 }
 
 /// What both devices must agree on.
