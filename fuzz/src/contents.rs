@@ -3,7 +3,7 @@
 use crate::allocation::{Limit, limited};
 use crate::content::{
     AccountState, Body, Choices, Contact, ContactCard, Content, Counts, Edit, EmojiSequence, Header,
-    LinkPreview, Location, Mark, Markup, Mention, Number, Pin, Place, Poll, Post, Profile, Quote, Reaction,
+    LinkPreview, ListDigest, Location, Mark, Markup, Mention, NamedLists, Number, Pin, Place, Poll, Post, Profile, Quote, Reaction,
     ReadSet, Receipt, ReceiptKind, Revised, Run, Stamp, StateItem, StateKey, StateValue, StyledRange, Target,
     Text, TextRange, TextStyle, Timer, Vote,
 };
@@ -120,6 +120,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         seen: Some(seen),
         devices: Some(vec![9; 213]),
         peer: None,
+        lists: NamedLists {
+            own: Some(ListDigest { version: 2, digest: [5; 16] }),
+            yours: Some(ListDigest { version: 1 << 40, digest: [7; 16] }),
+        },
     };
     let contents = bodies.into_iter().map(|body| {
         let content = Content {

@@ -1,6 +1,7 @@
 //! Contacts, and how far the person trusts their identity.
 
 pub(crate) mod devices;
+pub(crate) mod named_lists;
 
 use std::sync::Arc;
 

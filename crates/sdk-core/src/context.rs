@@ -53,6 +53,8 @@ pub(crate) struct Upkeep {
     pub(crate) profile: Notify,
     /// There may be threads whose sessions are to be renewed.
     pub(crate) to_renew: Notify,
+    /// There may be device lists to be fetched.
+    pub(crate) lists: Notify,
     /// Mail was queued.
     pub(crate) mail: Notify,
     /// Others are to be told whether the person is there.

@@ -98,8 +98,13 @@ pub enum Event {
     /// The account of this user has signed a list with other devices: one was added or removed. The safety number is the same.
     DevicesChanged(UserId),
     /// A list of this user's devices was refused: their account has not signed it, or has signed another one with the same version, or
-    /// has another key since. The relay, or somebody with an old key of theirs, is not honest. Nothing is sealed for its devices.
+    /// has another key since; or somebody has another one with the same version. The relay, or somebody with a key of theirs, is not
+    /// honest. Nothing is sealed for its devices. If the user is we ourselves, other people were shown another list of our devices with the
+    /// same version, and the next version is signed.
     DeviceListRefused(UserId),
+    /// Somebody has named a later list of this user's devices, and the relay has not shown it for some minutes: it hides a device that was
+    /// added, or, worse, that one was removed. It is asked again, and the list is used once it shows it.
+    DeviceListHidden(UserId),
     /// A device was linked to our account. If the person did not do it, remove it ([`Client::remove_device`](crate::Client::remove_device)).
     DeviceLinked {
         /// Its number.

@@ -10,13 +10,15 @@ pub enum Part {
     Receiving,
     /// Encrypts and sends queued messages.
     Sending,
-    /// Uploads new pre-keys and the list of our devices, and removes old rows and sessions.
+    /// Uploads new pre-keys, and removes old rows and sessions.
     PreKeys,
     /// Accepts threads that others started, at the relay. Until then, the relay holds back all but their first
     /// messages.
     Acceptance,
     /// Indexes messages for search.
     Search,
+    /// Uploads the list of our devices, and fetches the lists of others that are not known.
+    DeviceLists,
 }
 
 /// A part that cannot do its work, and the reason. It is retried automatically.

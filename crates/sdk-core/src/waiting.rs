@@ -68,6 +68,9 @@ pub enum WaitReason {
     NoKeys,
     /// The person has blocked the recipient.
     Blocked,
+    /// The list of the recipient's devices that the relay shows was refused, or different ones were shown
+    /// ([`DeviceListRefused`](crate::Event::DeviceListRefused)). The message is sent when there is one that the account has signed.
+    DeviceListRefused,
 }
 
 /// Why the oldest message of each thread is waiting, as far as it was tried since the client started.

@@ -99,8 +99,15 @@ pub enum Event {
         user: UserId,
     },
     /// A list of this user's devices was refused: their account has not signed it, or has signed another one with the same version,
-    /// or has another key since. Nothing is sealed for its devices.
+    /// or has another key since; or somebody has another one with the same version. Nothing is sealed for its devices. If the user is we
+    /// ourselves, other people were shown another list of our devices with the same version, and the next version is signed.
     DeviceListRefused {
+        /// The user.
+        user: UserId,
+    },
+    /// Somebody has named a later list of this user's devices, and the relay has not shown it for some minutes: it hides a device that was
+    /// added, or, worse, that one was removed. It is asked again, and the list is used once it shows it.
+    DeviceListHidden {
         /// The user.
         user: UserId,
     },
@@ -199,6 +206,7 @@ impl Event {
             core::Event::IdentityChanged(user) => Self::IdentityChanged { user },
             core::Event::DevicesChanged(user) => Self::DevicesChanged { user },
             core::Event::DeviceListRefused(user) => Self::DeviceListRefused { user },
+            core::Event::DeviceListHidden(user) => Self::DeviceListHidden { user },
             core::Event::Reported(report) => Self::Reported { report: (*report).into() },
             core::Event::ProfileChanged(user) => Self::ProfileChanged { user },
             core::Event::CleaningUp { deleted, threads_left } => Self::CleaningUp { deleted, threads_left },

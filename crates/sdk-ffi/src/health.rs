@@ -18,6 +18,8 @@ pub enum Part {
     Acceptance,
     /// Indexes messages for search.
     Search,
+    /// Uploads the list of our devices, and fetches the lists of others that are not known.
+    DeviceLists,
     /// A part that this version of the binding does not know.
     Other,
 }
@@ -30,6 +32,7 @@ impl From<core::Part> for Part {
             core::Part::PreKeys => Self::PreKeys,
             core::Part::Acceptance => Self::Acceptance,
             core::Part::Search => Self::Search,
+            core::Part::DeviceLists => Self::DeviceLists,
             _ => Self::Other,
         }
     }

@@ -65,6 +65,9 @@ pub enum WaitReason {
     NoKeys,
     /// The person has blocked the recipient.
     Blocked,
+    /// The list of the recipient's devices that the relay shows was refused, or different ones were shown. The message is sent when there is
+    /// one that the account has signed.
+    DeviceListRefused,
     /// For a reason that this version of the binding does not know.
     Other,
 }
@@ -81,6 +84,7 @@ impl From<core::WaitReason> for WaitReason {
             core::WaitReason::NoAnswer => Self::NoAnswer,
             core::WaitReason::NoKeys => Self::NoKeys,
             core::WaitReason::Blocked => Self::Blocked,
+            core::WaitReason::DeviceListRefused => Self::DeviceListRefused,
             _ => Self::Other,
         }
     }

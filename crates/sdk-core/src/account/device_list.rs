@@ -98,7 +98,20 @@ pub(crate) async fn tell(ctx: &Context) -> Result<()> {
             return Ok(());
         }
     }
-    Err(Offline::NotARelay.into())
+    Err(NEVER_TAKEN)
+}
+
+/// The relay refuses each of our lists with 409, or states a version of which there can be none.
+const NEVER_TAKEN: Error = Error::Offline(Offline::Refused(409));
+
+/// Somebody has named a later list of ours than we have, or another one with the same version: this database was restored from a copy, or
+/// somebody has signed a list with our account key. Takes the relay's list if we have signed it and it is late enough; otherwise signs
+/// one with a higher version than any that was named. The relay is told of it.
+pub(crate) async fn surpass(ctx: &Context) -> Result<()> {
+    if !catch_up(ctx).await? {
+        tell(ctx).await?;
+    }
+    Ok(())
 }
 
 /// Returns false if the relay has a list with at least this version.
@@ -117,37 +130,42 @@ async fn upload(ctx: &Context, list: &Durable<VerifiedDeviceList>) -> Result<boo
     uploaded.await
 }
 
-/// The relay has a list of ours with at least the version of ours: this database was restored from a copy, or the list is not from us.
-/// Takes the relay's list if we have signed it, and returns true; otherwise the next list gets a higher version.
+/// The relay, or somebody else, has a list of ours with at least the version of ours: this database was restored from a copy, or the list is
+/// not from us. Takes the relay's list if we have signed it, and returns true; otherwise the next list gets a higher version than all of them.
 async fn catch_up(ctx: &Context) -> Result<bool> {
     let user = ctx.store.glance(|rows| Ok(rows.our_account()?.1.user)).await?;
     let asked = tokens::with_access(ctx, |http, token| async move { http.device_list(&token, user).await });
     let theirs = match asked.await {
         Ok(theirs) => theirs,
         // Restored from a backup in between.
-        Err(Error::NotFound) => return Ok(false),
+        Err(Error::NotFound) => wire::SignedDeviceList::default(),
         Err(error) => return Err(error),
     };
     if theirs.version >= VERSION_LIMIT {
         tracing::warn!("the relay states an impossible version of our device list");
-        return Err(Offline::NotARelay.into());
+        return Err(NEVER_TAKEN);
     }
     let (now_ms, mut rng) = (ctx.server_now_ms(), ctx.env.rng());
     let work = ctx.store.write(move |tx| {
         let (account, us) = tx.our_account()?;
         let (key, list) = (tx.account_key()?, ensure(tx, (&account, us), now_ms, &mut rng)?);
-        match signed_later(&theirs, us, (&account, &key), list.version()) {
-            Some(later) => {
-                tx.replace_own_list(us, &later)?;
-                tx.set_list_told(later.version())?;
-                Ok(true)
-            }
-            None => {
-                let version = theirs.version.max(list.version()).saturating_add(1);
-                store(tx, us, &key, (version, list.devices().to_vec()), &mut rng)?;
-                Ok(false)
-            }
+        let due = tx.due_list(us.user)?;
+        let later = signed_later(&theirs, us, (&account, &key), list.version());
+        if let Some(later) = &later
+            && due.is_none_or(|due| due.is_settled_by(later.version(), later.digest()))
+        {
+            tx.replace_own_list(us, later)?;
+            tx.set_list_told(later.version())?;
+            return Ok(true);
         }
+        let named = due.and_then(|due| due.named).map_or(0, |named| named.version);
+        if named == 0 && theirs.version == 0 {
+            return Ok(false);
+        }
+        let version = theirs.version.max(list.version()).max(named).saturating_add(1);
+        let devices = later.as_ref().unwrap_or(&list).devices().to_vec();
+        store(tx, us, &key, (version, devices), &mut rng)?;
+        Ok(false)
     });
     work.await
 }

@@ -81,8 +81,19 @@ impl Examined {
     }
 }
 
-/// The devices of a user, after the list that was shown, if any, has been verified and compared with the known one.
+/// The devices of a user, after the list that was shown, if any, has been verified and compared with the known one. A refused list is
+/// reported.
 pub(crate) fn examine(tx: &mut Tx<'_>, user: UserId, shown: Option<&[u8]>) -> Result<Examined> {
+    examine_again(tx, user, shown, true)
+}
+
+/// Like [`examine`], but does not report a refused list unless `is_first`: the relay was asked before, and may have shown it then.
+pub(crate) fn examine_again(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    shown: Option<&[u8]>,
+    is_first: bool,
+) -> Result<Examined> {
     let known = tx.device_list(user)?;
     let kept = |known: Option<VerifiedDeviceList>, without| {
         let devices = known.clone().map_or(without, Devices::Listed);
@@ -90,16 +101,21 @@ pub(crate) fn examine(tx: &mut Tx<'_>, user: UserId, shown: Option<&[u8]>) -> Re
     };
     let refused = |known| Examined { devices: Devices::Refused, user, known, is_new: false };
     let is_us = tx.is_us(user)?;
+    let report = |tx: &mut Tx<'_>| {
+        if is_first {
+            tx.emit(Event::DeviceListRefused(user));
+        }
+    };
     let Some(shown) = shown else { return Ok(kept(known, Devices::First)) };
     let Some(shown) = verified(user, shown) else {
         tracing::warn!("a device list that does not verify was refused");
-        tx.emit(Event::DeviceListRefused(user));
+        report(tx);
         return Ok(refused(known));
     };
     let is_ours = known.as_ref().is_some_and(|known| known.account_key() == shown.account_key());
     if is_us && !is_ours {
         tracing::warn!("a device list of another account key was shown as ours");
-        tx.emit(Event::DeviceListRefused(user));
+        report(tx);
         return Ok(refused(known));
     }
     let was_replaced = tx.was_account_key_replaced(user, shown.account_key())?;
@@ -107,12 +123,12 @@ pub(crate) fn examine(tx: &mut Tx<'_>, user: UserId, shown: Option<&[u8]>) -> Re
         Decision::Keep => kept(known, Devices::Refused),
         Decision::Adopt => Examined { devices: Devices::Listed(shown), user, known, is_new: true },
         Decision::Replaced => {
-            tx.emit(Event::DeviceListRefused(user));
+            report(tx);
             kept(known, Devices::Refused)
         }
         Decision::Stop => {
             tracing::warn!("two device lists of an account contradict each other");
-            tx.emit(Event::DeviceListRefused(user));
+            report(tx);
             refused(known)
         }
     })

@@ -5,6 +5,9 @@ use sealpost_wire::limits::{MAX_COUNT, MAX_DEVICE_LIST};
 use super::{ContentError, Counts, proto};
 use crate::id::{DeviceId, UserId};
 
+/// The highest version of a device list.
+const MAX_LIST_VERSION: u64 = i64::MAX as u64;
+
 /// Maximum number of exceptions in what a header says was seen.
 pub(crate) const MAX_SEEN_EXCEPTIONS: usize = 8;
 
@@ -21,6 +24,24 @@ pub(crate) struct Header {
     /// In the copies of a post for the other devices of the author's own account: the other member of the direct thread. The relay could
     /// name another one.
     pub(crate) peer: Option<UserId>,
+    /// The newest device lists that the author's device has.
+    pub(crate) lists: NamedLists,
+}
+
+/// The newest device lists that a device has, as it names them in contents.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct NamedLists {
+    /// Of its own account.
+    pub(crate) own: Option<ListDigest>,
+    /// In a direct thread, of the account of the other member.
+    pub(crate) yours: Option<ListDigest>,
+}
+
+/// A device list by its version, and the first half of its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ListDigest {
+    pub(crate) version: u64,
+    pub(crate) digest: [u8; 16],
 }
 
 /// The number of a content among those that its device has created in a thread.
@@ -61,7 +82,7 @@ impl Run {
 impl Header {
     /// Adds the header to a content.
     pub(super) fn write(&self, content: proto::Content) -> proto::Content {
-        let Self { number, after, seen, devices, peer } = self;
+        let Self { number, after, seen, devices, peer, lists: NamedLists { own, yours } } = self;
         proto::Content {
             count: number.map_or(0, |number| number.count),
             run: number.map_or_else(Vec::new, |number| number.run.0.to_vec()),
@@ -69,6 +90,8 @@ impl Header {
             seen: seen.as_ref().map(Mark::write),
             devices: devices.clone().unwrap_or_default(),
             peer: peer.map_or_else(Vec::new, |peer| peer.as_bytes().to_vec()),
+            own: own.as_ref().map(ListDigest::write),
+            yours: yours.as_ref().map(ListDigest::write),
             ..content
         }
     }
@@ -96,7 +119,27 @@ impl Header {
             [] => None,
             peer => Some(UserId::from_slice(peer).map_err(|_| ContentError::Malformed)?),
         };
-        Ok(Self { number, after, seen, devices, peer })
+        let lists = NamedLists {
+            own: content.own.as_ref().map(ListDigest::read).transpose()?,
+            yours: content.yours.as_ref().map(ListDigest::read).transpose()?,
+        };
+        Ok(Self { number, after, seen, devices, peer, lists })
+    }
+}
+
+impl ListDigest {
+    fn write(&self) -> proto::ListDigest {
+        proto::ListDigest { version: self.version, digest: self.digest.to_vec() }
+    }
+
+    /// # Errors
+    /// [`ContentError::Malformed`] for a version that no list has, and for a digest of another length.
+    fn read(digest: &proto::ListDigest) -> Result<Self, ContentError> {
+        let proto::ListDigest { version, digest } = digest;
+        match (*version, digest.as_slice().try_into()) {
+            (version @ 1..=MAX_LIST_VERSION, Ok(digest)) => Ok(Self { version, digest }),
+            _ => Err(ContentError::Malformed),
+        }
     }
 }
 
@@ -133,6 +176,10 @@ mod tests {
             seen: Some(Mark { device, run: Run([2; 8]), counts: Counts::of([1, 2, 5]) }),
             devices: Some(vec![7; MAX_DEVICE_LIST]),
             peer: Some(UserId::from_bytes([8; 16])),
+            lists: NamedLists {
+                own: Some(ListDigest { version: 1, digest: [3; 16] }),
+                yours: Some(ListDigest { version: MAX_LIST_VERSION, digest: [4; 16] }),
+            },
         };
         let content = header.write(proto::Content::default());
         assert_eq!(Header::read(&content), Ok(header));
@@ -148,7 +195,7 @@ mod tests {
     #[test]
     fn contradictory_and_impossible_numbers_are_refused() {
         type Change = fn(&mut proto::Content);
-        let changes: [Change; 11] = [
+        let changes: [Change; 17] = [
             |content| content.count = 0,
             |content| content.count = MAX_COUNT + 1,
             |content| content.run.clear(),
@@ -160,6 +207,12 @@ mod tests {
             |content| content.seen.as_mut().unwrap().count = 4,
             |content| content.devices.push(7),
             |content| content.peer.push(7),
+            |content| content.own.as_mut().unwrap().version = 0,
+            |content| content.own.as_mut().unwrap().digest.clear(),
+            |content| content.own.as_mut().unwrap().digest.push(3),
+            |content| content.yours.as_mut().unwrap().version = MAX_LIST_VERSION + 1,
+            |content| content.yours.as_mut().unwrap().digest.truncate(15),
+            |content| content.yours = Some(proto::ListDigest::default()),
         ];
         for (at, change) in changes.into_iter().enumerate() {
             let mut content = written();

@@ -41,7 +41,7 @@ pub(crate) use contact_card::Contact;
 pub use contact_card::{ContactCard, MAX_CARD_FIELD};
 pub(crate) use counts::Counts;
 pub(crate) use edit::Edit;
-pub(crate) use header::{Header, MAX_SEEN_EXCEPTIONS, Mark, Number, Post, Run};
+pub(crate) use header::{Header, ListDigest, MAX_SEEN_EXCEPTIONS, Mark, NamedLists, Number, Post, Run};
 pub(crate) use kind::Kind;
 pub(crate) use location::Place;
 pub use location::{Location, MAX_PLACE_NAME};
@@ -162,13 +162,25 @@ mod tests {
         }
     }
 
+    fn list_digest() -> impl Strategy<Value = ListDigest> {
+        (1..=i64::MAX.unsigned_abs(), any::<[u8; 16]>())
+            .prop_map(|(version, digest)| ListDigest { version, digest })
+    }
+
     proptest! {
         #[test]
-        fn a_plaintext_round_trips(text in ".*", quoted in proptest::option::of(".*"), is_forwarded: bool) {
+        fn a_plaintext_round_trips(
+            text in ".*",
+            quoted in proptest::option::of(".*"),
+            is_forwarded: bool,
+            own in proptest::option::of(list_digest()),
+            yours in proptest::option::of(list_digest()),
+        ) {
             let quote = quoted.map(|quoted| {
                 Box::new(Quote::new(UserId::from_bytes([4; 16]), ClientMsgId::from_bytes([5; 16]), &quoted))
             });
-            let content = content(Body::Text(Text { text, markup: Markup::default(), quote, is_forwarded }));
+            let mut content = content(Body::Text(Text { text, markup: Markup::default(), quote, is_forwarded }));
+            content.header.lists = NamedLists { own, yours };
             prop_assert_eq!(Body::from_bytes(&content.body.to_bytes()), Ok(content.body.clone()));
             prop_assert_eq!(Content::from_plaintext(&content.to_plaintext()), Ok(content));
         }

@@ -12,8 +12,10 @@ use sealpost_protocol::{Address, SessionRecord, UnixSeconds};
 use super::apply::apply;
 use super::envelope::{AnyEnvelope, Envelope, Source};
 use super::headers::{Headers, Stated};
+use super::lists::Lists;
 use super::open::Opened;
 use crate::account::registration::address;
+use crate::content::NamedLists;
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::{DeviceId, MessageId, ThreadId, UserId};
@@ -48,6 +50,8 @@ pub(super) struct Batch<'b, 'c> {
     delivered: BTreeSet<(ThreadId, UserId)>,
     /// What the headers of the opened contents state.
     headers: Headers,
+    /// Which device lists they name.
+    lists: Lists,
     /// Whether there is a new thread.
     begun: bool,
     /// Whether the dispatcher must look for something that was queued.
@@ -65,6 +69,8 @@ struct Handled {
     to_confirm: bool,
     /// What its header states.
     header: Option<Stated>,
+    /// The device lists that it names.
+    lists: NamedLists,
     /// Whether there is a new thread.
     begun: bool,
     /// Whether something was queued, apart from the receipt.
@@ -105,6 +111,7 @@ pub(super) fn in_batch(
         delivered: BTreeSet::new(),
         more_follow,
         headers: Headers::default(),
+        lists: Lists::default(),
         begun: false,
         queued: false,
     };
@@ -241,6 +248,7 @@ impl Batch<'_, '_> {
         if let Some(header) = handled.header {
             self.headers.note(source, header);
         }
+        self.lists.note(source, handled.lists);
         self.begun |= handled.begun;
         self.queued |= handled.queued;
         Ok(())
@@ -333,6 +341,7 @@ impl Batch<'_, '_> {
                     self.tx.after_commit(move || live.has_written(thread, user, sent_ms));
                 }
                 let (header, kind) = (content.header.clone(), content.body.kind());
+                handled.lists = header.lists;
                 let written_ms = content.sent_ms.min(envelope.server_ms);
                 let is_new = apply(self.tx, envelope, *content, self.us, (now_ms, self.ctx.limits))?;
                 let place = (envelope.epoch, envelope.server_seq);
@@ -380,6 +389,7 @@ impl Batch<'_, '_> {
             self.tx.store_sessions(sessions)?;
         }
         self.headers.store(self.tx, self.us)?;
+        self.lists.store(self.ctx, self.tx, self.us)?;
         for from in std::mem::take(&mut self.delivered) {
             (self.confirm)(self.ctx, self.tx, from, self.more_follow)?;
         }

@@ -24,6 +24,7 @@ mod batch;
 mod envelope;
 mod headers;
 pub(crate) mod inbox;
+mod lists;
 mod open;
 pub(crate) mod reread;
 pub(crate) mod retry;

@@ -89,12 +89,17 @@ fn seal(
     if recipients.ready.is_empty() {
         return Ok(None);
     }
+    let (account, us) = tx.our_account()?;
+    let lists = match tx.others(thread)?[..] {
+        [other] => tx.named_lists(us.user, Some(other))?,
+        _ => tx.named_lists(us.user, None)?,
+    };
     let content = Content {
         thread,
         id: client_msg_id,
         sent_ms: *sent_ms,
         timer: Timer::default(),
-        header: Header::default(),
+        header: Header { lists, ..Header::default() },
         body: body.clone(),
     };
     let urgent = content.body.kind().is_urgent();

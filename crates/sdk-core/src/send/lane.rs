@@ -12,7 +12,7 @@ use super::answer::{
     Correction, Flow, Left, Moment, ToSettle, asked_ms, correct, is_about_time, judge, settle,
 };
 use super::backoff_ms;
-use super::meet::meet_all;
+use super::meet::{NotMet, meet_all};
 use super::plan::ToMeet;
 use super::prepare::{Prepared, Sealed, prepare};
 use super::time::ask_time;
@@ -88,7 +88,7 @@ pub(super) async fn empty(
                     met
                 } else if corrections >= MAX_CORRECTIONS {
                     // The relay contradicts itself. Other threads go on.
-                    wait_for_keys(ctx, thread, (entry, attempts), 0).await?
+                    put_off(ctx, thread, (entry, attempts), 0, WaitReason::NoKeys).await?
                 } else {
                     flow
                 }
@@ -99,6 +99,9 @@ pub(super) async fn empty(
             }
             Sent::UpToMeeting { entry, attempts, to_meet } => {
                 make_sessions(ctx, thread, (entry, attempts), to_meet).await?
+            }
+            Sent::UpToList { entry, attempts } => {
+                put_off(ctx, thread, (entry, attempts), 0, WaitReason::DeviceListRefused).await?
             }
         };
         if flow == Flow::Stop {
@@ -147,6 +150,11 @@ enum Sent {
         entry: OutgoingId,
         attempts: u32,
         to_meet: Vec<ToMeet>,
+    },
+    /// This entry waits for another device list of a recipient.
+    UpToList {
+        entry: OutgoingId,
+        attempts: u32,
     },
 }
 
@@ -223,6 +231,7 @@ async fn send(
                 Prepared::Meet { entry, attempts, to_meet } => {
                     end = Some(Sent::UpToMeeting { entry, attempts, to_meet });
                 }
+                Prepared::AwaitList { entry, attempts } => end = Some(Sent::UpToList { entry, attempts }),
             },
             left = next(&mut settling), if settling.is_some() => match left? {
                 Left::Nothing if sealing.is_none() => {
@@ -272,6 +281,21 @@ async fn learn(
     if to_meet.is_empty() { Ok(Flow::Again) } else { make_sessions(ctx, thread, entry, to_meet).await }
 }
 
+/// Tries an entry again later, which was postponed `attempts` times before, but not before the delay that the relay has asked for.
+async fn put_off(
+    ctx: &Context,
+    thread: ThreadId,
+    (entry, attempts): (OutgoingId, u32),
+    asked_ms: u64,
+    reason: WaitReason,
+) -> Result<Flow> {
+    let wait_ms = asked_ms.saturating_add(backoff_ms(&ctx.env, attempts.saturating_add(1)));
+    let later = Settlement::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) };
+    settle(ctx, thread, ToSettle::now(entry, later)).await?;
+    ctx.wait_reasons.put_off(thread, Some(reason));
+    Ok(Flow::Stop)
+}
+
 /// Station 5, Meet: starts all these sessions at the same time, for an entry that was postponed `attempts` times.
 async fn make_sessions(
     ctx: &Context,
@@ -281,13 +305,16 @@ async fn make_sessions(
 ) -> Result<Flow> {
     let settlement = match meet_all(ctx, thread, &to_meet).await {
         Ok(Ok(())) => return Ok(Flow::Again),
-        Ok(Err(reason)) => Settlement::Failed(reason),
+        Ok(Err(NotMet::For(reason))) => Settlement::Failed(reason),
+        Ok(Err(NotMet::ListRefused)) => {
+            return put_off(ctx, thread, (entry, attempts), 0, WaitReason::DeviceListRefused).await;
+        }
         Err(Error::Offline(offline)) => {
             let asked_ms = match offline {
                 Offline::Busy(wait) => asked_ms(wait),
                 _ => 0,
             };
-            return wait_for_keys(ctx, thread, (entry, attempts), asked_ms).await;
+            return put_off(ctx, thread, (entry, attempts), asked_ms, WaitReason::NoKeys).await;
         }
         Err(error) => return Err(error),
     };
@@ -295,18 +322,4 @@ async fn make_sessions(
     let may_come_back = matches!(settlement, Settlement::Failed(FailReason::UnknownRecipient));
     settle(ctx, thread, ToSettle::now(entry, settlement)).await?;
     Ok(if may_come_back { Flow::Stop } else { Flow::Again })
-}
-
-/// Puts off an entry for whose recipients the relay gives no usable keys.
-async fn wait_for_keys(
-    ctx: &Context,
-    thread: ThreadId,
-    (entry, attempts): (OutgoingId, u32),
-    asked_ms: u64,
-) -> Result<Flow> {
-    let wait_ms = asked_ms.saturating_add(backoff_ms(&ctx.env, attempts.saturating_add(1)));
-    let later = Settlement::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) };
-    settle(ctx, thread, ToSettle::now(entry, later)).await?;
-    ctx.wait_reasons.put_off(thread, Some(WaitReason::NoKeys));
-    Ok(Flow::Stop)
 }

@@ -20,13 +20,22 @@ use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::FailReason;
 use crate::store::Device;
 
+/// Why no session could be started with a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotMet {
+    /// Nothing can be sent to this user, for this reason.
+    For(FailReason),
+    /// The list of their devices that the relay shows was refused. Another one may be shown later.
+    ListRefused,
+}
+
 /// Starts all these sessions at the same time, for a message to this thread. A device whose keys are invalid is skipped for a
 /// while, as long as there are others. Returns the reason if nothing can be sent to one of the users.
 pub(super) async fn meet_all(
     ctx: &Context,
     thread: ThreadId,
     to_meet: &[ToMeet],
-) -> Result<Result<(), FailReason>> {
+) -> Result<Result<(), NotMet>> {
     let requests = to_meet.iter().flat_map(|ToMeet { user, devices }| {
         let all = devices.is_empty().then_some(None);
         devices.iter().copied().map(Some).chain(all).map(|device| meet(ctx, *user, device))
@@ -44,7 +53,7 @@ pub(super) async fn meet_all(
     }
     let (policy, now) = (ctx.policy, UnixSeconds(ctx.server_now_ms() / 1000));
     if !ctx.store.read(move |rows| has_ready(rows, thread, policy, now)).await? {
-        return Ok(Err(FailReason::BadKeys));
+        return Ok(Err(NotMet::For(FailReason::BadKeys)));
     }
     tracing::warn!(devices = bad.len(), "devices without valid keys are skipped");
     for skipped in bad {
@@ -55,18 +64,14 @@ pub(super) async fn meet_all(
 
 /// Fetches the bundles of a user's device (or of all) and starts a session with each. Returns the devices whose keys are invalid, or the
 /// reason if nothing can be sent to this user.
-async fn meet(
-    ctx: &Context,
-    user: UserId,
-    device: Option<DeviceId>,
-) -> Result<Result<Vec<Skipped>, FailReason>> {
+async fn meet(ctx: &Context, user: UserId, device: Option<DeviceId>) -> Result<Result<Vec<Skipped>, NotMet>> {
     let once = &ctx.new_client_msg_id().to_string();
     let fetched =
         tokens::with_access(ctx, |http, token| async move { http.bundles(&token, user, device, once).await });
     let (bundles, list) = match fetched.await {
         Ok(wire::Bundles { bundles, devices }) => (bundles, devices.map(|devices| devices.list)),
         Err(Error::NotFound) => (Vec::new(), None),
-        Err(Error::RecipientDeleted) => return Ok(Err(FailReason::RecipientDeleted)),
+        Err(Error::RecipientDeleted) => return Ok(Err(NotMet::For(FailReason::RecipientDeleted))),
         Err(error) => return Err(error),
     };
     if bundles.is_empty() {
@@ -77,7 +82,7 @@ async fn meet(
         verify_each(user, device, &bundles, &mut known)
     };
     if verified.is_empty() && bad.is_empty() {
-        let Some(device) = device else { return Ok(Err(FailReason::BadKeys)) };
+        let Some(device) = device else { return Ok(Err(NotMet::For(FailReason::BadKeys))) };
         bad.push(Skipped { user, device, registration_id: 0, is_absent: true });
     }
     let (now_ms, policy) = (ctx.server_now_ms(), ctx.policy);
@@ -89,7 +94,7 @@ async fn meet(
         let listed = devices::examine(tx, user, list.as_deref())?;
         // Without our own devices, a message still goes to the others.
         if matches!(listed.devices, Devices::Refused) && user != us.user {
-            return Ok(Err(FailReason::BadKeys));
+            return Ok(Err(NotMet::ListRefused));
         }
         let mut met = Vec::with_capacity(verified.len());
         for bundle in verified {
@@ -171,8 +176,8 @@ async fn forget(
     ctx: &Context,
     user: UserId,
     device: Option<DeviceId>,
-) -> Result<Result<Vec<Skipped>, FailReason>> {
-    let Some(device) = device else { return Ok(Err(FailReason::UnknownRecipient)) };
+) -> Result<Result<Vec<Skipped>, NotMet>> {
+    let Some(device) = device else { return Ok(Err(NotMet::For(FailReason::UnknownRecipient))) };
     let now = UnixSeconds(ctx.server_now_ms() / 1000);
     let work = ctx.store.write(move |tx| {
         tx.forget_device(user, device, now)?;

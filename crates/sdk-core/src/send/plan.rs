@@ -88,6 +88,8 @@ pub(super) enum Addressed {
     Meet(Vec<ToMeet>),
     /// Nothing can be sealed for one of the members at present.
     Blocked(FailReason),
+    /// Different lists of the devices of one of the members were shown: nothing is sealed until there is a later one.
+    Contradicted,
 }
 
 /// The current devices of the members of a thread, except this one. In the note to self, there may be none: the relay names those that are
@@ -99,10 +101,17 @@ pub(super) fn address(
     policy: SessionPolicy,
     now: UnixSeconds,
 ) -> Result<Addressed> {
-    address_users(rows, (&rows.recipients(thread)?, us), skipped, policy, now)
+    let users = rows.recipients(thread)?;
+    for user in &users {
+        if *user != us.user && rows.is_list_contradicted(*user)? {
+            return Ok(Addressed::Contradicted);
+        }
+    }
+    address_users(rows, (&users, us), skipped, policy, now)
 }
 
-/// The current devices of these people. For ours, nobody needs to be trusted.
+/// The current devices of these people. For ours, nobody needs to be trusted. Mail is sealed although different lists were shown: it tells
+/// them so.
 pub(super) fn address_users(
     rows: &Rows<'_>,
     (users, us): (&[UserId], Registered),

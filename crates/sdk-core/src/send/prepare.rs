@@ -7,7 +7,7 @@ use sealpost_protocol::UnixSeconds;
 use super::plan::{Addressed, Recipients, ToMeet, address as address_members};
 use super::seal::{Sealing, Sender, seal};
 use crate::account::registration::address;
-use crate::content::{Content, Header, MAX_SEEN_EXCEPTIONS, Mark, Number, Post, Run};
+use crate::content::{Content, Header, MAX_SEEN_EXCEPTIONS, Mark, NamedLists, Number, Post, Run};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
@@ -40,6 +40,8 @@ pub(super) enum Prepared {
     Lookup(Vec<Sealed>),
     /// Start these sessions first, for this entry.
     Meet { entry: OutgoingId, attempts: u32, to_meet: Vec<ToMeet> },
+    /// This entry waits for another device list of a recipient.
+    AwaitList { entry: OutgoingId, attempts: u32 },
 }
 
 /// A sealed entry, ready to be sent.
@@ -178,24 +180,31 @@ struct Heading {
     is_changed: bool,
     after: Option<Post>,
     seen: Option<Mark>,
+    lists: NamedLists,
 }
 
 impl Heading {
     fn load(tx: &Tx<'_>, thread: &Thread, us: Registered, rng: &mut StdRng) -> Result<Self> {
+        let lists = tx.named_lists(us.user, Some(thread.peer))?;
         let OwnNumbers { run, count, newest } = tx.own_numbers(thread.id)?;
         let run = run.unwrap_or_else(|| Run(rng.random()));
         // Our own devices have what others may not have; they are told in the note to self, where there is nobody else.
         let heard = tx.heard_last(thread.id, thread.peer == us.user)?;
         let seen = heard
             .map(|mark| Mark { counts: mark.counts.before_many_exceptions(MAX_SEEN_EXCEPTIONS), ..mark });
-        Ok(Self { last: Number { run, count }, is_changed: false, after: newest, seen })
+        Ok(Self { last: Number { run, count }, is_changed: false, after: newest, seen, lists })
+    }
+
+    /// The header of a content that is not a post.
+    fn of_mail(&self) -> Header {
+        Header { lists: self.lists, ..Header::default() }
     }
 
     /// The header of a post, which has this number if it was sealed before.
     fn header(&self, number: Option<Number>) -> Header {
         let next = Number { count: self.last.count.saturating_add(1), ..self.last };
         let (number, seen) = (Some(number.unwrap_or(next)), self.seen.clone());
-        Header { number, after: self.after, seen, devices: None, peer: None }
+        Header { number, after: self.after, seen, devices: None, peer: None, lists: self.lists }
     }
 
     /// A post with this number was sealed.
@@ -209,7 +218,7 @@ impl Heading {
 impl Work<'_, '_> {
     fn run(mut self, entries: Vec<Entry>, rng: &mut StdRng) -> Result<Prepared> {
         let mut sealed = Vec::with_capacity(entries.len());
-        let mut meet = None;
+        let mut stopped = None;
         for entry in entries {
             match entry {
                 Entry::Sealed { id, attempts, parcel } => {
@@ -223,7 +232,11 @@ impl Work<'_, '_> {
                         Step::Sealed(entry) => sealed.push(entry),
                         Step::Settled => {}
                         Step::Meet(to_meet) => {
-                            meet = Some((entry, attempts, to_meet));
+                            stopped = Some(Prepared::Meet { entry, attempts, to_meet });
+                            break;
+                        }
+                        Step::AwaitList => {
+                            stopped = Some(Prepared::AwaitList { entry, attempts });
                             break;
                         }
                     }
@@ -236,10 +249,9 @@ impl Work<'_, '_> {
         if let Some(heading) = self.heading.filter(|heading| heading.is_changed) {
             self.tx.set_own_number(self.thread.id, heading.last)?;
         }
-        Ok(match (sealed.is_empty(), meet) {
-            (false, _) => Prepared::Submit(sealed),
-            (true, Some((entry, attempts, to_meet))) => Prepared::Meet { entry, attempts, to_meet },
-            (true, None) => Prepared::NothingNow,
+        Ok(match sealed.is_empty() {
+            false => Prepared::Submit(sealed),
+            true => stopped.unwrap_or(Prepared::NothingNow),
         })
     }
 
@@ -254,6 +266,7 @@ impl Work<'_, '_> {
                 Addressed::Ready(recipients) => self.ready = Some(recipients),
                 Addressed::Meet(to_meet) => return Ok(Step::Meet(to_meet)),
                 Addressed::Blocked(reason) => return self.fail(outgoing.id, reason),
+                Addressed::Contradicted => return Ok(Step::AwaitList),
             }
         }
         let now_ms = self.ctx.server_now_ms();
@@ -262,14 +275,14 @@ impl Work<'_, '_> {
             self.tx.set_sent(outgoing.id, now_ms)?;
         }
         let sent_ms = outgoing.sent_ms.min(now_ms);
-        let header = if outgoing.body.kind().is_post() {
-            let heading = match self.heading.take() {
-                Some(heading) => heading,
-                None => Heading::load(self.tx, &self.thread, self.us, rng)?,
-            };
-            self.heading.insert(heading).header(outgoing.number)
-        } else {
-            Header::default()
+        let heading = match self.heading.take() {
+            Some(heading) => heading,
+            None => Heading::load(self.tx, &self.thread, self.us, rng)?,
+        };
+        let heading = self.heading.insert(heading);
+        let header = match outgoing.body.kind().is_post() {
+            true => heading.header(outgoing.number),
+            false => heading.of_mail(),
         };
         let number = header.number;
         let content = Content {
@@ -312,4 +325,5 @@ enum Step {
     Sealed(Sealed),
     Settled,
     Meet(Vec<ToMeet>),
+    AwaitList,
 }

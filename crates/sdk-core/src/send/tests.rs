@@ -17,8 +17,8 @@ use super::seal::{Sealing, Sender, seal};
 use crate::account::registration::{address, local_device};
 use crate::config::DatabaseKey;
 use crate::content::{
-    Body, Content, Counts, Header, MAX_SEEN_EXCEPTIONS, MAX_TEXT, MAX_TIMER_S, Mark, Markup, Number, Post,
-    Quote, Run, Text, Timer,
+    Body, Content, Counts, Header, ListDigest, MAX_SEEN_EXCEPTIONS, MAX_TEXT, MAX_TIMER_S, Mark, Markup,
+    NamedLists, Number, Post, Quote, Run, Text, Timer,
 };
 use crate::context::{Skipped, SkippedDevices};
 use crate::event::EventBus;
@@ -129,6 +129,7 @@ fn must_meet(addressed: Addressed) -> Vec<ToMeet> {
         Addressed::Meet(to_meet) => to_meet,
         Addressed::Ready(_) => panic!("ready"),
         Addressed::Blocked(reason) => panic!("{reason:?}"),
+        Addressed::Contradicted => panic!("contradicted"),
     }
 }
 
@@ -137,6 +138,7 @@ fn recipients(addressed: Addressed) -> Recipients {
         Addressed::Ready(recipients) => recipients,
         Addressed::Meet(to_meet) => panic!("{to_meet:?}"),
         Addressed::Blocked(reason) => panic!("{reason:?}"),
+        Addressed::Contradicted => panic!("contradicted"),
     }
 }
 
@@ -222,12 +224,14 @@ async fn the_longest_text_fits_with_the_longest_header() {
         let counts = Counts::up_to(MAX_COUNT).without(exceptions);
         assert_eq!(counts.exceptions().len(), MAX_SEEN_EXCEPTIONS);
         let run = Run([0xff; 8]);
+        let most = ListDigest { version: i64::MAX.unsigned_abs(), digest: [0xff; 16] };
         let header = Header {
             number: Some(Number { run, count: MAX_COUNT }),
             after: Some(Post { epoch: MAX_COUNT, server_seq: MAX_COUNT }),
             seen: Some(Mark { device: DeviceId::new(127).unwrap(), run, counts }),
             devices: Some(vec![7; 641]),
             peer: None,
+            lists: NamedLists { own: Some(most), yours: Some(most) },
         };
         let quote = Quote::new(BEN, ClientMsgId::new(1, &[1; 10]), &"a".repeat(10_000));
         let text = Text {

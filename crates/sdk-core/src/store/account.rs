@@ -95,6 +95,11 @@ impl Rows<'_> {
         Ok(AccountKeyPair::from_bytes(&key.optional()?.ok_or(Error::Unauthorized)?)?)
     }
 
+    /// Whether this device signs the list of our devices: it is the primary one.
+    pub(crate) fn holds_account_key(&self) -> Result<bool> {
+        Ok(self.our_account()?.1.device == DeviceId::PRIMARY)
+    }
+
     /// The account after its registration, which every path except registration can rely on.
     ///
     /// # Errors

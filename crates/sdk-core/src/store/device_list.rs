@@ -79,13 +79,16 @@ impl Tx<'_> {
     pub(crate) fn set_device_list(&mut self, user: UserId, list: &VerifiedDeviceList) -> Result<()> {
         self.companions.set(None);
         let (account, digest) = (list.account_key().serialize(), list.digest());
+        let before = self.known_list(user)?;
         let values = params![user.as_bytes(), account, to_sql(list.version())?, digest, list.serialize()];
         self.change_one(
             "INSERT INTO device_list (user_id, account_key, version, digest, list) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (user_id) DO UPDATE SET account_key = excluded.account_key, version = excluded.version,
                 digest = excluded.digest, list = excluded.list",
             values,
-        )
+        )?;
+        let is_same_account = before.is_none_or(|before| before.account == *list.account_key());
+        self.settle_due_list(user, list, is_same_account)
     }
 
     /// Replaces our own list. Devices that are not on it any more are removed, with their sessions; all changes are reported in the same

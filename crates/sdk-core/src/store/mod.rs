@@ -23,6 +23,7 @@ mod heard;
 mod lane;
 mod leaving;
 mod linking;
+mod list_due;
 mod lock;
 mod log;
 mod log_file;
@@ -92,6 +93,7 @@ pub(crate) use heard::{HeardPost, HeardRun};
 pub(crate) use lane::NEVER_MS;
 pub(crate) use leaving::{AccountStatus, LeaveRequest, StoredAccount};
 pub(crate) use linking::{LinkAttempt, NewAttempt};
+pub(crate) use list_due::DueList;
 pub(crate) use login::LoginKey;
 pub(crate) use mail::{
     DueMail, MailDropped, MailId, MailOutcome, MailSlot, NewMail, PROFILE_SLOT, QueuedMail, SettledMail,

@@ -11,6 +11,7 @@ mod devices;
 mod ephemeral;
 mod gaps;
 mod indexer;
+mod lists;
 mod loss;
 mod pause;
 mod profile;
@@ -158,6 +159,8 @@ impl Tasks {
         }));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || renewal::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::DeviceLists, move || lists::run(c.clone())));
         Self(tasks)
     }
 

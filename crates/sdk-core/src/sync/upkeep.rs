@@ -70,6 +70,7 @@ fn asked(error: &Error) -> Duration {
 
 async fn keep_up(ctx: &Context) -> Result<()> {
     let told = device_list::tell(ctx).await;
+    ctx.health.report(Part::DeviceLists, &told);
     pre_keys::replenish(ctx).await?;
     let now_ms = ctx.expiry_now_ms();
     let (handled, proven) = (now_ms.saturating_sub(HANDLED_MS), now_ms.saturating_sub(RESUBMIT_MS));
@@ -93,8 +94,8 @@ async fn keep_up(ctx: &Context) -> Result<()> {
     outcome(told)
 }
 
-/// What telling the relay of our list means for the whole upkeep. What it will refuse again must not make the pre-keys fail: the list is
-/// told with the next upkeep.
+/// What telling the relay of our list means for the whole upkeep. What it will refuse again must not make the pre-keys fail: the list has
+/// a part of its own, and is told with the next upkeep.
 fn outcome(told: Result<()>) -> Result<()> {
     match told {
         Err(error @ Error::Offline(Offline::NotARelay | Offline::Refused(_))) => {

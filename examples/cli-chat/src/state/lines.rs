@@ -174,6 +174,9 @@ const fn waits_for(reason: WaitReason) -> Option<&'static str> {
         WaitReason::Clock => Some("the clock of this device or of the relay is wrong"),
         WaitReason::NoAnswer => Some("the relay has not answered"),
         WaitReason::NoKeys => Some("their keys could not be fetched"),
+        WaitReason::DeviceListRefused => {
+            Some("the relay shows a list of their devices that they have not signed")
+        }
         WaitReason::Blocked => Some("they are blocked, /unblock or /discard"),
         _ => None,
     }

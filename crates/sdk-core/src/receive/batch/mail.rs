@@ -83,6 +83,7 @@ impl Batch<'_, '_> {
                 if self.tx.is_blocked(mail.sender)? {
                     return Ok(handled);
                 }
+                handled.lists = content.header.lists;
                 if mail.is_ephemeral() {
                     ephemeral::apply(self.ctx, self.tx, mail, &content)?;
                 } else {

@@ -20,7 +20,7 @@ use crate::health::Part;
 use crate::id::UserId;
 use crate::message::FailReason;
 use crate::send::answer::asked_ms;
-use crate::send::meet::meet_all;
+use crate::send::meet::{NotMet, meet_all};
 use crate::send::{backoff_ceiling_ms, backoff_ms};
 
 /// How many users are met at the same time.
@@ -92,11 +92,15 @@ async fn try_to_meet(ctx: &Context, Unmet { thread, attempts, to_meet }: Unmet) 
     let wait_ms = match meet_all(ctx, thread, slice::from_ref(&to_meet)).await {
         Ok(Ok(())) => return Ok(()),
         // A restored relay may know them again soon.
-        Ok(Err(FailReason::UnknownRecipient)) if attempts < MAX_REFUSALS => backoff_ms(&ctx.env, next),
-        // They may upload other keys.
-        Ok(Err(FailReason::BadKeys)) => ctx.env.jitter(backoff_ceiling_ms(next, LONG_MS)),
+        Ok(Err(NotMet::For(FailReason::UnknownRecipient))) if attempts < MAX_REFUSALS => {
+            backoff_ms(&ctx.env, next)
+        }
+        // They may upload other keys, and the relay may show another list.
+        Ok(Err(NotMet::For(FailReason::BadKeys) | NotMet::ListRefused)) => {
+            ctx.env.jitter(backoff_ceiling_ms(next, LONG_MS))
+        }
         // Nothing can be sealed for this person.
-        Ok(Err(reason)) => {
+        Ok(Err(NotMet::For(reason))) => {
             let is_deleted = reason == FailReason::RecipientDeleted;
             return ctx.store.write(move |tx| tx.drop_unsealed_mail_to(user, is_deleted)).await;
         }

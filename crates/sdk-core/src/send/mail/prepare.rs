@@ -153,7 +153,8 @@ fn next(ctx: &Context, tx: &mut Tx<'_>, mail: QueuedMail, rng: &mut StdRng) -> R
         body => body,
     };
     let sent_ms = sent_ms.min(ctx.server_now_ms());
-    let (timer, header) = (Timer::default(), Header::default());
+    let lists = tx.named_lists(tx.our_account()?.1.user, Some(to))?;
+    let (timer, header) = (Timer::default(), Header { lists, ..Header::default() });
     let content = Content { thread, id: content_id, sent_ms, timer, header, body };
     Ok(match seal(ctx, tx, &content, to, rng)? {
         Sealable::Yes(parcel) => Next::Submit(tx.set_mail_sealed(id, parcel, ctx.server_now_ms())?),
@@ -213,7 +214,7 @@ fn seal(ctx: &Context, tx: &mut Tx<'_>, content: &Content, to: UserId, rng: &mut
         Addressed::Ready(recipients) if recipients.ready.is_empty() => return Ok(Sealable::No),
         Addressed::Ready(recipients) => recipients,
         Addressed::Meet(mut to_meet) => return Ok(to_meet.pop().map_or(Sealable::No, Sealable::Meet)),
-        Addressed::Blocked(_) => return Ok(Sealable::No),
+        Addressed::Blocked(_) | Addressed::Contradicted => return Ok(Sealable::No),
     };
     let our_address = address(us.user, us.device)?;
     let from = Sender::new(tx, (&account, us, &our_address), &recipients.ready)?;

@@ -1,0 +1,249 @@
+//! What the device lists mean that others name in their contents: somebody with whom we talk, and our own devices.
+//!
+//! A later one than the known one is fetched: the relay, or whoever has told us the known one, has not told us the newest. Another one with
+//! the same version shows that different lists were shown to different people: nothing is sealed for this account until a later one is known.
+
+use std::collections::BTreeSet;
+
+use sealpost_protocol::device::{KnownDeviceList, Succession};
+
+use crate::content::ListDigest;
+use crate::error::Result;
+use crate::event::Event;
+use crate::id::UserId;
+use crate::store::{DueList, Tx};
+
+/// Versions of our own list that are higher than ours by more than this are not believed. Nobody can use up the versions by naming some.
+const MAX_STEP: u64 = 1 << 31;
+
+/// What a list means that somebody has named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    /// Nothing new.
+    Ignore,
+    /// It is to be fetched, if the relay may be asked again.
+    Wait,
+    /// It is to be fetched.
+    Fetch,
+    /// It is to be replaced by a later one.
+    Contradicts,
+}
+
+fn decide(known: Option<&KnownDeviceList>, due: Option<&DueList>, named: &ListDigest) -> Decision {
+    let succession =
+        known.map_or(Succession::Newer, |known| known.succession_of(named.version, &named.digest));
+    let due_for = due.and_then(|due| due.named).filter(|for_what| for_what.version >= named.version);
+    match succession {
+        Succession::Same | Succession::Older | Succession::OtherAccountKey => Decision::Ignore,
+        Succession::Newer if due_for.is_some() => Decision::Wait,
+        Succession::Newer => Decision::Fetch,
+        Succession::Contradicts if due.is_some_and(|due| due.contradicts) => Decision::Wait,
+        Succession::Contradicts => Decision::Contradicts,
+    }
+}
+
+/// Takes note of the lists of a user that somebody has named. Returns whether the relay may have to be asked.
+pub(crate) fn note(
+    tx: &mut Tx<'_>,
+    (user, is_ours): (UserId, bool),
+    named: &BTreeSet<ListDigest>,
+) -> Result<bool> {
+    let known = tx.known_list(user)?;
+    let mut is_any = false;
+    for named in named {
+        let highest = known.map_or(0, |known| known.version).saturating_add(MAX_STEP);
+        if is_ours && named.version > highest {
+            tracing::warn!("somebody names an impossible version of our device list");
+            continue;
+        }
+        let due = tx.due_list(user)?;
+        match decide(known.as_ref(), due.as_ref(), named) {
+            Decision::Ignore => continue,
+            Decision::Wait => {}
+            Decision::Fetch => {
+                tx.set_list_due(user, Some(*named), due.is_some_and(|due| due.contradicts))?;
+            }
+            Decision::Contradicts => {
+                tracing::warn!("somebody has another device list with the same version");
+                // A later one, if it was named, settles this too.
+                let later = due.and_then(|due| due.named).filter(|later| later.version > named.version);
+                tx.set_list_due(user, later.or(Some(*named)), true)?;
+                tx.emit(Event::DeviceListRefused(user));
+            }
+        }
+        is_any = true;
+    }
+    Ok(is_any)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+    use sealpost_protocol::IdentityKeyPair;
+    use sealpost_protocol::device::{AccountKeyPair, DeviceBinding, DeviceEntry, DeviceList};
+
+    use super::*;
+    use crate::config::DatabaseKey;
+    use crate::event::{EventBus, EventReceiver};
+    use crate::store::{Footprint, Store};
+
+    const BEN: UserId = UserId::from_bytes([2; 16]);
+
+    struct Fixture {
+        _dir: tempfile::TempDir,
+        store: Store,
+        events: EventReceiver,
+        key: AccountKeyPair,
+        device: IdentityKeyPair,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let (dir, bus) = (tempfile::tempdir().unwrap(), EventBus::new());
+            let path = dir.path().join("a.db");
+            let store = Store::open(path, DatabaseKey::new([9; 32]), bus.clone(), Footprint::Full).unwrap();
+            let rng = &mut StdRng::seed_from_u64(1);
+            let (key, device) = (AccountKeyPair::generate(rng), IdentityKeyPair::generate(rng));
+            Self { _dir: dir, store, events: bus.subscribe(), key, device }
+        }
+
+        /// Ben's list with this version becomes the known one. Returns how contents name it.
+        async fn knows(&self, version: u64) -> ListDigest {
+            let rng = &mut StdRng::seed_from_u64(version);
+            let device = sealpost_protocol::DeviceId::new(1).unwrap();
+            let binding = DeviceBinding::sign(BEN.as_bytes(), device, &self.device, &self.key.public(), rng);
+            let entry = DeviceEntry {
+                device,
+                identity: *self.device.public(),
+                added_ms: 1,
+                is_primary: true,
+                binding,
+            };
+            let list = DeviceList::new(version, vec![entry]).unwrap().sign(BEN.as_bytes(), &self.key, rng);
+            let list = list.verify(BEN.as_bytes()).unwrap();
+            let digest = *list.digest().first_chunk().unwrap();
+            self.store.write(move |tx| tx.set_device_list(BEN, &list)).await.unwrap();
+            ListDigest { version, digest }
+        }
+
+        /// Somebody names these lists of Ben.
+        async fn named(&self, lists: &[ListDigest], is_ours: bool) -> bool {
+            let lists = lists.iter().copied().collect();
+            self.store.write(move |tx| note(tx, (BEN, is_ours), &lists)).await.unwrap()
+        }
+
+        async fn due(&self) -> Option<DueList> {
+            self.store.read(|rows| rows.due_list(BEN)).await.unwrap()
+        }
+
+        fn told(&mut self) -> Vec<Event> {
+            std::iter::from_fn(|| self.events.try_next()).map(Result::unwrap).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_named_list_is_due_until_it_or_a_later_one_is_known() {
+        let mut fixture = Fixture::new();
+        let known = fixture.knows(5).await;
+        assert!(!fixture.named(&[known, digest(4, 1), digest(1, 1)], false).await);
+        assert_eq!(fixture.due().await, None);
+        let later = [digest(7, 1), digest(6, 1)];
+        assert!(fixture.named(&later, false).await);
+        let due = fixture.due().await.unwrap();
+        assert_eq!((due.named, due.contradicts, due.tries), (Some(later[0]), false, 0));
+        // The relay was asked; what names the same list again does not begin anew.
+        fixture.store.write(|tx| tx.put_list_off(BEN, 3, 99)).await.unwrap();
+        assert!(fixture.named(&later, false).await);
+        let due = fixture.due().await.unwrap();
+        assert_eq!((due.tries, due.due_ms), (3, 99));
+        fixture.knows(6).await;
+        assert_eq!(fixture.due().await.unwrap().named, Some(later[0]));
+        fixture.knows(8).await;
+        assert_eq!(fixture.due().await, None);
+        assert_eq!(fixture.told(), []);
+    }
+
+    #[tokio::test]
+    async fn another_list_with_the_same_version_is_reported_once_and_settled_by_a_later_one() {
+        let mut fixture = Fixture::new();
+        fixture.knows(5).await;
+        let contradicted = async |fixture: &Fixture| {
+            fixture.store.read(|rows| rows.is_list_contradicted(BEN)).await.unwrap()
+        };
+        for _ in 0..3 {
+            assert!(fixture.named(&[digest(5, 1)], false).await);
+        }
+        assert!(contradicted(&fixture).await);
+        assert_eq!(fixture.told(), [Event::DeviceListRefused(BEN)]);
+        // A later one was named, and another one with its version is what the relay shows.
+        assert!(fixture.named(&[digest(6, 1)], false).await);
+        assert!(contradicted(&fixture).await);
+        assert_eq!(fixture.told(), []);
+        fixture.knows(6).await;
+        assert!(contradicted(&fixture).await);
+        assert_eq!(fixture.told(), [Event::DeviceListRefused(BEN)]);
+        fixture.knows(7).await;
+        assert!(!contradicted(&fixture).await);
+        assert_eq!(fixture.due().await, None);
+    }
+
+    #[tokio::test]
+    async fn nobody_can_use_up_the_versions_of_our_list() {
+        let fixture = Fixture::new();
+        fixture.knows(5).await;
+        let most = 5 + MAX_STEP;
+        assert!(!fixture.named(&[digest(most + 1, 1), digest(i64::MAX.unsigned_abs(), 1)], true).await);
+        assert!(fixture.named(&[digest(most, 1)], true).await);
+    }
+
+    #[tokio::test]
+    async fn a_bounded_number_of_lists_is_due() {
+        let fixture = Fixture::new();
+        let work = fixture.store.write(|tx| {
+            for number in 0..1_030_u16 {
+                let mut user = [7; 16];
+                user[..2].copy_from_slice(&number.to_be_bytes());
+                let user = UserId::from_bytes(user);
+                note(tx, (user, false), &[digest(1, 1)].into())?;
+                tx.put_list_off(user, 1, u64::from(number).saturating_add(1))?;
+            }
+            tx.count_due_lists()
+        });
+        assert_eq!(work.await.unwrap(), 1024);
+    }
+
+    fn digest(version: u64, byte: u8) -> ListDigest {
+        ListDigest { version, digest: [byte; 16] }
+    }
+
+    #[test]
+    fn a_later_list_is_fetched_and_another_one_with_the_same_version_contradicts() {
+        let account = AccountKeyPair::generate(&mut rand::rngs::StdRng::seed_from_u64(1)).public();
+        let known = KnownDeviceList { account, version: 5, digest: [7; 32] };
+        let due = |named, contradicts| DueList {
+            user: UserId::from_bytes([1; 16]),
+            named,
+            contradicts,
+            tries: 0,
+            due_ms: 0,
+        };
+        let with = |due: Option<DueList>, named| decide(Some(&known), due.as_ref(), &named);
+        for named in [digest(5, 7), digest(4, 9), digest(1, 7)] {
+            assert_eq!(with(None, named), Decision::Ignore, "{named:?}");
+        }
+        assert_eq!(with(None, digest(6, 1)), Decision::Fetch);
+        assert_eq!(with(None, digest(5, 8)), Decision::Contradicts);
+        // What is to be fetched already.
+        let six = due(Some(digest(6, 1)), false);
+        assert_eq!(with(Some(six), digest(6, 1)), Decision::Wait);
+        assert_eq!(with(Some(six), digest(7, 1)), Decision::Fetch);
+        assert_eq!(with(Some(six), digest(5, 8)), Decision::Contradicts);
+        let forked = due(Some(digest(5, 8)), true);
+        assert_eq!(with(Some(forked), digest(5, 8)), Decision::Wait);
+        assert_eq!(with(Some(forked), digest(6, 1)), Decision::Fetch);
+        assert_eq!(with(Some(due(None, false)), digest(6, 1)), Decision::Fetch);
+        // An account that has shown no list.
+        assert_eq!(decide(None, None, &digest(1, 1)), Decision::Fetch);
+    }
+}

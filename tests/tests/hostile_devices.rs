@@ -1,0 +1,267 @@
+//! A relay that lies about the devices of an account: each row about devices of the table in `docs/threat-model.md`.
+
+#![cfg(test)]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use prost::Message as _;
+use sealpost_core::{
+    Delivery, Event, Events, FailedPart, Failure, MessageId, Part, Thread, UserId, WaitReason,
+};
+use sealpost_e2e::{Signer, open_database, set_list};
+use sealpost_protocol::IdentityKeyPair;
+use sealpost_protocol::device::{SignedDeviceList, VerifiedDeviceList};
+use sealpost_testkit::{Interceptor, ManualClock, Party, PartyDisk, Proxy, World, eventually};
+use sealpost_wire as wire;
+
+/// A relay that shows another list of a user than it has, while one is set.
+#[derive(Clone, Default)]
+struct Shows(Arc<Mutex<Option<Vec<u8>>>>);
+
+impl Shows {
+    fn set(&self, list: Option<Vec<u8>>) {
+        *self.0.lock().unwrap() = list;
+    }
+}
+
+impl Interceptor for Shows {
+    fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
+        let Some(shown) = self.0.lock().unwrap().clone() else { return body };
+        if request.contains("/prekeys") {
+            let mut bundles: wire::Bundles = wire::decode(body.into()).unwrap();
+            bundles.devices.as_mut().unwrap().list = shown.into();
+            return bundles.encode_to_vec();
+        }
+        if request.contains("/device-list") && request.starts_with("GET") {
+            let mut list: wire::SignedDeviceList = wire::decode(body.into()).unwrap();
+            list.list = shown.into();
+            return list.encode_to_vec();
+        }
+        body
+    }
+}
+
+/// Ada, whose relay lies, and Ben, who have talked: both have answered in their session.
+struct Talked {
+    world: World,
+    shows: Shows,
+    _proxy: Proxy,
+    ada: Party,
+    ben: Party,
+    hers: Thread,
+    his: Thread,
+}
+
+async fn talked(clock: Option<&ManualClock>) -> Talked {
+    let (world, shows) = (World::start().await, Shows::default());
+    let proxy = Proxy::start(world.addr(), shows.clone()).await;
+    let disk = world.disk("ada").through(&proxy.url());
+    let disk = match clock {
+        Some(clock) => disk.with_clock(clock),
+        None => disk,
+    };
+    let (ada, ben) = (disk.open_or_register().await, world.party("ben").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    hers.send_text("hello").await.unwrap();
+    ben.texts_when(&his, 1).await;
+    his.send_text("hello to you").await.unwrap();
+    ada.texts_when(&hers, 2).await;
+    Talked { world, shows, _proxy: proxy, ada, ben, hers, his }
+}
+
+fn companion() -> IdentityKeyPair {
+    IdentityKeyPair::generate(&mut rand::rng())
+}
+
+/// Ben's primary device signs this list, and starts.
+async fn with_list(ben: PartyDisk, user: UserId, list: &VerifiedDeviceList) -> Party {
+    set_list(&ben, user, list);
+    open_database(ben.database(), &ben.key()).execute("UPDATE account SET list_told = 0", []).unwrap();
+    ben.open().await
+}
+
+async fn is_told(events: &mut Events, event: Event) {
+    let told = async {
+        loop {
+            match events.next().await.unwrap() {
+                Ok(next) if next == event => return,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), told).await.expect("it is reported");
+}
+
+/// The version of the list of a user that a client knows, once it is this one.
+async fn knows(disk: &PartyDisk, user: UserId, version: u64) {
+    let (database, key) = (disk.database().to_owned(), disk.key());
+    let known = async || {
+        let sql = "SELECT version FROM device_list WHERE user_id = ?1";
+        let known: i64 =
+            open_database(&database, &key).query_row(sql, [user.as_bytes()], |row| row.get(0)).unwrap();
+        (known == i64::try_from(version).unwrap()).then_some(())
+    };
+    eventually("the list is known", known).await;
+}
+
+/// The list that the relay has of a user, once it has this version.
+async fn at_relay(world: &World, user: UserId, version: u64) -> VerifiedDeviceList {
+    let newest = async || {
+        let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+        let sql = "SELECT list FROM device_list WHERE user_id = ?1";
+        let list: Vec<u8> = relay.query_row(sql, [user.as_bytes()], |row| row.get(0)).ok()?;
+        let list = SignedDeviceList::parse(&list).unwrap().verify(user.as_bytes()).unwrap();
+        (list.version() == version).then_some(list)
+    };
+    eventually("the relay has this list", newest).await
+}
+
+async fn waits_for_list(thread: &Thread, message: MessageId) {
+    let waits = async || {
+        let waiting = thread.waiting(message).await.unwrap()?;
+        (waiting.reason == WaitReason::DeviceListRefused).then_some(())
+    };
+    eventually("the message waits for a list", waits).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_list_is_fetched_when_a_content_names_it() {
+    let Talked { world, ada, ben, his, .. } = talked(None).await;
+    let (user, mut events) = (ben.client.user_id(), ada.client.events());
+    drop(his);
+    let disk = ben.close().await;
+    let list = Signer::of(&disk).sign(2, &[(2, &companion())], 1);
+    let ben = with_list(disk, user, &list).await;
+    at_relay(&world, user, 2).await;
+    ben.thread_with(&ada).await.send_text("I have another device").await.unwrap();
+    is_told(&mut events, Event::DevicesChanged(user)).await;
+    knows(&world.disk("ada"), user, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_hides_a_later_list_is_noticed_and_reported() {
+    let clock = ManualClock::at(now_ms());
+    let Talked { world, shows, ada, ben, .. } = talked(Some(&clock)).await;
+    let user = ben.client.user_id();
+    let disk = ben.close().await;
+    let signer = Signer::of(&disk);
+    shows.set(Some(signer.list().serialize()));
+    let ben = with_list(disk, user, &signer.sign(2, &[(2, &companion())], 1)).await;
+    let his = ben.thread_with(&ada).await;
+    his.send_text("I have another device").await.unwrap();
+    let database = || open_database(world.disk("ada").database(), &world.disk("ada").key());
+    let tries = |least: u32| {
+        let tries = database().query_row("SELECT tries FROM device_list_due", [], |row| row.get(0));
+        tries.is_ok_and(|tries: u32| tries >= least)
+    };
+    eventually("the relay was asked", async || tries(1).then_some(())).await;
+    // It was asked for some minutes, and is asked once more.
+    let ada = ada.close().await;
+    let due = i64::try_from(clock.now_ms()).unwrap() + 20_000;
+    database().execute("UPDATE device_list_due SET tries = 7, due = ?1", [due]).unwrap();
+    let ada = ada.open().await;
+    let mut events = ada.client.events();
+    clock.advance(Duration::from_secs(30));
+    his.send_text("the relay hides it").await.unwrap();
+    is_told(&mut events, Event::DeviceListHidden(user)).await;
+    // What is known is used until then.
+    knows(&world.disk("ada"), user, 1).await;
+    // Once the relay shows it, it is taken.
+    let ada = ada.close().await;
+    shows.set(None);
+    database().execute("UPDATE device_list_due SET due = 0", []).unwrap();
+    let _ada = ada.open().await;
+    knows(&world.disk("ada"), user, 2).await;
+    eventually("nothing is due", async || (!tries(0)).then_some(())).await;
+}
+
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_who_are_shown_different_lists_notice_and_go_on_with_the_next_one() {
+    let Talked { world, shows, _proxy, ada, ben, hers, .. } = talked(None).await;
+    let (user, mut events) = (ben.client.user_id(), ada.client.events());
+    let disk = ben.close().await;
+    let signer = Signer::of(&disk);
+    // Somebody with Ben's account key has signed another version 2, which only Ada is shown.
+    shows.set(Some(signer.sign(2, &[(3, &companion())], 1).serialize()));
+    let ben = with_list(disk, user, &signer.sign(2, &[(2, &companion())], 1)).await;
+    let his = ben.thread_with(&ada).await;
+    his.send_text("I have another device").await.unwrap();
+    is_told(&mut events, Event::DeviceListRefused(user)).await;
+    let secret = hers.send_text("a secret").await.unwrap();
+    waits_for_list(&hers, secret.id).await;
+    // Nothing else waits.
+    let cleo = world.party("cleo").await;
+    let others = ada.thread_with(&cleo).await;
+    let hello = others.send_text("hello").await.unwrap();
+    ada.message_reaches(&others, hello.id, Delivery::Delivered).await;
+    // Her receipt tells Ben, whose next list settles it.
+    let mut his_events = ben.client.events();
+    shows.set(None);
+    his.send_text("are you there?").await.unwrap();
+    is_told(&mut his_events, Event::DeviceListRefused(user)).await;
+    let list = at_relay(&world, user, 3).await;
+    let numbers: Vec<_> = list.devices().iter().map(|entry| entry.device.get()).collect();
+    assert_eq!(numbers, [1, 2]);
+    ada.message_reaches(&hers, secret.id, Delivery::Delivered).await;
+    knows(&world.disk("ada"), user, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_device_signs_a_later_list_than_any_that_somebody_names() {
+    let Talked { world, ada, ben, .. } = talked(None).await;
+    let user = ben.client.user_id();
+    // Ben's database was restored from a copy, and so was the relay: Ada alone has his list.
+    let (ben, ada) = (ben.close().await, ada.close().await);
+    set_list(&ada, user, &Signer::of(&ben).sign(7, &[], 1));
+    let (ada, ben) = (ada.open().await, ben.open().await);
+    ada.thread_with(&ben).await.send_text("how many devices do you have?").await.unwrap();
+    at_relay(&world, user, 8).await;
+    ben.thread_with(&ada).await.send_text("one").await.unwrap();
+    knows(&world.disk("ada"), user, 8).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_never_takes_our_list_is_reported() {
+    let world = World::start().await;
+    let ben = world.party("ben").await;
+    let user = ben.client.user_id();
+    let disk = ben.close().await;
+    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    relay.busy_timeout(Duration::from_secs(60)).unwrap();
+    let sql = "UPDATE device_list SET version = 1 << 62 WHERE user_id = ?1";
+    relay.execute(sql, [user.as_bytes()]).unwrap();
+    open_database(disk.database(), &disk.key()).execute("UPDATE account SET list_told = 0", []).unwrap();
+    let ben = disk.open().await;
+    let failed = FailedPart { part: Part::DeviceLists, failure: Failure::Refused(409) };
+    let is_failing = async || ben.client.failing().contains(&failed).then_some(());
+    eventually("it is reported", is_failing).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_waits_while_the_relay_shows_a_list_that_does_not_verify() {
+    let (world, shows) = (World::start().await, Shows::default());
+    let proxy = Proxy::start(world.addr(), shows.clone()).await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
+    let (ben, mallory) = (world.party("ben").await, world.party("mallory").await);
+    let mut events = ada.client.events();
+    let (hers, others) = (ada.thread_with(&ben).await, ada.thread_with(&mallory).await);
+    let hello = others.send_text("hello").await.unwrap();
+    ada.message_reaches(&others, hello.id, Delivery::Delivered).await;
+    shows.set(Some(Signer::of(&mallory.close().await).list().serialize()));
+    let secret = hers.send_text("a secret").await.unwrap();
+    is_told(&mut events, Event::DeviceListRefused(ben.client.user_id())).await;
+    waits_for_list(&hers, secret.id).await;
+    eventually("nothing is sealed for him", async || (world.rows_in_mailboxes() == 0).then_some(())).await;
+    // Another thread goes on.
+    let more = others.send_text("are you there?").await.unwrap();
+    ada.message_reaches(&others, more.id, Delivery::Sent).await;
+    // It goes on by itself once the relay shows a list that verifies.
+    shows.set(None);
+    ada.message_reaches(&hers, secret.id, Delivery::Delivered).await;
+}
