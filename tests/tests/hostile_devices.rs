@@ -17,24 +17,33 @@ use sealpost_wire as wire;
 
 /// A relay that shows another list of a user than it has, while one is set.
 #[derive(Clone, Default)]
-struct Shows(Arc<Mutex<Option<Vec<u8>>>>);
+struct Shows(Arc<Mutex<Option<(UserId, Vec<u8>)>>>);
 
 impl Shows {
-    fn set(&self, list: Option<Vec<u8>>) {
-        *self.0.lock().unwrap() = list;
+    fn set(&self, user: UserId, list: &VerifiedDeviceList) {
+        *self.0.lock().unwrap() = Some((user, list.serialize()));
+    }
+
+    fn is_honest_again(&self) {
+        *self.0.lock().unwrap() = None;
     }
 }
 
 impl Interceptor for Shows {
     fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
-        let Some(shown) = self.0.lock().unwrap().clone() else { return body };
+        let Some((user, shown)) = self.0.lock().unwrap().clone() else { return body };
+        if !request.contains(&user.to_string()) {
+            return body;
+        }
         if request.contains("/prekeys") {
-            let mut bundles: wire::Bundles = wire::decode(body.into()).unwrap();
+            let Ok(mut bundles) = wire::decode::<wire::Bundles>(body.clone().into()) else { return body };
             bundles.devices.as_mut().unwrap().list = shown.into();
             return bundles.encode_to_vec();
         }
         if request.contains("/device-list") && request.starts_with("GET") {
-            let mut list: wire::SignedDeviceList = wire::decode(body.into()).unwrap();
+            let Ok(mut list) = wire::decode::<wire::SignedDeviceList>(body.clone().into()) else {
+                return body;
+            };
             list.list = shown.into();
             return list.encode_to_vec();
         }
@@ -127,7 +136,7 @@ async fn waits_for_list(thread: &Thread, message: MessageId) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_later_list_is_fetched_when_a_content_names_it() {
-    let Talked { world, ada, ben, his, .. } = talked(None).await;
+    let Talked { world, _proxy, ada, ben, his, .. } = talked(None).await;
     let (user, mut events) = (ben.client.user_id(), ada.client.events());
     drop(his);
     let disk = ben.close().await;
@@ -142,11 +151,11 @@ async fn a_later_list_is_fetched_when_a_content_names_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_hides_a_later_list_is_noticed_and_reported() {
     let clock = ManualClock::at(now_ms());
-    let Talked { world, shows, ada, ben, .. } = talked(Some(&clock)).await;
+    let Talked { world, shows, _proxy, ada, ben, .. } = talked(Some(&clock)).await;
     let user = ben.client.user_id();
     let disk = ben.close().await;
     let signer = Signer::of(&disk);
-    shows.set(Some(signer.list().serialize()));
+    shows.set(user, signer.list());
     let ben = with_list(disk, user, &signer.sign(2, &[(2, &companion())], 1)).await;
     let his = ben.thread_with(&ada).await;
     his.send_text("I have another device").await.unwrap();
@@ -169,7 +178,7 @@ async fn a_relay_that_hides_a_later_list_is_noticed_and_reported() {
     knows(&world.disk("ada"), user, 1).await;
     // Once the relay shows it, it is taken.
     let ada = ada.close().await;
-    shows.set(None);
+    shows.is_honest_again();
     database().execute("UPDATE device_list_due SET due = 0", []).unwrap();
     let _ada = ada.open().await;
     knows(&world.disk("ada"), user, 2).await;
@@ -188,7 +197,7 @@ async fn two_people_who_are_shown_different_lists_notice_and_go_on_with_the_next
     let disk = ben.close().await;
     let signer = Signer::of(&disk);
     // Somebody with Ben's account key has signed another version 2, which only Ada is shown.
-    shows.set(Some(signer.sign(2, &[(3, &companion())], 1).serialize()));
+    shows.set(user, &signer.sign(2, &[(3, &companion())], 1));
     let ben = with_list(disk, user, &signer.sign(2, &[(2, &companion())], 1)).await;
     let his = ben.thread_with(&ada).await;
     his.send_text("I have another device").await.unwrap();
@@ -202,7 +211,7 @@ async fn two_people_who_are_shown_different_lists_notice_and_go_on_with_the_next
     ada.message_reaches(&others, hello.id, Delivery::Delivered).await;
     // Her receipt tells Ben, whose next list settles it.
     let mut his_events = ben.client.events();
-    shows.set(None);
+    shows.is_honest_again();
     his.send_text("are you there?").await.unwrap();
     is_told(&mut his_events, Event::DeviceListRefused(user)).await;
     let list = at_relay(&world, user, 3).await;
@@ -214,7 +223,7 @@ async fn two_people_who_are_shown_different_lists_notice_and_go_on_with_the_next
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_device_signs_a_later_list_than_any_that_somebody_names() {
-    let Talked { world, ada, ben, .. } = talked(None).await;
+    let Talked { world, _proxy, ada, ben, .. } = talked(None).await;
     let user = ben.client.user_id();
     // Ben's database was restored from a copy, and so was the relay: Ada alone has his list.
     let (ben, ada) = (ben.close().await, ada.close().await);
@@ -253,7 +262,7 @@ async fn a_message_waits_while_the_relay_shows_a_list_that_does_not_verify() {
     let (hers, others) = (ada.thread_with(&ben).await, ada.thread_with(&mallory).await);
     let hello = others.send_text("hello").await.unwrap();
     ada.message_reaches(&others, hello.id, Delivery::Delivered).await;
-    shows.set(Some(Signer::of(&mallory.close().await).list().serialize()));
+    shows.set(ben.client.user_id(), Signer::of(&mallory.close().await).list());
     let secret = hers.send_text("a secret").await.unwrap();
     is_told(&mut events, Event::DeviceListRefused(ben.client.user_id())).await;
     waits_for_list(&hers, secret.id).await;
@@ -262,6 +271,6 @@ async fn a_message_waits_while_the_relay_shows_a_list_that_does_not_verify() {
     let more = others.send_text("are you there?").await.unwrap();
     ada.message_reaches(&others, more.id, Delivery::Sent).await;
     // It goes on by itself once the relay shows a list that verifies.
-    shows.set(None);
+    shows.is_honest_again();
     ada.message_reaches(&hers, secret.id, Delivery::Delivered).await;
 }

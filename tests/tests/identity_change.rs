@@ -160,6 +160,7 @@ async fn messages_sealed_by_a_replaced_key_are_refused_and_the_new_key_works() {
     assert_eq!(last_of(&hers, 3).await, MessageBody::Text("it is me".into()));
     is_told(&mut events, user).await;
     let number = other(&hers).await.safety_number().await.unwrap();
+    assert_eq!(sessions(&world.disk("ada")), 1, "those of the old phone are dropped");
     let asked = hers.send_text("is it?").await.unwrap();
     ada.message_reaches(&hers, asked.id, Delivery::Delivered).await;
     let new = ben.close().await;
@@ -217,6 +218,12 @@ async fn a_first_message_of_a_device_that_is_not_on_the_list_is_not_opened() {
     let ben = old.open().await;
     ben.thread_with(&ada).await.send_text("it is me").await.unwrap();
     assert_eq!(last_of(&hers, 3).await, MessageBody::Text("it is me".into()));
+}
+
+/// The number of sessions in the database of a client.
+fn sessions(disk: &PartyDisk) -> i64 {
+    let database = open_database(disk.database(), &disk.key());
+    database.query_row("SELECT count(*) FROM session", [], |row| row.get(0)).unwrap()
 }
 
 /// The number of rows that wait at the relay.

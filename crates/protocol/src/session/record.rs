@@ -139,6 +139,17 @@ impl SessionRecord {
         Self { active: self.active.clone(), inactive: ended.collect() }
     }
 
+    /// The record without the sessions whose peer has another identity key than this one, because it was replaced or removed;
+    /// [`changes_since`](Self::changes_since) names them, and their skipped keys must be deleted with them.
+    #[must_use = "the record stays as it was"]
+    pub fn only_with(&self, identity: &IdentityKey) -> Self {
+        let is_theirs = |entry: &&Entry| entry.session.parties.remote_identity == *identity;
+        Self {
+            active: self.active.as_ref().filter(is_theirs).cloned(),
+            inactive: self.inactive.iter().filter(is_theirs).cloned().collect(),
+        }
+    }
+
     /// The record without the sessions that have been inactive for more than 30 days;
     /// [`changes_since`](Self::changes_since) names them. If it is not known since when a session has been inactive,
     /// its age counts from `now`. [`decrypt`](Self::decrypt) does the same. This method is for records that receive

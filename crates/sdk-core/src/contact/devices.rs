@@ -70,13 +70,19 @@ pub(crate) struct Examined {
 }
 
 impl Examined {
-    /// Stores the list if it replaces the known one. The first list of an account is stored only if one of its devices `is_met`.
-    pub(crate) fn store(self, tx: &mut Tx<'_>, is_met: bool) -> Result<()> {
+    /// Whether no list of the user is known.
+    pub(crate) const fn is_first(&self) -> bool {
+        self.known.is_none()
+    }
+
+    /// Stores the list if it replaces the known one. The first list of an account is stored only if one of its devices `is_met`. Returns the
+    /// devices that were removed with their sessions, because they are not on it.
+    pub(crate) fn store(&self, tx: &mut Tx<'_>, is_met: bool) -> Result<Vec<DeviceId>> {
         match &self.devices {
             Devices::Listed(list) if self.is_new && (is_met || self.known.is_some()) => {
                 tx.adopt_list(self.user, self.known.as_ref(), list)
             }
-            Devices::Listed(_) | Devices::First | Devices::Refused => Ok(()),
+            Devices::Listed(_) | Devices::First | Devices::Refused => Ok(Vec::new()),
         }
     }
 }
@@ -134,21 +140,31 @@ pub(crate) fn examine_again(
     })
 }
 
-/// Whether a first message comes from a device that its user has. `shown` is the list in its content. If that is the known one, it was
-/// verified before.
-pub(crate) fn admits(
+/// What a message means that shows a list, or that is the first one of its sender.
+pub(crate) struct Admission {
+    /// Whether it comes from a device that its user has.
+    pub(crate) is_admitted: bool,
+    /// Whether another list is known now.
+    pub(crate) is_changed: bool,
+    /// The devices of the user that were removed with their sessions, because they are not on the list.
+    pub(crate) removed: Vec<DeviceId>,
+}
+
+/// Whether a message comes from a device that its user has. `shown` is the list in its content. If that is the known one, it was verified
+/// before.
+pub(crate) fn admit(
     tx: &mut Tx<'_>,
     user: UserId,
     (device, identity): (DeviceId, &IdentityKey),
     shown: Option<&[u8]>,
-) -> Result<bool> {
+) -> Result<Admission> {
     if is_known(tx, user, shown)? && tx.is_live(user, device, identity)? {
-        return Ok(true);
+        return Ok(Admission { is_admitted: true, is_changed: false, removed: Vec::new() });
     }
     let examined = examine(tx, user, shown)?;
     let is_admitted = examined.devices.has(device, identity);
-    examined.store(tx, is_admitted)?;
-    Ok(is_admitted)
+    let removed = examined.store(tx, is_admitted)?;
+    Ok(Admission { is_admitted, is_changed: examined.is_new, removed })
 }
 
 /// Whether this is the list that is known. No list is known of an account that has shown none.

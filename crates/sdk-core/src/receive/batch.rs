@@ -46,6 +46,8 @@ pub(super) struct Batch<'b, 'c> {
     /// Whether the next batch may follow at once.
     more_follow: bool,
     sessions: HashMap<(UserId, DeviceId), (Address, PeerSessions)>,
+    /// The sessions of devices that the present envelope has removed, in case that is undone.
+    dropped: Vec<((UserId, DeviceId), (Address, PeerSessions))>,
     /// Where there are new messages, and of whom, for the delivery receipts.
     delivered: BTreeSet<(ThreadId, UserId)>,
     /// What the headers of the opened contents state.
@@ -108,6 +110,7 @@ pub(super) fn in_batch(
         our_address: &our_address,
         confirm,
         sessions: HashMap::new(),
+        dropped: Vec::new(),
         delivered: BTreeSet::new(),
         more_follow,
         headers: Headers::default(),
@@ -172,6 +175,7 @@ impl Batch<'_, '_> {
         match contained(|| handle(self)) {
             Ok(handled) => {
                 self.tx.keep_part(part)?;
+                self.dropped.clear();
                 let cause = handled.cause;
                 self.note(source, handled)?;
                 Ok(Ok(cause))
@@ -179,6 +183,7 @@ impl Batch<'_, '_> {
             Err(error) if error.stops_everything() => Err(error),
             Err(error) => {
                 self.tx.undo_part(part)?;
+                self.sessions.extend(self.dropped.drain(..));
                 Ok(Err(error))
             }
         }

@@ -96,6 +96,9 @@ async fn meet(ctx: &Context, user: UserId, device: Option<DeviceId>) -> Result<R
         if matches!(listed.devices, Devices::Refused) && user != us.user {
             return Ok(Err(NotMet::ListRefused));
         }
+        // Removed devices lose their sessions before new ones are started.
+        let part = tx.begin_part()?;
+        listed.store(tx, true)?;
         let mut met = Vec::with_capacity(verified.len());
         for bundle in verified {
             let device = Device {
@@ -125,7 +128,10 @@ async fn meet(ctx: &Context, user: UserId, device: Option<DeviceId>) -> Result<R
             }
             met.push((device, sessions));
         }
-        listed.store(tx, !met.is_empty())?;
+        match met.is_empty() && listed.is_first() {
+            true => tx.undo_part(part)?,
+            false => tx.keep_part(part)?,
+        }
         let devices: Vec<_> = met.iter().map(|(device, _)| *device).collect();
         if tx.see_devices(user, &devices)? {
             tx.after_commit(move || upkeep.profile.notify_one());

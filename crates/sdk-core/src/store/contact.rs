@@ -103,6 +103,13 @@ impl Rows<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0))?)
     }
 
+    /// Whether a key of this device was replaced, or the device removed.
+    pub(crate) fn has_replaced_key(&self, user: UserId, device: DeviceId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM replaced_identity WHERE user_id = ?1 AND device_id = ?2)";
+        let values = params![user.as_bytes(), device.get()];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
     pub(crate) fn trust(&self, user: UserId) -> Result<Option<TrustState>> {
         let trust: Option<i64> = self
             .connection
@@ -212,9 +219,11 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Removes a device that is no longer on its user's list: nothing is sealed for this key any more, and nothing of it opened.
+    /// Removes a device that is no longer on its user's list: nothing is sealed for this key any more, and nothing of it opened. Its sessions are
+    /// dropped.
     pub(super) fn remove_device(&mut self, user: UserId, device: DeviceId, key: &IdentityKey) -> Result<()> {
         self.refuse_identity(user, device, key)?;
+        self.drop_sessions(user, device)?;
         self.change(
             "DELETE FROM device WHERE user_id = ?1 AND device_id = ?2",
             params![user.as_bytes(), device.get()],

@@ -75,9 +75,14 @@ impl Rows<'_> {
 }
 
 impl Tx<'_> {
-    /// Replaces the device list of a user.
-    pub(crate) fn set_device_list(&mut self, user: UserId, list: &VerifiedDeviceList) -> Result<()> {
+    /// Replaces the device list of a user. Devices that are not on it are removed, and returned.
+    pub(crate) fn set_device_list(
+        &mut self,
+        user: UserId,
+        list: &VerifiedDeviceList,
+    ) -> Result<Vec<DeviceId>> {
         self.companions.set(None);
+        let removed = self.remove_unlisted(user, list)?;
         let (account, digest) = (list.account_key().serialize(), list.digest());
         let before = self.known_list(user)?;
         let values = params![user.as_bytes(), account, to_sql(list.version())?, digest, list.serialize()];
@@ -88,24 +93,19 @@ impl Tx<'_> {
             values,
         )?;
         let is_same_account = before.is_none_or(|before| before.account == *list.account_key());
-        self.settle_due_list(user, list, is_same_account)
+        self.settle_due_list(user, list, is_same_account)?;
+        Ok(removed)
     }
 
     /// Replaces our own list. Devices that are not on it any more are removed, with their sessions; all changes are reported in the same
     /// commit.
-    pub(crate) fn replace_own_list(&mut self, us: Registered, list: &VerifiedDeviceList) -> Result<()> {
+    pub(crate) fn replace_own_list(&mut self, us: Registered, list: &VerifiedDeviceList) -> Result<Vec<DeviceId>> {
         let before = self.device_list(us.user)?;
         let before = before.as_ref().map_or(&[][..], VerifiedDeviceList::devices);
-        self.set_device_list(us.user, list)?;
+        let removed = self.set_device_list(us.user, list)?;
         let is_among = |entry: &DeviceEntry, others: &[DeviceEntry]| {
             others.iter().any(|other| other.device == entry.device && other.identity == entry.identity)
         };
-        for (device, identity) in self.known_devices(us.user)? {
-            let mut entries = list.devices().iter();
-            if !entries.any(|entry| entry.device.get() == device.get() && entry.identity == identity) {
-                self.remove_device(us.user, device, &identity)?;
-            }
-        }
         for gone in before.iter().filter(|entry| !is_among(entry, list.devices())) {
             let device = DeviceId::new(gone.device.get())?;
             self.forget_device_name(device)?;
@@ -118,19 +118,35 @@ impl Tx<'_> {
             self.emit(Event::DeviceLinked { device, name });
         }
         let highest = list.devices().iter().map(|entry| entry.device.get()).max().unwrap_or(1);
-        self.raise_highest_device(highest)
+        self.raise_highest_device(highest)?;
+        Ok(removed)
     }
 
     /// Takes a later list of our account. One without this device changes nothing: the relay says so itself when it revokes us.
-    pub(crate) fn take_own_list(&mut self, list: &VerifiedDeviceList) -> Result<()> {
+    pub(crate) fn take_own_list(&mut self, list: &VerifiedDeviceList) -> Result<Vec<DeviceId>> {
         let (_, us) = self.our_account()?;
         match list.devices().iter().any(|entry| entry.device.get() == us.device.get()) {
             true => self.replace_own_list(us, list),
-            false => Ok(()),
+            false => Ok(Vec::new()),
         }
     }
 
-    /// Takes a list of another user in place of `known`, the one before. Devices that are not on it are removed. Another account key, and
+    fn remove_unlisted(&mut self, user: UserId, list: &VerifiedDeviceList) -> Result<Vec<DeviceId>> {
+        let is_listed = |device: DeviceId, identity: &IdentityKey| {
+            let mut entries = list.devices().iter();
+            entries.any(|entry| entry.device.get() == device.get() && entry.identity == *identity)
+        };
+        let mut removed = Vec::new();
+        for (device, identity) in self.known_devices(user)? {
+            if !is_listed(device, &identity) {
+                self.remove_device(user, device, &identity)?;
+                removed.push(device);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Takes a list of another user in place of `known`, the one before. Devices that are not on it are removed, and returned. Another account key, and
     /// other devices, are reported in the same commit; another account key also ends the verification of the contact, unless the device
     /// whose key was the account key so far has signed that it belongs to the new one.
     pub(crate) fn adopt_list(
@@ -138,22 +154,13 @@ impl Tx<'_> {
         user: UserId,
         known: Option<&VerifiedDeviceList>,
         list: &VerifiedDeviceList,
-    ) -> Result<()> {
+    ) -> Result<Vec<DeviceId>> {
         if self.is_us(user)? {
             return self.take_own_list(list);
         }
         self.ensure_contact(user)?;
         let before = self.account_key_of(user)?;
-        let is_listed = |device: DeviceId, identity: &IdentityKey| {
-            let mut entries = list.devices().iter();
-            entries.any(|entry| entry.device.get() == device.get() && entry.identity == *identity)
-        };
-        for (device, identity) in self.known_devices(user)? {
-            if !is_listed(device, &identity) {
-                self.remove_device(user, device, &identity)?;
-            }
-        }
-        self.set_device_list(user, list)?;
+        let removed = self.set_device_list(user, list)?;
         if let Some(before) = before
             && before != *list.account_key()
         {
@@ -166,14 +173,15 @@ impl Tx<'_> {
                 && list.primary().is_some_and(|device| before == AccountKey::from(device.identity));
             if !vouched {
                 self.note_identity_changed(user)?;
-                return self.apply_waiting_trust(user);
+                self.apply_waiting_trust(user)?;
+                return Ok(removed);
             }
         }
         self.apply_waiting_trust(user)?;
         if before.is_some() && devices_of(known) != devices_of(Some(list)) {
             self.emit(Event::DevicesChanged(user));
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// The relay has this version of our device list.

@@ -160,6 +160,10 @@ impl Tx<'_> {
     ) -> Result<()> {
         let Some(due) = self.due_list(user)? else { return Ok(()) };
         if !is_same_account || due.is_settled_by(list.version(), list.digest()) {
+            // What waited for it is sent.
+            let sql =
+                "UPDATE lane SET due = 0 WHERE lane IN (SELECT thread_id FROM member WHERE user_id = ?1)";
+            self.change(sql, [user.as_bytes()])?;
             return self.forget_due_list(user);
         }
         let contradicts = due.named.is_some_and(|named| named.version == list.version());

@@ -182,6 +182,15 @@ impl Tx<'_> {
         self.store_sessions(&mut sessions)
     }
 
+    /// Deletes the sessions and skipped keys of a device that its account has removed, or whose key it has replaced.
+    pub(super) fn drop_sessions(&mut self, user: UserId, device: DeviceId) -> Result<()> {
+        for table in ["session", "skipped_key"] {
+            let sql = format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = ?2");
+            self.change(&sql, params![user.as_bytes(), device.get()])?;
+        }
+        Ok(())
+    }
+
     /// Deletes inactive sessions and skipped keys of all devices that are too old to be used. The age of those with
     /// an unknown age is counted from now on.
     pub(crate) fn expire_sessions(&mut self, now: UnixSeconds) -> Result<()> {

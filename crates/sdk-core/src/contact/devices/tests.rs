@@ -115,7 +115,9 @@ impl Fixture {
 
     async fn admits(&self, (account, number): (&Account, u32), list: Option<Vec<u8>>) -> bool {
         let (device, identity) = (DeviceId::new(number).unwrap(), account.identity(number));
-        self.store.write(move |tx| admits(tx, BEN, (device, &identity), list.as_deref())).await.unwrap()
+        let work =
+            self.store.write(move |tx| Ok(admit(tx, BEN, (device, &identity), list.as_deref())?.is_admitted));
+        work.await.unwrap()
     }
 
     /// The events about Ben so far, apart from those about threads.

@@ -53,27 +53,16 @@ impl Batch<'_, '_> {
         if is_damaged && may_need_a_session(&opened) {
             return undecryptable(Undecryptable::StorageDamaged);
         }
-        if let Some(changes) = &changes
-            && changes.registration_id.is_some()
-        {
-            let shown = match &opened {
-                Opened::Content(content) => content.header.devices.as_deref(),
-                Opened::Duplicate | Opened::Undecryptable(_) => None,
-            };
-            // Nothing else changes: a session is not started because of what the relay says.
-            if !devices::admits(self.tx, user, (device, &changes.authenticated_by), shown)? {
-                let was_replaced = self.tx.was_replaced(user, device, &changes.authenticated_by)?;
-                return undecryptable(match was_replaced {
-                    true => Undecryptable::SenderKeyReplaced,
-                    false => Undecryptable::UnlistedDevice,
-                });
-            }
-        }
-        if let Some(changes) = &changes
-            && !is_senders(self.tx, user, device, changes)?
-        {
-            // Nothing changes: a message sealed by a replaced key neither advances nor activates a session.
+        if is_of_dropped_session(self.tx, (user, device), &message, &opened)? {
             return undecryptable(Undecryptable::SenderKeyReplaced);
+        }
+        let mut changes = changes;
+        if let Some(changes) = &mut changes {
+            // Nothing else changes: a session is not started because of what the relay says, and a message sealed by a replaced key
+            // neither advances nor activates one.
+            if let Err(cause) = self.admit((user, device), changes, &opened)? {
+                return undecryptable(cause);
+            }
         }
         if let Opened::Content(content) = &opened
             && self.is_misrouted(source, content)?
@@ -115,6 +104,64 @@ impl Batch<'_, '_> {
         let thread = self.tx.thread(source.thread)?;
         Ok(peer == self.us.user || thread.is_some_and(|thread| thread.peer != peer))
     }
+    /// Whether a message comes from a device that its sender has. If it shows a list, that is taken before.
+    fn admit(
+        &mut self,
+        (user, device): (UserId, DeviceId),
+        changes: &mut Changes,
+        opened: &Opened,
+    ) -> Result<Result<(), Undecryptable>> {
+        let (identity, is_first) = (changes.authenticated_by, changes.registration_id.is_some());
+        let shown = match opened {
+            Opened::Content(content) => content.header.devices.as_deref(),
+            Opened::Duplicate | Opened::Undecryptable(_) => None,
+        };
+        if !is_first && !is_senders(self.tx, user, device, changes)? {
+            return Ok(Err(Undecryptable::SenderKeyReplaced));
+        }
+        if is_first || shown.is_some() {
+            let admission = devices::admit(self.tx, user, (device, &identity), shown)?;
+            // Something may wait for this list.
+            self.queued |= admission.is_changed;
+            self.drop_sessions(user, &admission.removed);
+            if admission.removed.contains(&device) {
+                // A new key in place of the removed one.
+                let loaded = (address(user, device)?, self.tx.sessions(user, device)?);
+                self.sessions.insert((user, device), loaded);
+                changes.record = changes.record.only_with(&identity);
+            }
+            if !admission.is_admitted {
+                let was_replaced = self.tx.was_replaced(user, device, &identity)?;
+                return Ok(Err(match was_replaced {
+                    true => Undecryptable::SenderKeyReplaced,
+                    false => Undecryptable::UnlistedDevice,
+                }));
+            }
+        }
+        Ok(match is_first && !is_senders(self.tx, user, device, changes)? {
+            true => Err(Undecryptable::SenderKeyReplaced),
+            false => Ok(()),
+        })
+    }
+
+    /// Forgets the loaded sessions of devices that were removed.
+    fn drop_sessions(&mut self, user: UserId, removed: &[DeviceId]) {
+        for device in removed {
+            self.dropped.extend(self.sessions.remove_entry(&(user, *device)));
+        }
+    }
+}
+
+/// Whether a message cannot be opened because the sessions of its sender were dropped with a key that was replaced or removed.
+fn is_of_dropped_session(
+    tx: &Tx<'_>,
+    (user, device): (UserId, DeviceId),
+    message: &Parsed,
+    opened: &Opened,
+) -> Result<bool> {
+    use Undecryptable::{NoSession, NotDecryptable};
+    let is_unknown = matches!(opened, Opened::Undecryptable(NoSession | NotDecryptable));
+    Ok(is_unknown && matches!(message, Parsed::Signal(_)) && tx.has_replaced_key(user, device)?)
 }
 
 /// Whether a message was authenticated by the identity key that its sender has now. A first message may introduce a

@@ -1,5 +1,8 @@
 //! Tests of how long sessions and skipped keys are kept, and of replaced identity keys.
 
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use sealpost_protocol::device::{AccountKeyPair, DeviceBinding, DeviceEntry, DeviceList, VerifiedDeviceList};
 use sealpost_protocol::{
     IdentityKey, IdentityKeyPair, SessionId, SkippedChange, SkippedKey, SkippedKeyId, UnixSeconds,
 };
@@ -43,6 +46,52 @@ async fn left(fixture: &Fixture) -> (Vec<u8>, Vec<i64>) {
         Ok((sessions.collect::<Result<_, _>>()?, keys.collect::<Result<_, _>>()?))
     });
     read.await.unwrap()
+}
+
+/// A list of the peer's account with this key, with these devices; the first is the primary one.
+fn list(key: &AccountKeyPair, version: u64, devices: &[(u32, &IdentityKeyPair)]) -> VerifiedDeviceList {
+    let (rng, user) = (&mut StdRng::seed_from_u64(version), PEER.as_bytes());
+    let entries = devices.iter().map(|(number, pair)| {
+        let device = sealpost_protocol::DeviceId::new(*number).unwrap();
+        let binding = DeviceBinding::sign(user, device, pair, &key.public(), rng);
+        let is_primary = *number == devices[0].0;
+        DeviceEntry { device, identity: *pair.public(), added_ms: 1, is_primary, binding }
+    });
+    let entries = entries.collect();
+    DeviceList::new(version, entries).unwrap().sign(user, key, rng).verify(user).unwrap()
+}
+
+#[tokio::test]
+async fn the_sessions_of_devices_that_are_no_longer_listed_are_dropped_with_the_list() {
+    let pair = |seed| IdentityKeyPair::generate(&mut StdRng::seed_from_u64(seed));
+    let key = |seed| AccountKeyPair::generate(&mut StdRng::seed_from_u64(seed));
+    let (phone, tablet, next_phone) = (pair(1), pair(2), pair(3));
+    let one = list(&key(4), 1, &[(1, &phone), (2, &tablet)]);
+    let two = list(&key(4), 2, &[(1, &phone)]);
+    // The account was registered again: its new key names another phone under the same number.
+    let anew = list(&key(5), 1, &[(1, &next_phone)]);
+    for (next, kept) in [(two, (vec![1], vec![10])), (anew, (vec![], vec![]))] {
+        let fixture = Fixture::new().await;
+        let (one, devices) = (one.clone(), [(1, *phone.public()), (2, *tablet.public())]);
+        let work = fixture.store.write(move |tx| {
+            tx.adopt_list(PEER, None, &one)?;
+            let devices = devices.map(|(number, identity)| {
+                let device = DeviceId::new(number).unwrap();
+                Device { user: PEER, device, registration_id: 7, identity }
+            });
+            tx.see_devices(PEER, &devices)?;
+            insert_session(tx, session(1), true, None)?;
+            insert_session(tx, session(2), true, None)?;
+            insert_session(tx, session(3), false, Some(1_000))?;
+            tx.change("UPDATE session SET device_id = 2 WHERE session_id <> ?1", [session(1).as_bytes()])?;
+            store_skipped(tx, vec![keep(session(1), 10, Some(1_000))])?;
+            tx.store_skipped(PEER, DeviceId::new(2).unwrap(), vec![keep(session(3), 20, Some(1_000))])?;
+            assert_eq!(tx.devices(PEER)?.len(), 2);
+            tx.adopt_list(PEER, Some(&one), &next)
+        });
+        work.await.unwrap();
+        assert_eq!(left(&fixture).await, kept);
+    }
 }
 
 #[tokio::test]
