@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_later_list_is_fetched_and_another_one_with_the_same_version_contradicts() {
-        let account = AccountKeyPair::generate(&mut rand::rngs::StdRng::seed_from_u64(1)).public();
+        let account = AccountKeyPair::generate(&mut StdRng::seed_from_u64(1)).public();
         let known = KnownDeviceList { account, version: 5, digest: [7; 32] };
         let due = |named, contradicts| DueList {
             user: UserId::from_bytes([1; 16]),

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use prost::Message as _;
 use rand::rngs::StdRng;
 use sealpost_protocol::{Address, SessionRecord, UnixSeconds};
 
@@ -18,12 +17,13 @@ use crate::account::registration::address;
 use crate::content::NamedLists;
 use crate::context::Context;
 use crate::error::Result;
-use crate::id::{DeviceId, MessageId, ThreadId, UserId};
+use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::Undecryptable;
-use crate::store::{Account, CiphertextId, Deferred, NewDeferred, PeerSessions, Registered, Tx, contained};
+use crate::store::{Account, CiphertextId, Deferred, PeerSessions, Registered, Tx, contained};
 
 mod begin;
 mod decrypt;
+mod defer;
 mod mail;
 
 /// The minimum time between two sessions that are started because a device uses keys again, in milliseconds.
@@ -189,53 +189,6 @@ impl Batch<'_, '_> {
         }
     }
 
-    fn defer_unhandled(&mut self, envelope: &Envelope) -> Result<()> {
-        if envelope.source().is_impossible(self.us)
-            || self.tx.is_discarded(envelope.thread, envelope.sender)?
-        {
-            return Ok(());
-        }
-        // Only what is inside says with whom another device of ours has begun a thread.
-        if envelope.sender == self.us.user && self.tx.kind(envelope.thread)?.is_none() {
-            return self.defer(envelope, None, self.ctx.server_now_ms());
-        }
-        let part = self.tx.begin_part()?;
-        match self.represent(envelope) {
-            Ok(begun) => {
-                self.begun |= begun;
-                return self.tx.keep_part(part);
-            }
-            Err(error) if error.stops_everything() => return Err(error),
-            Err(error) => tracing::warn!(%error, "a message for an envelope could not be stored"),
-        }
-        self.tx.undo_part(part)?;
-        self.defer(envelope, None, self.ctx.server_now_ms())
-    }
-
-    /// Stores a message that represents an envelope, and the envelope itself. Returns whether there is a new thread.
-    fn represent(&mut self, envelope: &Envelope) -> Result<bool> {
-        let now_ms = self.ctx.server_now_ms();
-        let begins = self.tx.thread(envelope.thread)?.is_none();
-        if begins {
-            self.begin_thread(envelope, now_ms)?;
-        }
-        self.park(envelope, Undecryptable::StorageDamaged, now_ms)?;
-        self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
-        Ok(begins)
-    }
-
-    fn defer(&mut self, envelope: &Envelope, message: Option<MessageId>, now_ms: u64) -> Result<()> {
-        let deferred = NewDeferred {
-            sender: envelope.sender,
-            thread: envelope.thread,
-            place: Some((envelope.epoch, envelope.server_seq)),
-            ciphertext: CiphertextId::of(&envelope.sealed.ciphertext),
-            bytes: &envelope.to_frame().encode_to_vec(),
-            message,
-        };
-        self.tx.defer(&deferred, now_ms)
-    }
-
     /// Records what was processed and remains in effect.
     fn note(&mut self, source: &Source<'_>, handled: Handled) -> Result<()> {
         let is_opened = handled.record.is_some() && handled.cause.is_none();
@@ -376,16 +329,6 @@ impl Batch<'_, '_> {
     /// Whether an envelope from this position was processed before.
     fn is_repeated(&self, envelope: &Envelope) -> Result<bool> {
         self.tx.is_accounted_for(envelope.thread, envelope.epoch, envelope.server_seq)
-    }
-
-    fn park(&mut self, envelope: &Envelope, cause: Undecryptable, now_ms: u64) -> Result<()> {
-        let ciphertext = CiphertextId::of(&envelope.sealed.ciphertext);
-        let placeholder = envelope.placeholder(self.us.user, cause, now_ms);
-        let message = self.tx.park(envelope.name(), ciphertext, &placeholder, now_ms)?;
-        match cause {
-            Undecryptable::StorageDamaged => self.defer(envelope, Some(message), now_ms),
-            _ => Ok(()),
-        }
     }
 
     /// Stores the sessions and queues the receipts.

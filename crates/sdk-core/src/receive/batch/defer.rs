@@ -1,0 +1,74 @@
+//! Envelopes that are kept: what could not be opened, and what could not be processed and is tried again.
+
+use prost::Message as _;
+
+use super::Batch;
+use crate::error::Result;
+use crate::id::MessageId;
+use crate::message::Undecryptable;
+use crate::receive::envelope::Envelope;
+use crate::store::{CiphertextId, NewDeferred};
+
+impl Batch<'_, '_> {
+    pub(super) fn defer_unhandled(&mut self, envelope: &Envelope) -> Result<()> {
+        if envelope.source().is_impossible(self.us)
+            || self.tx.is_discarded(envelope.thread, envelope.sender)?
+        {
+            return Ok(());
+        }
+        // Only what is inside says with whom another device of ours has begun a thread.
+        if envelope.sender == self.us.user && self.tx.kind(envelope.thread)?.is_none() {
+            return self.defer(envelope, None, self.ctx.server_now_ms());
+        }
+        let part = self.tx.begin_part()?;
+        match self.represent(envelope) {
+            Ok(begun) => {
+                self.begun |= begun;
+                return self.tx.keep_part(part);
+            }
+            Err(error) if error.stops_everything() => return Err(error),
+            Err(error) => tracing::warn!(%error, "a message for an envelope could not be stored"),
+        }
+        self.tx.undo_part(part)?;
+        self.defer(envelope, None, self.ctx.server_now_ms())
+    }
+
+    /// Stores a message that represents an envelope, and the envelope itself. Returns whether there is a new thread.
+    fn represent(&mut self, envelope: &Envelope) -> Result<bool> {
+        let now_ms = self.ctx.server_now_ms();
+        let begins = self.tx.thread(envelope.thread)?.is_none();
+        if begins {
+            self.begin_thread(envelope, now_ms)?;
+        }
+        self.park(envelope, Undecryptable::StorageDamaged, now_ms)?;
+        self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
+        Ok(begins)
+    }
+
+    pub(super) fn defer(
+        &mut self,
+        envelope: &Envelope,
+        message: Option<MessageId>,
+        now_ms: u64,
+    ) -> Result<()> {
+        let deferred = NewDeferred {
+            sender: envelope.sender,
+            thread: envelope.thread,
+            place: Some((envelope.epoch, envelope.server_seq)),
+            ciphertext: CiphertextId::of(&envelope.sealed.ciphertext),
+            bytes: &envelope.to_frame().encode_to_vec(),
+            message,
+        };
+        self.tx.defer(&deferred, now_ms)
+    }
+
+    pub(super) fn park(&mut self, envelope: &Envelope, cause: Undecryptable, now_ms: u64) -> Result<()> {
+        let ciphertext = CiphertextId::of(&envelope.sealed.ciphertext);
+        let placeholder = envelope.placeholder(self.us.user, cause, now_ms);
+        let message = self.tx.park(envelope.name(), ciphertext, &placeholder, now_ms)?;
+        match cause {
+            Undecryptable::StorageDamaged => self.defer(envelope, Some(message), now_ms),
+            _ => Ok(()),
+        }
+    }
+}
