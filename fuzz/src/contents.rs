@@ -3,9 +3,9 @@
 use crate::allocation::{Limit, limited};
 use crate::content::{
     AccountState, Body, Choices, Contact, ContactCard, Content, Counts, Edit, EmojiSequence, Header,
-    LinkPreview, ListDigest, Location, Mark, Markup, Mention, NamedLists, Number, Pin, Place, Poll, Post, Profile, Quote, Reaction,
-    ReadSet, Receipt, ReceiptKind, Revised, Run, Stamp, StateItem, StateKey, StateValue, StyledRange, Target,
-    Text, TextRange, TextStyle, Timer, Vote,
+    LinkPreview, ListDigest, Location, Mark, Markup, Mention, NamedLists, Number, Pin, Place, Poll, Post,
+    Profile, Quote, Reaction, ReadSet, Receipt, ReceiptKind, Revised, Run, Stamp, StateItem, StateKey,
+    StateValue, StyledRange, Target, Text, TextRange, TextStyle, Timer, Vote,
 };
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 

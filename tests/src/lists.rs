@@ -40,6 +40,16 @@ impl Signer {
         &self.list
     }
 
+    /// The list with this version, in which the primary device has another identity key.
+    pub fn sign_for(&self, version: u64, identity: &IdentityKeyPair) -> VerifiedDeviceList {
+        let mut entry = *self.list.primary().expect("a primary device");
+        entry.identity = *identity.public();
+        let (user, key) = (self.user.as_bytes(), self.account.public());
+        entry.binding = DeviceBinding::sign(user, entry.device, identity, &key, &mut rand::rng());
+        let list = DeviceList::new(version, vec![entry]).expect("a valid list");
+        list.sign(user, &self.account, &mut rand::rng()).verify(user).expect("a list that verifies")
+    }
+
     /// The list with this version, which has the devices of the present one and these companions. Signatures are randomised, but lists with
     /// the same companions have the same digest only if `added_ms` is the same.
     pub fn sign(

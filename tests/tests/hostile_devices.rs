@@ -7,17 +7,21 @@ use std::time::Duration;
 
 use prost::Message as _;
 use sealpost_core::{
-    Delivery, Event, Events, FailedPart, Failure, MessageId, Part, Thread, UserId, WaitReason,
+    Delivery, Event, Events, FailedPart, Failure, MessageBody, MessageId, Part, Thread, Undecryptable,
+    UserId, WaitReason,
 };
 use sealpost_e2e::{Signer, open_database, set_list};
 use sealpost_protocol::IdentityKeyPair;
 use sealpost_protocol::device::{SignedDeviceList, VerifiedDeviceList};
-use sealpost_testkit::{Interceptor, ManualClock, Party, PartyDisk, Proxy, World, eventually};
+use sealpost_testkit::{Interceptor, ManualClock, Party, PartyDisk, Proxy, World, eventually, history};
 use sealpost_wire as wire;
 
 /// A relay that shows another list of a user than it has, while one is set.
 #[derive(Clone, Default)]
-struct Shows(Arc<Mutex<Option<(UserId, Vec<u8>)>>>);
+struct Shows(Arc<Mutex<Option<Shown>>>);
+
+/// A user, and the list that is shown of them.
+type Shown = (UserId, Vec<u8>);
 
 impl Shows {
     fn set(&self, user: UserId, list: &VerifiedDeviceList) {
@@ -233,6 +237,136 @@ async fn a_primary_device_signs_a_later_list_than_any_that_somebody_names() {
     at_relay(&world, user, 8).await;
     ben.thread_with(&ada).await.send_text("one").await.unwrap();
     knows(&world.disk("ada"), user, 8).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_message_of_a_device_that_is_not_on_the_known_list_opens_once_the_list_is_there() {
+    let Talked { world, shows, _proxy, ada, ben, hers, .. } = talked(None).await;
+    let user = ben.client.user_id();
+    let old = ben.close().await;
+    let signer = Signer::of(&old);
+    let new = sealpost_e2e::start_over(&world, user, &old, world.party("ben again").await).await;
+    // The account has signed a list with the new phone, but the phone itself has the old one.
+    let database = open_database(new.database(), &new.key());
+    let identity: Vec<u8> = database.query_row("SELECT identity FROM account", [], |row| row.get(0)).unwrap();
+    let (key, list) = (signer.list().account_key().serialize(), signer.list());
+    let row = rusqlite::params![user.as_bytes(), key, list.digest(), list.serialize()];
+    database.execute("INSERT INTO device_list VALUES (?1, ?2, 1, ?3, ?4)", row).unwrap();
+    database.execute("UPDATE account SET list_told = 1", []).unwrap();
+    drop(database);
+    let next = signer.sign_for(2, &IdentityKeyPair::from_bytes(&identity).unwrap());
+    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    relay.busy_timeout(Duration::from_secs(60)).unwrap();
+    let sql = "UPDATE device_list SET version = 2, list = ?2 WHERE user_id = ?1";
+    relay.execute(sql, rusqlite::params![user.as_bytes(), next.serialize()]).unwrap();
+    shows.set(user, list);
+    let ben = new.open().await;
+    ben.thread_with(&ada).await.send_text("a new phone").await.unwrap();
+    let is_kept = async || {
+        let database = open_database(world.disk("ada").database(), &world.disk("ada").key());
+        let kept: u32 = database.query_row("SELECT count(*) FROM deferred", [], |row| row.get(0)).unwrap();
+        (kept == 1).then_some(())
+    };
+    eventually("it waits", is_kept).await;
+    assert_eq!(history(&hers).await.len(), 2);
+    shows.is_honest_again();
+    assert_eq!(ada.texts_when(&hers, 3).await[2], "a new phone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_companion_that_is_told_an_old_list_of_its_own_account_asks_for_the_newest() {
+    let (world, shows) = (World::start().await, Shows::default());
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let user = ben.client.user_id();
+    let tablet = world.companion(&ben, "tablet").await;
+    let hers = ada.thread_with(&ben).await;
+    let hello = hers.send_text("hello").await.unwrap();
+    ada.message_reaches(&hers, hello.id, Delivery::Delivered).await;
+    // Ben's devices have a session in which both have answered.
+    let (his, of_tablet) = (ben.thread_with(&ada).await, tablet.thread_with(&ada).await);
+    of_tablet.send_text("from the tablet").await.unwrap();
+    ben.texts_when(&his, 2).await;
+    his.send_text("from the phone").await.unwrap();
+    tablet.texts_when(&of_tablet, 3).await;
+    drop((his, of_tablet));
+    // Another device is added while the relay shows the tablet the old list.
+    let (disk, tablet) = (ben.close().await, tablet.close().await);
+    let signer = Signer::of(&disk);
+    let proxy = Proxy::start(world.addr(), shows.clone()).await;
+    shows.set(user, signer.list());
+    let ben = with_list(disk, user, &signer.sign(3, &[(3, &companion())], 1)).await;
+    at_relay(&world, user, 3).await;
+    let tablet = tablet.through(&proxy.url()).open().await;
+    let asked = || open_database(world.disk("tablet").database(), &world.disk("tablet").key());
+    ben.thread_with(&ada).await.send_text("I have another device").await.unwrap();
+    eventually("the relay was asked for our list", async || {
+        let sql = "SELECT user_id FROM device_list_due WHERE tries > 0";
+        let due = asked().query_row(sql, [], |row| row.get::<_, Vec<u8>>(0));
+        due.is_ok_and(|due| due == user.as_bytes()).then_some(())
+    })
+    .await;
+    shows.is_honest_again();
+    knows(&world.disk("tablet"), user, 3).await;
+    drop(tablet);
+}
+
+/// A relay that holds back what second devices send, while it is told to.
+#[derive(Clone, Default)]
+struct Holds(Arc<Mutex<Option<Vec<wire::Frame>>>>);
+
+impl Interceptor for Holds {
+    fn down(&self, frame: wire::Frame) -> Vec<wire::Frame> {
+        let is_of_second =
+            matches!(&frame.body, Some(wire::frame::Body::Deliver(deliver)) if deliver.sender_device_id == 2);
+        match &mut *self.0.lock().unwrap() {
+            Some(held) if is_of_second => {
+                held.push(frame);
+                Vec::new()
+            }
+            _ => vec![frame],
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_removed_device_has_sealed_with_its_old_session_is_not_opened() {
+    let (world, holds) = (World::start().await, Holds::default());
+    let proxy = Proxy::start(world.addr(), holds.clone()).await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
+    let ben = world.party("ben").await;
+    let user = ben.client.user_id();
+    let tablet = world.companion(&ben, "tablet").await;
+    let hers = ada.thread_with(&ben).await;
+    hers.send_text("hello").await.unwrap();
+    let of_tablet = tablet.thread_with(&ada).await;
+    tablet.texts_when(&of_tablet, 1).await;
+    of_tablet.send_text("from the tablet").await.unwrap();
+    ada.texts_when(&hers, 2).await;
+    let sessions = || {
+        let database = open_database(world.disk("ada").database(), &world.disk("ada").key());
+        let sql = "SELECT count(*) FROM session WHERE device_id = 2";
+        database.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    assert_eq!(sessions(), 1);
+    *holds.0.lock().unwrap() = Some(Vec::new());
+    let held = of_tablet.send_text("lend me money").await.unwrap();
+    tablet.message_reaches(&of_tablet, held.id, Delivery::Sent).await;
+    ben.client.remove_device(tablet.client.device_id()).await.unwrap();
+    ben.thread_with(&ada).await.send_text("I have lost my tablet").await.unwrap();
+    knows(&world.disk("ada"), user, 3).await;
+    assert_eq!(sessions(), 0);
+    let frames = async || {
+        let held = holds.0.lock().unwrap();
+        held.as_ref().filter(|held| !held.is_empty()).and_then(|held| held.first().cloned())
+    };
+    let frame = eventually("the relay has it", frames).await;
+    *holds.0.lock().unwrap() = None;
+    proxy.inject(&frame);
+    let refused = MessageBody::Undecryptable(Undecryptable::SenderKeyReplaced);
+    eventually("it is refused", async || {
+        history(&hers).await.iter().any(|message| message.body == refused).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

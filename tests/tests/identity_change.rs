@@ -210,6 +210,19 @@ async fn a_first_message_of_a_device_that_is_not_on_the_list_is_not_opened() {
     drop(database);
     let mallory = new.open().await;
     mallory.thread_with(&ada).await.send_text("lend me money").await.unwrap();
+    // The relay is asked for some minutes whether there is a later list.
+    let database = || open_database(world.disk("ada").database(), &world.disk("ada").key());
+    let was_asked = async || {
+        let tries = database().query_row("SELECT tries FROM device_list_due", [], |row| row.get(0));
+        tries.is_ok_and(|tries: u32| tries > 0).then_some(())
+    };
+    eventually("the relay was asked", was_asked).await;
+    assert_eq!(history(&hers).await.len(), 1);
+    drop(hers);
+    let ada = ada.close().await;
+    database().execute("UPDATE device_list_due SET tries = 7, due = 0", []).unwrap();
+    let ada = ada.open().await;
+    let hers = ada.thread_with_user(user).await;
     assert_eq!(last_of(&hers, 2).await, MessageBody::Undecryptable(Undecryptable::UnlistedDevice));
     assert_eq!(other(&hers).await.trust().await.unwrap(), TrustState::Verified);
     assert_eq!(other(&hers).await.safety_number().await.unwrap(), number);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sealpost_core::{
     Client, Config, ConnectionState, Contact, DatabaseKey, Delivery, Direction, Message, MessageBody,
-    MessageId, MessageRequests, Opened, SessionPolicy, Thread,
+    MessageId, MessageRequests, Opened, SessionPolicy, Thread, UserId,
 };
 
 use crate::{ManualClock, eventually};
@@ -160,7 +160,12 @@ impl Party {
 
     /// The direct thread with another person.
     pub async fn thread_with(&self, other: &Self) -> Thread {
-        self.client.direct_thread(other.client.user_id()).await.expect("a direct thread")
+        self.thread_with_user(other.client.user_id()).await
+    }
+
+    /// The direct thread with the person who has this id.
+    pub async fn thread_with_user(&self, user: UserId) -> Thread {
+        self.client.direct_thread(user).await.expect("a direct thread")
     }
 
     /// Waits until everything that was waiting at the relay has been received.

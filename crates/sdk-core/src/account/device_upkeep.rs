@@ -119,7 +119,7 @@ fn take_list(tx: &mut Tx<'_>, us: Registered, shown: &[u8]) -> Result<()> {
     let Some(known) = tx.device_list(us.user)? else { return Ok(()) };
     let list = SignedDeviceList::parse(shown).ok().and_then(|list| list.verify(us.user.as_bytes()).ok());
     match list.as_ref().map(|list| (list, known.known().succession(list))) {
-        Some((list, Succession::Newer)) => tx.take_own_list(list)?,
+        Some((list, Succession::Newer)) => drop(tx.take_own_list(list)?),
         Some((_, Succession::Same | Succession::Older)) => {}
         None | Some((_, Succession::Contradicts | Succession::OtherAccountKey)) => {
             tracing::warn!("the relay shows another device list of our account");

@@ -16,6 +16,10 @@ use crate::store::{DueList, Tx};
 /// Versions of our own list that are higher than ours by more than this are not believed. Nobody can use up the versions by naming some.
 const MAX_STEP: u64 = 1 << 31;
 
+/// After this many answers of the relay without the list, within some minutes, the relay is said to hide it, and what waits for it is given up.
+/// It is asked again at longer intervals.
+pub(crate) const TRIES: u32 = 8;
+
 /// What a list means that somebody has named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decision {
@@ -74,6 +78,19 @@ pub(crate) fn note(
         is_any = true;
     }
     Ok(is_any)
+}
+
+/// Whether the relay is being asked for the list of a user, because something came from a device that is not on the known one. Unless it
+/// `may_begin`, that was asked before.
+pub(crate) fn is_awaited(tx: &mut Tx<'_>, user: UserId, may_begin: bool) -> Result<bool> {
+    Ok(match tx.due_list(user)? {
+        Some(due) => due.tries < TRIES,
+        None if may_begin => {
+            tx.set_list_due(user, None, false)?;
+            true
+        }
+        None => false,
+    })
 }
 
 #[cfg(test)]

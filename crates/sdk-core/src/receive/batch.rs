@@ -58,6 +58,8 @@ pub(super) struct Batch<'b, 'c> {
     begun: bool,
     /// Whether the dispatcher must look for something that was queued.
     queued: bool,
+    /// Whether these envelopes are tried again.
+    is_retry: bool,
 }
 
 /// The effects of one envelope, apart from rows.
@@ -117,6 +119,7 @@ pub(super) fn in_batch(
         lists: Lists::default(),
         begun: false,
         queued: false,
+        is_retry: false,
     };
     work(&mut batch)?;
     batch.finish()
@@ -142,6 +145,7 @@ impl Batch<'_, '_> {
         envelope: Option<&AnyEnvelope>,
         rng: &mut StdRng,
     ) -> Result<()> {
+        self.is_retry = true;
         let tried = match envelope {
             None => return self.tx.give_up_deferred(deferred.id, Undecryptable::Malformed),
             Some(AnyEnvelope::Post(envelope)) => {
@@ -154,6 +158,11 @@ impl Batch<'_, '_> {
         match tried {
             Ok(None) => self.tx.forget_deferred(deferred.id),
             Ok(Some(Undecryptable::StorageDamaged)) => self.tx.defer_again(deferred.id),
+            // It still waits for the list, or a message has this cause now.
+            Ok(Some(Undecryptable::UnlistedDevice)) => match self.awaits_list(deferred.sender)? {
+                true => self.tx.defer_again(deferred.id),
+                false => self.tx.forget_deferred(deferred.id),
+            },
             Ok(Some(cause)) => self.tx.give_up_deferred(deferred.id, cause),
             Err(error) => {
                 tracing::warn!(%error, tries = deferred.tries, "an envelope can still not be processed");
@@ -241,6 +250,17 @@ impl Batch<'_, '_> {
             (Opened::Undecryptable(Undecryptable::Misrouted), None)
         };
         let now_ms = self.ctx.server_now_ms();
+        if matches!(opened, Opened::Undecryptable(Undecryptable::UnlistedDevice))
+            && !is_discarded
+            && self.awaits_list(envelope.sender)?
+        {
+            handled.cause = Some(Undecryptable::UnlistedDevice);
+            self.defer(envelope, None, now_ms)?;
+            if thread.is_some() {
+                self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
+            }
+            return Ok(handled);
+        }
         if thread.is_none() {
             if !self.begins(envelope, (&opened, ciphertext), &mut handled, now_ms)? {
                 tracing::warn!(

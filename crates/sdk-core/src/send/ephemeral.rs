@@ -89,7 +89,6 @@ fn seal(
     if recipients.ready.is_empty() {
         return Ok(None);
     }
-    let (account, us) = tx.our_account()?;
     let lists = match tx.others(thread)?[..] {
         [other] => tx.named_lists(us.user, Some(other))?,
         _ => tx.named_lists(us.user, None)?,

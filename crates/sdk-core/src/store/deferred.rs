@@ -35,6 +35,7 @@ pub(crate) struct DeferredId(i64);
 /// An envelope that is to be tried again.
 pub(crate) struct Deferred {
     pub(crate) id: DeferredId,
+    pub(crate) sender: UserId,
     /// The number of attempts, including this one.
     pub(crate) tries: u32,
     /// The `Deliver` or `DeliverMail` frame.
@@ -121,16 +122,24 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Marks the envelopes of a sender to be tried once more, because another device list of theirs is known, or will not be.
+    pub(crate) fn retry_deferred_for_list(&mut self, sender: UserId) -> Result<()> {
+        let sql = "UPDATE deferred SET due = 1, tries = min(tries, ?2 - 1) WHERE sender = ?1";
+        self.change(sql, params![sender.as_bytes(), MAX_ATTEMPTS])?;
+        Ok(())
+    }
+
     /// The oldest envelope that is to be tried, counting the attempt. The count is committed before the attempt, so
     /// that an envelope that crashes the process does so only a few times.
     pub(crate) fn claim_deferred(&mut self, now_ms: u64) -> Result<Option<Deferred>> {
         let sql = "UPDATE deferred SET tries = tries + 1, tried = ?2
-                   WHERE id = (SELECT min(id) FROM deferred WHERE due = 1 AND tries < ?1) RETURNING id, tries, envelope";
+                   WHERE id = (SELECT min(id) FROM deferred WHERE due = 1 AND tries < ?1) RETURNING id, tries, envelope, sender";
         let row =
             self.connection.prepare_cached(sql)?.query_row(params![MAX_ATTEMPTS, to_sql(now_ms)?], |row| {
-                Ok(Deferred { id: DeferredId(row.get(0)?), tries: row.get(1)?, bytes: row.get(2)? })
+                Ok((DeferredId(row.get(0)?), row.get(1)?, row.get(2)?, row.get::<_, Vec<u8>>(3)?))
             });
-        Ok(row.optional()?)
+        let Some((id, tries, bytes, sender)) = row.optional()? else { return Ok(None) };
+        Ok(Some(Deferred { id, sender: UserId::from_slice(&sender)?, tries, bytes }))
     }
 
     /// Records that the envelope still cannot be processed.

@@ -99,7 +99,11 @@ impl Tx<'_> {
 
     /// Replaces our own list. Devices that are not on it any more are removed, with their sessions; all changes are reported in the same
     /// commit.
-    pub(crate) fn replace_own_list(&mut self, us: Registered, list: &VerifiedDeviceList) -> Result<Vec<DeviceId>> {
+    pub(crate) fn replace_own_list(
+        &mut self,
+        us: Registered,
+        list: &VerifiedDeviceList,
+    ) -> Result<Vec<DeviceId>> {
         let before = self.device_list(us.user)?;
         let before = before.as_ref().map_or(&[][..], VerifiedDeviceList::devices);
         let removed = self.set_device_list(us.user, list)?;

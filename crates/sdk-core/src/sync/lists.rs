@@ -7,14 +7,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::account::{device_list, tokens};
 use crate::contact::devices;
+use crate::contact::named_lists::TRIES;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::event::Event;
 use crate::send::{backoff_ceiling_ms, backoff_ms};
 use crate::store::{DueList, Rows};
 
-/// After this many answers without the list, within some minutes, the relay is said to hide it. It is asked again at longer intervals.
-const TRIES: u32 = 8;
 /// The longest interval between two requests for the list of a user, in milliseconds.
 const LONGEST_MS: u64 = 6 * 3_600_000;
 /// The minimum interval between two lists of ours that are signed because somebody has named another one.
@@ -120,18 +119,25 @@ async fn fetch(ctx: &Context, DueList { user, .. }: DueList) -> Result<()> {
         let examined = devices::examine_again(tx, user, shown.as_deref(), before.tries == 0)?;
         examined.store(tx, true)?;
         // It may have been settled, or another one may be due now.
-        let Some(due) = tx.due_list(user)? else { return Ok(()) };
+        let Some(due) = tx.due_list(user)? else { return tx.retry_deferred_for_list(user) };
         let tries = due.tries.saturating_add(1);
         let half_ms = backoff_ceiling_ms(tries.saturating_add(2), LONGEST_MS) / 2;
         let wait_ms = half_ms.saturating_add(ctx_in_tx.env.jitter(half_ms));
         tx.put_list_off(user, tries, ctx_in_tx.env.now_ms().saturating_add(wait_ms))?;
-        if tries == TRIES && due.named.is_some() && !due.contradicts {
+        if tries < TRIES {
+            return Ok(());
+        }
+        if due.named.is_none() {
+            tx.forget_due_list(user)?;
+        } else if tries == TRIES && !due.contradicts {
             tracing::warn!("the relay hides a device list");
             tx.emit(Event::DeviceListHidden(user));
         }
-        Ok(())
+        // What came from a device that is not on the list is given up.
+        tx.retry_deferred_for_list(user)
     });
     work.await?;
     ctx.outbox.notify_one();
+    ctx.upkeep.to_retry.notify_one();
     Ok(())
 }

@@ -121,8 +121,11 @@ impl Batch<'_, '_> {
         }
         if is_first || shown.is_some() {
             let admission = devices::admit(self.tx, user, (device, &identity), shown)?;
-            // Something may wait for this list.
-            self.queued |= admission.is_changed;
+            if admission.is_changed {
+                // Something may wait for this list.
+                self.queued = true;
+                self.tx.retry_deferred_for_list(user)?;
+            }
             self.drop_sessions(user, &admission.removed);
             if admission.removed.contains(&device) {
                 // A new key in place of the removed one.

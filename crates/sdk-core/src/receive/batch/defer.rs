@@ -1,10 +1,13 @@
 //! Envelopes that are kept: what could not be opened, and what could not be processed and is tried again.
 
+use std::sync::Arc;
+
 use prost::Message as _;
 
 use super::Batch;
+use crate::contact::named_lists;
 use crate::error::Result;
-use crate::id::MessageId;
+use crate::id::{MessageId, UserId};
 use crate::message::Undecryptable;
 use crate::receive::envelope::Envelope;
 use crate::store::{CiphertextId, NewDeferred};
@@ -70,5 +73,19 @@ impl Batch<'_, '_> {
             Undecryptable::StorageDamaged => self.defer(envelope, Some(message), now_ms),
             _ => Ok(()),
         }
+    }
+
+    /// Whether an envelope from a device that is not on the list of its sender waits until the relay has been asked for a later one.
+    pub(super) fn awaits_list(&mut self, sender: UserId) -> Result<bool> {
+        // We know which devices we have.
+        if sender == self.us.user && self.tx.holds_account_key()? {
+            return Ok(false);
+        }
+        let is_awaited = named_lists::is_awaited(self.tx, sender, !self.is_retry)?;
+        if is_awaited {
+            let upkeep = Arc::clone(&self.ctx.upkeep);
+            self.tx.after_commit(move || upkeep.lists.notify_one());
+        }
+        Ok(is_awaited)
     }
 }

@@ -63,7 +63,8 @@ impl Batch<'_, '_> {
             Opened::Undecryptable(_) if mail.is_ephemeral() => {}
             Opened::Undecryptable(cause) => {
                 handled.cause = Some(cause);
-                if cause == Undecryptable::StorageDamaged {
+                let is_unlisted = cause == Undecryptable::UnlistedDevice;
+                if cause == Undecryptable::StorageDamaged || (is_unlisted && self.awaits_list(mail.sender)?) {
                     self.defer_mail(mail)?;
                 }
                 // Its sender still uses a session that was ended here when this database turned out to be a copy.
