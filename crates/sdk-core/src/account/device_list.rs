@@ -150,19 +150,27 @@ async fn catch_up(ctx: &Context) -> Result<bool> {
         let (account, us) = tx.our_account()?;
         let (key, list) = (tx.account_key()?, ensure(tx, (&account, us), now_ms, &mut rng)?);
         let due = tx.due_list(us.user)?;
+        let settles = |list: &VerifiedDeviceList| {
+            due.is_none_or(|due| due.is_settled_by(list.version(), list.digest()))
+        };
         let later = signed_later(&theirs, us, (&account, &key), list.version());
-        if let Some(later) = &later
-            && due.is_none_or(|due| due.is_settled_by(later.version(), later.digest()))
-        {
+        if let Some(later) = later.as_ref().filter(|later| settles(later)) {
             tx.replace_own_list(us, later)?;
             tx.set_list_told(later.version())?;
             return Ok(true);
         }
+        if theirs.version == list.version() && theirs.list[..] == list.serialize() && settles(&list) {
+            // Another task has uploaded it in the meantime.
+            tx.set_list_told(list.version())?;
+            return Ok(true);
+        }
         let named = due.and_then(|due| due.named).map_or(0, |named| named.version);
-        if named == 0 && theirs.version == 0 {
+        let highest = theirs.version.max(named);
+        // The relay has lost it, or another task has signed a later one in the meantime.
+        if list.version() > highest {
             return Ok(false);
         }
-        let version = theirs.version.max(list.version()).max(named).saturating_add(1);
+        let version = highest.saturating_add(1);
         let devices = later.as_ref().unwrap_or(&list).devices().to_vec();
         store(tx, us, &key, (version, devices), &mut rng)?;
         Ok(false)
