@@ -2,10 +2,7 @@
 
 use crate::allocation::{Limit, limited};
 use crate::content::{
-    AccountState, Body, Choices, Contact, ContactCard, Content, Counts, Edit, EmojiSequence, Header,
-    LinkPreview, ListDigest, Location, Mark, Markup, Mention, NamedLists, Number, Pin, Place, Poll, Post,
-    Profile, Quote, Reaction, ReadSet, Receipt, ReceiptKind, Revised, Run, Stamp, StateItem, StateKey,
-    StateValue, StyledRange, Target, Text, TextRange, TextStyle, Timer, Vote,
+    AccountState, Body, Bootstrap, Choices, Contact, ContactCard, ContactItem, Content, Counts, Edit, EmojiSequence, Header, InThread, Item, ItemState, Items, LinkPreview, ListDigest, Location, Mark, Markup, Mention, MessageItem, NamedLists, Number, Piece, Pin, Place, Poll, Post, PrivacyItem, Profile, Progress, Quote, Reaction, ReadSet, Receipt, ReceiptKind, Revised, Run, Said, Stamp, StateItem, StateKey, StateValue, StyledRange, Target, Text, TextRange, TextStyle, ThreadItem, Timer, Transfer, TransferId, VersionsItem, Vote,
 };
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 
@@ -24,8 +21,96 @@ pub(crate) fn run(input: &[u8]) {
         }
     }
     if let Ok(body) = limited(PARSE, input, || Body::from_bytes(input)) {
+        read_items(&body);
         assert_eq!(Body::from_bytes(&body.to_bytes()), Ok(body));
     }
+}
+
+/// The items of a bootstrap, each of which is the same after it was written again.
+fn read_items(body: &Body) {
+    let piece = match body {
+        Body::History(piece) => piece,
+        Body::Bootstrap(bootstrap) => match &**bootstrap {
+            Bootstrap::Piece(piece) => piece,
+            Bootstrap::Received { .. } => return,
+        },
+        _ => return,
+    };
+    for item in piece.items.iter().flatten() {
+        let mut again = Items::default();
+        if again.add(&item) {
+            assert!(again.iter().eq([Ok(item)]));
+        }
+    }
+}
+
+/// A piece of a bootstrap with an item of each kind.
+fn piece(target: Target, body: Body) -> Piece {
+    let of = InThread { thread: ThreadId::from_bytes([3; 16]), peer: target.author, roster_version: 1 };
+    let said = |by, what: &[u8]| vec![Said { by, what: what.to_vec(), sent_ms: 1, position: 2 }];
+    let items = [
+        Item::Contact(Box::new(ContactItem {
+            user: target.author,
+            trust: 1,
+            account_key: Some([5; 33]),
+            list: Some(vec![9; 213]),
+            replaced: vec![[6; 33]],
+            blocked_ms: 7,
+            profile: Some(Revised { profile: Profile::default(), revision: 8 }),
+        })),
+        Item::Privacy(PrivacyItem { thread: Some(of.thread), read: Some(false), ..PrivacyItem::default() }),
+        Item::Thread(Box::new(ThreadItem {
+            of,
+            created_ms: 1,
+            activity_ms: 2,
+            folder: 1,
+            pinned: 3,
+            muted_until_ms: 4,
+            is_marked_unread: true,
+            draft: Some("a draft".to_owned()),
+            is_request: false,
+            timer: Timer::new(60).unwrap(),
+            timer_position: 5,
+            seen: Post { epoch: 1, server_seq: 6 },
+        })),
+        Item::Message(Box::new(MessageItem {
+            of: Some(of),
+            target,
+            device: 1,
+            versions: said(target.id.as_bytes().to_owned(), &body.to_bytes()),
+            body: Some(body),
+            sent_ms: 1,
+            server_seq: 2,
+            position: 3,
+            state: ItemState::Unread,
+            number: Some(Number { run: Run([6; 8]), count: 7 }),
+            timer: Timer::default(),
+            expires_ms: 0,
+            after_position: 4,
+            stored_ms: 5,
+            delivered_ms: 6,
+            read_ms: 7,
+            rank: 8,
+            reactions: said([1; 16], "👍".as_bytes()),
+            votes: said([1; 16], &[0, 1]),
+            pin: said([0; 16], &[]).pop(),
+        })),
+        Item::Versions(VersionsItem { thread: of.thread, target, versions: said([2; 16], &[]) }),
+    ];
+    let mut list = Items::default();
+    assert!(items.iter().all(|item| list.add(item)));
+    Piece {
+        transfer: transfer(),
+        number: 1,
+        ends_window: true,
+        is_last: false,
+        progress: Progress { sent: 1, total: 2 },
+        items: list,
+    }
+}
+
+fn transfer() -> Transfer {
+    Transfer { id: TransferId([7; 16]), device: DeviceId::new(2).unwrap(), round: 1 }
 }
 
 /// A content of each kind.
@@ -107,6 +192,9 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
                 },
             ],
         }),
+        Body::Bootstrap(Box::new(Bootstrap::Received { transfer: transfer(), number: 5 })),
+        Body::Bootstrap(Box::new(Bootstrap::Piece(piece(target, Body::Timer(Timer::default()))))),
+        Body::History(Box::new(piece(target, Body::Timer(Timer::default())))),
         Body::Null,
         Body::from_bytes(&[&[0xa2, 1, 20, 10, 16][..], &[7; 16], &[16, 4]].concat()).unwrap(),
         Body::Typing { is_typing: false },

@@ -55,6 +55,8 @@ pub(crate) struct Upkeep {
     pub(crate) to_renew: Notify,
     /// There may be device lists to be fetched.
     pub(crate) lists: Notify,
+    /// A part of a bootstrap has come, or was sent.
+    pub(crate) bootstrap: Notify,
     /// Mail was queued.
     pub(crate) mail: Notify,
     /// Others are to be told whether the person is there.

@@ -114,6 +114,12 @@ pub enum Event {
     },
     /// A device of our account was removed, has left, or was not connected for 45 days.
     DeviceUnlinked(DeviceId),
+    /// More of what a new companion gets from the primary device has come to it: contacts, settings, threads and messages. Reported on
+    /// both devices.
+    LinkProgress(LinkProgress),
+    /// This user, or a device of ours, has sent messages from before, although this device has not asked them for any; or part of what the
+    /// primary device has sent cannot be true. It was refused.
+    BootstrapRefused(UserId),
     /// Messages of this thread are missing, because the relay no longer has them, or because this database is damaged and could
     /// neither store nor keep them ([`StorageDamaged`](crate::Undecryptable::StorageDamaged)).
     MessagesMissing {
@@ -146,6 +152,20 @@ pub enum Event {
     PartFailed(FailedPart),
     /// A part of the client that could not do its work does it again.
     PartRecovered(Part),
+}
+
+/// How much of what a new companion gets has come to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkProgress {
+    /// The companion.
+    pub device: DeviceId,
+    /// How many messages have come. Contacts, settings and threads come before them.
+    pub sent: u64,
+    /// How many there are.
+    pub total: u64,
+    /// Whether everything has come.
+    pub is_done: bool,
 }
 
 /// A change of a message.

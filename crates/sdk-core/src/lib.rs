@@ -80,7 +80,7 @@ pub use content::{
 };
 pub use env::{Clock, SystemClock};
 pub use error::{Error, InvalidContent, LinkFailure, Offline, Result, Storage};
-pub use event::{ChangeKind, ConnectionState, Event, Events, Lagged};
+pub use event::{ChangeKind, ConnectionState, Event, Events, Lagged, LinkProgress};
 pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{

@@ -1,5 +1,6 @@
 //! Our own account: registration, login, tokens, pre-keys, the list of our devices, linking, and leaving.
 
+pub(crate) mod bootstrap;
 pub(crate) mod companions;
 pub(crate) mod device_list;
 pub(crate) mod device_upkeep;

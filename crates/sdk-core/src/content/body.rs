@@ -5,6 +5,7 @@ use std::fmt;
 use prost::Message as _;
 
 use super::account_state::AccountState;
+use super::bootstrap::{Bootstrap, Piece};
 use super::call::Call;
 use super::contact_card::Contact;
 use super::edit::Edit;
@@ -24,7 +25,7 @@ use super::timer::Timer;
 use super::unknown::Unknown;
 use super::vote::Vote;
 use super::{ContentError, decode, delete, of, proto};
-use crate::id::{ClientMsgId, UserId};
+use crate::id::{ClientMsgId, DeviceId, UserId};
 
 /// The body of a content.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,6 +45,10 @@ pub(crate) enum Body {
     Profile(Revised),
     /// What the person has decided, for the other devices of our account.
     AccountState(AccountState),
+    /// Asks for a bootstrap or sends a part of it.
+    Bootstrap(Box<Bootstrap>),
+    /// A part of a bootstrap that consists of messages.
+    History(Box<Piece>),
     /// Nothing. It takes the place of a content that was abandoned.
     Null,
     Call(Call),
@@ -101,6 +106,8 @@ impl Body {
             Self::Timer(_) => Kind::TIMER_CHANGE,
             Self::Profile(_) => Kind::PROFILE,
             Self::AccountState(_) => Kind::ACCOUNT_STATE,
+            Self::Bootstrap(_) => Kind::BOOTSTRAP,
+            Self::History(_) => Kind::HISTORY,
             Self::Null => Kind::NULL,
             Self::Call(_) => Kind::CALL,
             Self::Typing { .. } => Kind::TYPING,
@@ -158,11 +165,25 @@ impl Body {
             | Self::Timer(_)
             | Self::Profile(_)
             | Self::AccountState(_)
+            | Self::Bootstrap(_)
+            | Self::History(_)
             | Self::Null
             | Self::Call(_)
             | Self::Typing { .. }
             | Self::Presence { .. }
             | Self::Unknown(_) => None,
+        }
+    }
+
+    /// The only device of our account that it is sealed for; none if it is for all.
+    pub(crate) fn only_device(&self) -> Option<DeviceId> {
+        match self {
+            Self::History(piece) => Some(piece.transfer.device),
+            Self::Bootstrap(bootstrap) => match &**bootstrap {
+                Bootstrap::Piece(piece) => Some(piece.transfer.device),
+                Bootstrap::Received { .. } => None,
+            },
+            _ => None,
         }
     }
 
@@ -215,6 +236,8 @@ impl Body {
             Self::Timer(timer) => of(timer.write()),
             Self::Profile(profile) => of(profile.write()),
             Self::AccountState(state) => of(state.write()),
+            Self::Bootstrap(bootstrap) => of(bootstrap.write()),
+            Self::History(piece) => of(piece.write()),
             Self::Null => of(proto::content::Body::Null(proto::Null {})),
             Self::Call(call) => of(call.write()),
             Self::Typing { is_typing } => {
@@ -261,6 +284,12 @@ impl Body {
             Some(proto::content::Body::AccountState(state)) => {
                 AccountState::read(&state).map(Self::AccountState)
             }
+            Some(proto::content::Body::Bootstrap(bootstrap)) => {
+                Bootstrap::read(bootstrap).map(|bootstrap| Self::Bootstrap(Box::new(bootstrap)))
+            }
+            Some(proto::content::Body::History(piece)) => {
+                Piece::read(piece).map(|piece| Self::History(Box::new(piece)))
+            }
             Some(proto::content::Body::Null(_)) => Ok(Self::Null),
             Some(proto::content::Body::Call(call)) => Call::read(call).map(Self::Call),
             Some(proto::content::Body::Typing(typing)) => Ok(Self::Typing { is_typing: !typing.stopped }),
@@ -289,6 +318,8 @@ impl fmt::Debug for Body {
             Self::Timer(timer) => timer.fmt(f),
             Self::Profile(_) => f.write_str("Profile(..)"),
             Self::AccountState(state) => write!(f, "AccountState({})", state.items.len()),
+            Self::Bootstrap(bootstrap) => bootstrap.fmt(f),
+            Self::History(piece) => piece.fmt(f),
             Self::Null => f.write_str("Null"),
             Self::Call(call) => call.fmt(f),
             Self::Typing { is_typing } => write!(f, "Typing({is_typing})"),

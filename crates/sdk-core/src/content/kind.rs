@@ -82,6 +82,8 @@ impl Kind {
     pub(super) const VOTE: Self = Self(19);
     pub(super) const PROFILE: Self = Self(22);
     pub(super) const ACCOUNT_STATE: Self = Self(26);
+    pub(super) const BOOTSTRAP: Self = Self(27);
+    pub(super) const HISTORY: Self = Self(28);
     pub(super) const NULL: Self = Self(29);
     pub(super) const PIN: Self = Self(31);
     pub(super) const CALL: Self = Self(20);

@@ -6,15 +6,20 @@
 
 mod account_state;
 mod body;
+mod bootstrap;
 mod call;
 mod contact_card;
 mod counts;
 mod delete;
 mod edit;
 mod header;
+mod in_thread;
+mod item;
 mod kind;
+mod list;
 mod location;
 mod markup;
+mod message_item;
 mod padding;
 mod pin;
 mod poll;
@@ -35,6 +40,7 @@ pub(crate) use account_state::{
     AccountState, MAX_STATE_BYTES, MAX_STATE_DRAFT, ReadSet, Stamp, StateItem, StateKey, StateValue, stamping,
 };
 pub(crate) use body::{Body, Class};
+pub(crate) use bootstrap::{Bootstrap, Items, MAX_PIECE, Piece, Progress, Transfer, TransferId};
 pub(crate) use call::{Call, CallStep, Contribution};
 pub use call::{CallId, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION};
 pub(crate) use contact_card::Contact;
@@ -42,6 +48,8 @@ pub use contact_card::{ContactCard, MAX_CARD_FIELD};
 pub(crate) use counts::Counts;
 pub(crate) use edit::Edit;
 pub(crate) use header::{Header, ListDigest, MAX_SEEN_EXCEPTIONS, Mark, NamedLists, Number, Post, Run};
+pub(crate) use in_thread::InThread;
+pub(crate) use item::{ContactItem, Item, MAX_REPLACED, PrivacyItem, ThreadItem};
 pub(crate) use kind::Kind;
 pub(crate) use location::Place;
 pub use location::{Location, MAX_PLACE_NAME};
@@ -49,6 +57,7 @@ pub use markup::{
     LinkPreview, MAX_MENTIONS, MAX_PREVIEW_DESCRIPTION, MAX_PREVIEW_THUMBNAIL, MAX_PREVIEW_TITLE,
     MAX_PREVIEW_URL, MAX_STYLES, Markup, Mention, StyledRange, TextRange, TextStyle,
 };
+pub(crate) use message_item::{ItemState, MAX_SAID, MessageItem, Said, VersionsItem};
 pub use pin::MAX_PINNED;
 pub(crate) use pin::Pin;
 pub(crate) use poll::{Choices, Poll};

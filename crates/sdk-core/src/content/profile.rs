@@ -47,8 +47,12 @@ pub(crate) struct Revised {
 
 impl Revised {
     pub(super) fn write(&self) -> proto::content::Body {
+        proto::content::Body::Profile(self.to_proto())
+    }
+
+    pub(super) fn to_proto(&self) -> proto::Profile {
         let Profile { name, about, avatar } = self.profile.clone();
-        proto::content::Body::Profile(proto::Profile { name, about, avatar, revision: self.revision })
+        proto::Profile { name, about, avatar, revision: self.revision }
     }
 
     /// # Errors

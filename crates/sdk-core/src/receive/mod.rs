@@ -21,6 +21,7 @@
 
 mod apply;
 mod batch;
+pub(crate) mod bootstrap;
 mod envelope;
 mod headers;
 pub(crate) mod inbox;

@@ -152,6 +152,8 @@ async fn submit(ctx: &Context, socket: &Socket, sealed: Vec<Sealed>) -> Result<(
     if let Some(thread) = own_thread {
         open_note(ctx, thread).await?;
     }
+    // Further pieces are made when some were sent.
+    ctx.upkeep.bootstrap.notify_one();
     for (thread, correction) in corrections {
         // Sessions with new devices are started when the mail is sealed anew.
         match correct(ctx, thread, correction).await {

@@ -23,6 +23,7 @@
 
 mod answer;
 mod backoff;
+pub(crate) mod bootstrap;
 pub(crate) mod change;
 pub(crate) mod dispatch;
 pub(crate) mod ephemeral;

@@ -135,7 +135,7 @@ impl Tx<'_> {
 
     /// Shows the version that is last in the thread, instead of this one. One that is shown as deleted is left alone: the version is
     /// shown if the deletion is refused.
-    fn show_last_version(&mut self, message: MessageId, shown: &[u8]) -> Result<()> {
+    pub(super) fn show_last_version(&mut self, message: MessageId, shown: &[u8]) -> Result<()> {
         if self.is_deleted(message)? {
             return Ok(());
         }

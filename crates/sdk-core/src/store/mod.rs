@@ -6,6 +6,7 @@
 
 mod account;
 mod account_state;
+mod bootstrap;
 mod change;
 mod clean_up;
 mod clearing;
@@ -79,6 +80,7 @@ pub(crate) use account::{Account, Clocks, Registered, Tokens};
 pub(crate) use account_state::STATE_SLOT;
 #[cfg(test)]
 pub(crate) use account_state::StateCursor;
+pub(crate) use bootstrap::{Import, Incoming, OutgoingBootstrap, Phase, Place};
 pub use contact::TrustState;
 pub use privacy::PrivacySetting;
 pub use thread::{Folder, ThreadCursor, ThreadKind};

@@ -115,7 +115,7 @@ impl<'c> Tx<'c> {
     }
 
     /// Makes listeners read the database again after the commit: too much has changed to report each change.
-    pub(super) const fn look_again(&mut self) {
+    pub(crate) const fn look_again(&mut self) {
         self.must_look = true;
     }
 

@@ -6,6 +6,7 @@
 mod acceptance;
 mod account_state;
 mod blocks;
+mod bootstrap;
 mod connection;
 mod devices;
 mod ephemeral;
@@ -161,6 +162,8 @@ impl Tasks {
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || renewal::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::DeviceLists, move || lists::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || bootstrap::run(c.clone())));
         Self(tasks)
     }
 

@@ -1,6 +1,7 @@
 //! Station 7, Apply: the effect of a content on the database, one file for each kind.
 
 mod account_state;
+mod bootstrap;
 mod delete;
 mod edit;
 pub(super) mod ephemeral;
@@ -10,6 +11,8 @@ mod profile;
 mod reaction;
 mod receipt;
 mod vote;
+
+pub(super) use bootstrap::is_one as is_bootstrap;
 
 use super::envelope::{Envelope, MailEnvelope};
 use crate::config::ChangeLimits;
@@ -36,6 +39,11 @@ pub(super) fn apply(
     let placeholder = tx.unpark(envelope.name())?;
     if let Some(id) = placeholder.filter(|_| !kind.is_shown()) {
         tx.remove_placeholder(envelope.thread, id)?;
+    }
+    if is_bootstrap(&content.body) {
+        // It has no place in a thread.
+        bootstrap::refuse(tx, envelope.sender);
+        return Ok(false);
     }
     if !kind.is_accepted(envelope.sender == us.user) || !kind.is_stored() {
         return Ok(false);
@@ -71,6 +79,9 @@ pub(super) fn apply_mail(
     let kind = content.body.kind();
     if tx.is_discarded(mail.thread, mail.sender)? {
         return Ok(());
+    }
+    if is_bootstrap(&content.body) {
+        return bootstrap::apply(tx, mail, &content, us, now_ms);
     }
     if !kind.is_mail() || !kind.is_stored() || !kind.is_accepted(mail.sender == us.user) {
         return Ok(());

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use super::{Batch, Handled};
 use crate::error::Result;
 use crate::message::Undecryptable;
-use crate::receive::apply::{apply_mail, ephemeral};
+use crate::receive::apply::{apply_mail, ephemeral, is_bootstrap};
 use crate::receive::envelope::MailEnvelope;
 use crate::receive::open::Opened;
 use crate::store::{CiphertextId, NewDeferred};
@@ -88,6 +88,10 @@ impl Batch<'_, '_> {
                 if mail.is_ephemeral() {
                     ephemeral::apply(self.ctx, self.tx, mail, &content)?;
                 } else {
+                    if is_bootstrap(&content.body) {
+                        let ctx = self.ctx.clone();
+                        self.tx.after_commit(move || ctx.upkeep.bootstrap.notify_one());
+                    }
                     apply_mail(self.tx, mail, *content, self.us, (now_ms, self.ctx.limits))?;
                     if mail.sender == self.us.user {
                         self.wake_all();

@@ -216,6 +216,13 @@ fn seal(ctx: &Context, tx: &mut Tx<'_>, content: &Content, to: UserId, rng: &mut
         Addressed::Meet(mut to_meet) => return Ok(to_meet.pop().map_or(Sealable::No, Sealable::Meet)),
         Addressed::Blocked(_) | Addressed::Contradicted => return Ok(Sealable::No),
     };
+    // A piece of a bootstrap is large, and is nothing to the others.
+    if let Some(only) = content.body.only_device() {
+        recipients.ready.retain(|(device, _)| device.device == only);
+        if recipients.ready.is_empty() {
+            return Ok(Sealable::No);
+        }
+    }
     let our_address = address(us.user, us.device)?;
     let from = Sender::new(tx, (&account, us, &our_address), &recipients.ready)?;
     let client_msg_id = ctx.new_client_msg_id();

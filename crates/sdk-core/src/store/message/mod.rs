@@ -350,7 +350,7 @@ impl Tx<'_> {
     }
 }
 
-const fn kind_of(body: &Body) -> i64 {
+pub(super) const fn kind_of(body: &Body) -> i64 {
     match body {
         Body::Unknown(_) => KIND_UNKNOWN,
         _ => KIND_CONTENT,

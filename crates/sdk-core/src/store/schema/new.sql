@@ -583,3 +583,43 @@ CREATE TABLE device_list_due (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX device_list_due_at ON device_list_due (due);
+
+-- What companions of ours are still to get from this device (store/bootstrap): a row for each that was linked and has not everything.
+CREATE TABLE bootstrap_out (
+    device     INTEGER PRIMARY KEY,
+    transfer   BLOB    CHECK (length(transfer) = 16),   -- NULL until the companion has asked
+    round      INTEGER NOT NULL DEFAULT 0,     -- how often it has asked for what has not come
+    since      INTEGER,                        -- messages that the relay stored before are left out; NULL: all are
+    newest     INTEGER NOT NULL DEFAULT 0,     -- the newest message.id when it began
+    later_after INTEGER NOT NULL DEFAULT 0,    -- a message.id: later ones may have been accepted since
+    total      INTEGER,                        -- of messages; NULL until they were counted
+    open_bytes INTEGER NOT NULL DEFAULT 0,     -- of the pieces in the window that was begun last
+    is_waiting INTEGER NOT NULL DEFAULT 0,     -- 1: this window has ended, and was not acknowledged
+    phase      INTEGER NOT NULL DEFAULT 1,     -- 1 contacts, 2 settings, 3 threads, 4 messages, 5 those that came later, 6 all is sent
+    after      BLOB    NOT NULL DEFAULT x'',   -- the key of the last row of the phase that is in a piece
+    number     INTEGER NOT NULL DEFAULT 0,     -- of the last piece
+    sent       INTEGER NOT NULL DEFAULT 0,     -- messages up to it
+    received_phase  INTEGER NOT NULL DEFAULT 1,   -- with the following ones: the same for the last window that was acknowledged
+    received_after  BLOB    NOT NULL DEFAULT x'',
+    received_number INTEGER NOT NULL DEFAULT 0,
+    received_sent   INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- What this device, a companion, gets from the primary; the row remains when it has everything.
+CREATE TABLE bootstrap_in (
+    only     INTEGER PRIMARY KEY CHECK (only = 1),
+    transfer BLOB    NOT NULL CHECK (length(transfer) = 16),
+    round    INTEGER NOT NULL,                 -- how often we have asked for what has not come
+    asked    INTEGER NOT NULL,                 -- when we did, or a piece was applied
+    applied  INTEGER NOT NULL DEFAULT 0,       -- the last piece that was applied
+    complete INTEGER NOT NULL DEFAULT 0,       -- the last piece of the last window that was applied completely
+    sent     INTEGER NOT NULL DEFAULT 0,       -- messages up to the last piece that was applied
+    total    INTEGER NOT NULL DEFAULT 0,
+    is_done  INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Pieces that have come and are to be applied in their order: at most one window.
+CREATE TABLE bootstrap_piece (
+    number INTEGER PRIMARY KEY,
+    body   BLOB    NOT NULL                    -- content without header
+) STRICT;

@@ -107,6 +107,22 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Another device of ours accounts for every number up to this one.
+    pub(in crate::store) fn account_from(&mut self, thread: ThreadId, epoch: u64, up_to: u64) -> Result<()> {
+        let (known_epoch, seen) = self.seen(thread)?;
+        if epoch < known_epoch || (epoch == known_epoch && up_to <= seen) {
+            return Ok(());
+        }
+        let (sql, thread_id) = ("DELETE FROM seen_ahead WHERE thread_id = ?1", thread.as_bytes());
+        if epoch > known_epoch {
+            self.change(sql, [thread_id])?;
+        } else {
+            self.change(&format!("{sql} AND server_seq <= ?2"), params![thread_id, to_sql(up_to)?])?;
+        }
+        let seen = self.advance_over(thread, up_to)?;
+        self.set_seen(thread, epoch, seen)
+    }
+
     /// The relay no longer has the messages of a gap. Continues behind it, and reports them as missing.
     pub(crate) fn give_up_on(&mut self, gap: Gap) -> Result<()> {
         let Gap { thread, first, last } = gap;

@@ -1,0 +1,32 @@
+//! What the items of a bootstrap have in common: a thread and its members, and numbers that the database can store.
+
+use super::ContentError;
+use crate::id::{ThreadId, UserId};
+
+/// Positions are below this.
+const POSITIONS: u64 = 1 << 62;
+
+/// A thread and its other member; in the note to self, ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InThread {
+    pub(crate) thread: ThreadId,
+    pub(crate) peer: UserId,
+    pub(crate) roster_version: u64,
+}
+
+pub(super) fn user(bytes: &[u8]) -> Result<UserId, ContentError> {
+    UserId::from_slice(bytes).map_err(|_| ContentError::Malformed)
+}
+
+pub(super) fn thread(bytes: &[u8]) -> Result<ThreadId, ContentError> {
+    ThreadId::from_slice(bytes).map_err(|_| ContentError::Malformed)
+}
+
+/// A time, or another number that the database can store.
+pub(super) const fn time(number: u64) -> Result<u64, ContentError> {
+    if number <= u64::MAX >> 1 { Ok(number) } else { Err(ContentError::Malformed) }
+}
+
+pub(super) const fn position(number: u64) -> Result<u64, ContentError> {
+    if number < POSITIONS { Ok(number) } else { Err(ContentError::Malformed) }
+}
