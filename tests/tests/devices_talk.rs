@@ -5,7 +5,9 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use sealpost_core::{Client, Delivery, Direction, Message, MessageBody, Opened, Thread, ThreadId};
+use sealpost_core::{
+    Client, Delivery, Direction, Message, MessageBody, Opened, SharedHistory, Thread, ThreadId,
+};
 use sealpost_testkit::{Party, PartyDisk, World, eventually, history};
 
 /// Two people with two devices each.
@@ -177,7 +179,7 @@ async fn a_companion_that_is_not_registered_yet_delays_nothing() {
     digits.unwrap();
     let pending = pending.unwrap();
     // From here on, it is on her list.
-    pending.confirm("ada2").await.unwrap();
+    pending.confirm("ada2", SharedHistory::Nothing).await.unwrap();
     let thread = ada.thread_with(&ben).await;
     let sent = thread.send_text("to ben").await.unwrap();
     ada.message_reaches(&thread, sent.id, Delivery::Delivered).await;

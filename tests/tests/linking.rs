@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sealpost_core::{
     Client, CodeError, ConnectionState, Delivery, Departure, DeviceId, Error, Event, Events, History,
-    LinkCode, LinkFailure, Linking, Opened, PendingLink,
+    LinkCode, LinkFailure, Linking, Opened, PendingLink, SharedHistory,
 };
 use sealpost_protocol::device::SignedDeviceList;
 use sealpost_testkit::{ManualClock, Party, PartyDisk, World, eventually, texts, within};
@@ -102,7 +102,7 @@ async fn a_companion_is_linked_with_a_code_and_a_confirmation() {
     let pending = read(&ada, &linking).await.unwrap();
     assert_eq!(pending.name(), "tablet");
     assert_eq!((numbers(&ada).await, list_at_relay(&world, &ada)), (vec![1], vec![1]), "not confirmed");
-    assert_eq!(pending.confirm("kitchen").await, Ok(device(2)));
+    assert_eq!(pending.confirm("kitchen", SharedHistory::Nothing).await, Ok(device(2)));
     is_told(&mut events, Event::DeviceLinked { device: device(2), name: Some("kitchen".to_owned()) }).await;
     let client = linking.finish().await.unwrap();
     assert_eq!((client.user_id(), client.device_id()), (ada.client.user_id(), device(2)));
@@ -131,7 +131,7 @@ async fn a_companion_is_linked_with_a_code_and_a_confirmation() {
 
 /// Reads the code of `linking` with `primary` and confirms.
 async fn confirmed(primary: &Party, linking: &Linking, name: &str) -> Result<DeviceId, Error> {
-    read(primary, linking).await?.confirm(name).await
+    read(primary, linking).await?.confirm(name, SharedHistory::Nothing).await
 }
 
 fn failed<T>(failure: LinkFailure) -> Result<T, Error> {
@@ -177,8 +177,12 @@ async fn a_code_can_be_read_by_one_account_only_and_again_by_the_same_device() {
     assert_eq!(ben.client.link(linking.code()).await.map(drop), failed(LinkFailure::Taken));
     let again = ada.client.link(linking.code()).await.unwrap();
     assert_eq!(first.digits(), again.digits());
-    again.confirm("tablet").await.unwrap();
-    assert_eq!(first.confirm("tablet").await, Ok(device(2)), "a repetition changes nothing");
+    again.confirm("tablet", SharedHistory::Nothing).await.unwrap();
+    assert_eq!(
+        first.confirm("tablet", SharedHistory::Nothing).await,
+        Ok(device(2)),
+        "a repetition changes nothing"
+    );
     assert_eq!(first.cancel().await, Err(Error::WrongState));
     let tablet = linking.finish().await.unwrap();
     assert_eq!((numbers(&ada).await, at_relay(&world, &ada)), (vec![1, 2], vec![1, 2]));
@@ -205,7 +209,7 @@ async fn a_refused_or_cancelled_link_changes_nothing_and_another_one_works() {
     let pending = read(&ada, &first).await.unwrap();
     pending.cancel().await.unwrap();
     assert_eq!(first.finish().await.map(drop), failed(LinkFailure::Refused));
-    assert_eq!(pending.confirm("tablet").await, failed(LinkFailure::Expired));
+    assert_eq!(pending.confirm("tablet", SharedHistory::Nothing).await, failed(LinkFailure::Expired));
 
     let second = new.link("tablet").await.unwrap();
     assert_ne!(second.code().to_text(), first.code().to_text());
@@ -270,15 +274,18 @@ async fn two_companions_can_be_linked_at_once_until_there_are_five_devices() {
     for linking in &shown {
         waiting.push(read(&ada, linking).await.unwrap());
     }
-    let (one, two) = tokio::join!(waiting[0].confirm("two"), waiting[1].confirm("three"));
+    let (one, two) = tokio::join!(
+        waiting[0].confirm("two", SharedHistory::Nothing),
+        waiting[1].confirm("three", SharedHistory::Nothing)
+    );
     assert_eq!((one, two), (Ok(device(2)), Ok(device(3))));
     let (one, two) = tokio::join!(shown[0].finish(), shown[1].finish());
     let companion = (one.unwrap(), two.unwrap());
     for at in [2, 3] {
-        waiting[at].confirm("another").await.unwrap();
+        waiting[at].confirm("another", SharedHistory::Nothing).await.unwrap();
         shown[at].finish().await.unwrap();
     }
-    assert_eq!(waiting[4].confirm("six").await, failed(LinkFailure::TooManyDevices));
+    assert_eq!(waiting[4].confirm("six", SharedHistory::Nothing).await, failed(LinkFailure::TooManyDevices));
     waiting[4].cancel().await.unwrap();
     assert_eq!(shown[4].finish().await.map(drop), failed(LinkFailure::Refused));
     let all = vec![1, 2, 3, 4, 5];
@@ -470,7 +477,7 @@ mod kills {
             if station == Station::LinkOfferStored {
                 assert_eq!(numbers(&ada).await, [1]);
                 let pending = ada.client.link(&code.parse().unwrap()).await.unwrap();
-                pending.confirm("tablet").await.unwrap();
+                pending.confirm("tablet", SharedHistory::Nothing).await.unwrap();
             }
             let tablet = within("the companion is linked", finished).await.unwrap().unwrap();
             are_linked(&world, &ada, tablet).await;
@@ -488,7 +495,13 @@ mod kills {
             let primary = ada.client.clone();
             let code = line.clone();
             let confirmed = tokio::spawn(async move {
-                primary.link(&code.parse().unwrap()).await.unwrap().confirm("tablet").await.unwrap()
+                primary
+                    .link(&code.parse().unwrap())
+                    .await
+                    .unwrap()
+                    .confirm("tablet", SharedHistory::Nothing)
+                    .await
+                    .unwrap()
             });
             dies(&mut child, station).await;
             let disk = world.disk("tablet");

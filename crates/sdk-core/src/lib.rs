@@ -68,7 +68,7 @@ mod waiting;
 pub use call::{CallEnd, CallEvent, CallKeys, CallSignal, SrtpKey};
 pub use client::{
     Client, Contact, Departure, Fetched, History, Linking, MAX_DEVICE_NAME, Opened, OwnDevice, PendingLink,
-    Presence, Thread, Unregistered, fetch_for_push,
+    Presence, SharedHistory, Thread, Unregistered, fetch_for_push,
 };
 pub use config::{ChangeLimits, Config, DatabaseKey, MessageRequests, ProxyChoice, Trust};
 pub use content::{

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sealpost_core::{
     Client, Config, ConnectionState, Contact, DatabaseKey, Delivery, Direction, Message, MessageBody,
-    MessageId, MessageRequests, Opened, SessionPolicy, Thread, UserId,
+    MessageId, MessageRequests, Opened, SessionPolicy, SharedHistory, Thread, UserId,
 };
 
 use crate::{ManualClock, eventually};
@@ -110,6 +110,14 @@ impl PartyDisk {
 
     /// Links this database to the account of `primary` as a companion, and connects.
     pub async fn link_to(self, primary: &Party) -> Party {
+        self.link_with(primary, SharedHistory::Nothing).await
+    }
+
+    /// Links it to the account of `primary`, which shares what it has.
+    ///
+    /// # Panics
+    /// If the database belongs to an account, or linking fails.
+    pub async fn link_with(self, primary: &Party, history: SharedHistory) -> Party {
         let new = match Client::open(self.config()).await.expect("the database opens") {
             Opened::Unregistered(new) => new,
             Opened::Ready(_) => panic!("{} is registered already", self.name),
@@ -118,7 +126,7 @@ impl PartyDisk {
         let (pending, digits) = tokio::join!(primary.client.link(linking.code()), linking.digits());
         let pending = pending.expect("the code is read");
         assert_eq!(digits.expect("the code was read"), pending.digits(), "both show the same digits");
-        pending.confirm(&pending.name()).await.expect("the companion is confirmed");
+        pending.confirm(&pending.name(), history).await.expect("the companion is confirmed");
         let client = linking.finish().await.expect("the companion is registered");
         Party { disk: self, client }
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use sealpost_core::{Client, LinkCode};
+use sealpost_core::{Client, LinkCode, SharedHistory};
 
 use crate::home::{Home, HomeError};
 
@@ -36,7 +36,7 @@ pub(crate) async fn read(client: &Client, code: &LinkCode) -> Result<(), HomeErr
     });
     let answer = asked.await.map_err(io::Error::other)??;
     if matches!(answer.trim(), "yes" | "y") {
-        let device = pending.confirm(&name).await?;
+        let device = pending.confirm(&name, SharedHistory::Everything).await?;
         say(&format!("{name} is linked as device {device}."))?;
     } else {
         pending.cancel().await?;

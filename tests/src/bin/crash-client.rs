@@ -11,7 +11,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use sealpost_core::{Client, Delivery, Departure, DeviceId, History, LinkCode, Opened};
+use sealpost_core::{Client, Delivery, Departure, DeviceId, History, LinkCode, Opened, SharedHistory};
 use sealpost_testkit::{PartyDisk, texts};
 
 /// More lines than any test needs to reach its station.
@@ -54,7 +54,7 @@ async fn main() {
                 .link(&code)
                 .await
                 .expect("the code is read")
-                .confirm("tablet")
+                .confirm("tablet", SharedHistory::Everything)
                 .await
                 .expect("confirmed");
         } else {

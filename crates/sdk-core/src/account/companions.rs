@@ -142,7 +142,14 @@ fn protocol_id(device: DeviceId) -> Result<ProtocolDeviceId> {
 }
 
 /// The person has compared the digits: signs the list with the companion, and tells the relay and then the companion.
-pub(crate) async fn confirm(ctx: &Context, link: [u8; 16], name: String) -> Result<DeviceId> {
+///
+/// The companion gets the messages that the relay stored after `since_ms`; none without that.
+pub(crate) async fn confirm(
+    ctx: &Context,
+    link: [u8; 16],
+    name: String,
+    since_ms: Option<u64>,
+) -> Result<DeviceId> {
     let (now_ms, mut rng) = (ctx.server_now_ms(), ctx.env.rng());
     let work = ctx.store.write(move |tx| {
         let (us, list) = own_list(tx)?;
@@ -164,6 +171,7 @@ pub(crate) async fn confirm(ctx: &Context, link: [u8; 16], name: String) -> Resu
         tx.name_device(own.device, &name)?;
         sign(tx, us, &list, devices, &mut rng)?;
         tx.set_link_state(&link, LinkState::Confirmed)?;
+        tx.offer_bootstrap(own.device, since_ms)?;
         Ok(own.device)
     });
     let device = work.await?;

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use rand::RngExt as _;
 use sealpost_protocol::device::link::{Answer, LinkKeys, LinkNonce, Offer, Release, ShortCode};
 use sealpost_protocol::device::{SignedDeviceList, VerifiedDeviceList};
 use sealpost_wire as wire;
@@ -15,6 +16,7 @@ use tokio::time::sleep;
 
 use super::registration::{draw_registration_id, idempotency_key, parse};
 use super::{key_supply, login};
+use crate::content::TransferId;
 use crate::context::Context;
 use crate::error::{Error, LinkFailure, Offline, Result};
 use crate::fault::{self, Station};
@@ -213,6 +215,7 @@ async fn register(ctx: &Context, attempt: LinkAttempt) -> Result<Registered> {
         return Err(Offline::NotARelay.into());
     }
     let clocks = ctx.learn_server_time(server_time_ms);
+    let transfer = TransferId(ctx.env.rng().random());
     let stored = ctx.store.write(move |tx| {
         tx.set_registered(registered, &tokens)?;
         tx.need_in_file();
@@ -223,6 +226,7 @@ async fn register(ctx: &Context, attempt: LinkAttempt) -> Result<Registered> {
         tx.name_device(registered.device, &attempt.name)?;
         tx.replace_own_list(registered, &list)?;
         tx.finish_attempt()?;
+        tx.ask_for_bootstrap(transfer)?;
         tx.set_pre_keys_uploaded(&keys)
     });
     stored.await?;

@@ -42,6 +42,7 @@ pub(super) async fn remove_all(ctx: &Context, removed: Vec<DeviceId>) -> Result<
         for entry in gone {
             let device = DeviceId::new(entry.device.get())?;
             tx.revoke_later(device)?;
+            tx.end_bootstrap(device)?;
             for own in tx.own_links()?.iter().filter(|own| own.device == device) {
                 tx.delete_own_link(&own.link)?;
             }

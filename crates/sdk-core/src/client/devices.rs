@@ -7,6 +7,7 @@ use sealpost_protocol::device::link::{LinkCode, ShortCode};
 use super::Client;
 use crate::account::companions::{self, Waiting};
 use crate::account::own_devices;
+use crate::context::Context;
 use crate::error::{Error, LinkFailure, Result};
 use crate::id::DeviceId;
 use crate::name::displayable_name;
@@ -14,6 +15,31 @@ use crate::store::Rows;
 
 /// The maximum size of the name of a device, in bytes.
 pub const MAX_DEVICE_NAME: usize = 256;
+const DAY_MS: u64 = 24 * 3_600_000;
+
+/// Which messages from before it was linked a companion gets. Chats, contacts and settings it gets in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SharedHistory {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those that the relay has stored in this number of days.
+    LastDays(u32),
+    /// All that are on the primary device.
+    Everything,
+}
+
+impl SharedHistory {
+    /// From when on the messages were stored, by server time.
+    fn since_ms(self, now_ms: u64) -> Option<u64> {
+        match self {
+            Self::Nothing => None,
+            Self::LastDays(days) => Some(now_ms.saturating_sub(u64::from(days).saturating_mul(DAY_MS))),
+            Self::Everything => Some(0),
+        }
+    }
+}
 
 /// A device of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,13 +123,17 @@ impl PendingLink {
         displayable_name(&self.waiting.name)
     }
 
-    /// The person has compared the digits: the companion becomes a device of the account, with this name. The call can be repeated.
+    /// The person has compared the digits: the companion becomes a device of the account, with this name, and gets the chats, contacts and
+    /// settings, and the messages that the person has chosen, in the background; [`Event::LinkProgress`](crate::Event::LinkProgress) says how
+    /// far that is. The call can be repeated; the first one counts.
     ///
     /// # Errors
     /// [`Error::Link`], [`Error::Storage`].
-    pub async fn confirm(&self, name: &str) -> Result<DeviceId> {
+    pub async fn confirm(&self, name: &str, history: SharedHistory) -> Result<DeviceId> {
         let (link, name) = (self.waiting.link, checked_name(name)?);
-        self.client.finish(move |ctx| async move { companions::confirm(&ctx, link, name).await }).await
+        let since_ms = history.since_ms(self.client.inner.ctx.server_now_ms());
+        let work = move |ctx: Context| async move { companions::confirm(&ctx, link, name, since_ms).await };
+        self.client.finish(work).await
     }
 
     /// The person has refused. The companion is told.

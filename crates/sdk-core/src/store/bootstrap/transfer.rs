@@ -202,7 +202,6 @@ impl Rows<'_> {
 impl Tx<'_> {
     /// The person has confirmed that this companion is linked: when it asks, it gets what this device knows, and the messages that the
     /// relay stored after a time; with `None`, no messages.
-    #[cfg_attr(not(test), expect(dead_code, reason = "linking calls it"))]
     pub(crate) fn offer_bootstrap(&mut self, device: DeviceId, since_ms: Option<u64>) -> Result<()> {
         let since = since_ms.map(to_sql).transpose()?;
         let sql = "INSERT OR REPLACE INTO bootstrap_out (device, since) VALUES (?1, ?2)";
@@ -247,7 +246,6 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`Error::WrongState`] if it has asked before, or has messages.
-    #[cfg_attr(not(test), expect(dead_code, reason = "linking calls it"))]
     pub(crate) fn ask_for_bootstrap(&mut self, transfer: TransferId) -> Result<()> {
         let sql = "SELECT EXISTS (SELECT 1 FROM message) OR EXISTS (SELECT 1 FROM bootstrap_in)";
         if self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))? {
