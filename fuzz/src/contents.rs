@@ -2,7 +2,12 @@
 
 use crate::allocation::{Limit, limited};
 use crate::content::{
-    AccountState, Body, Bootstrap, Choices, Contact, ContactCard, ContactItem, Content, Counts, Edit, EmojiSequence, Header, InThread, Item, ItemState, Items, LinkPreview, ListDigest, Location, Mark, Markup, Mention, MessageItem, NamedLists, Number, Piece, Pin, Place, Poll, Post, PrivacyItem, Profile, Progress, Quote, Reaction, ReadSet, Receipt, ReceiptKind, Revised, Run, Said, Stamp, StateItem, StateKey, StateValue, StyledRange, Target, Text, TextRange, TextStyle, ThreadItem, Timer, Transfer, TransferId, VersionsItem, Vote,
+    AccountState, Body, Bootstrap, Choices, Contact, ContactCard, ContactItem, Content, Counts, Edit,
+    EmojiSequence, Header, InThread, Item, ItemState, Items, LinkPreview, ListDigest, Location, Mark, Markup,
+    Mention, MessageItem, NamedLists, Number, Piece, Pin, Place, Poll, Post, PrivacyItem, Profile, Progress,
+    Quote, Reaction, ReadSet, Receipt, ReceiptKind, Revised, Run, Said, Stamp, StateItem, StateKey,
+    StateValue, StyledRange, Target, Text, TextRange, TextStyle, ThreadItem, Timer, Transfer, TransferId,
+    VersionsItem, Vote,
 };
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 

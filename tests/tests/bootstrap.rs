@@ -34,6 +34,11 @@ async fn a_companion_gets_the_messages_from_before_and_the_talk_goes_on_there() 
         (tablet.client.search("phone", 500).await.ok()?.len() == LINES).then_some(())
     })
     .await;
+    assert_eq!(
+        tablet.client.threads().await.unwrap().len(),
+        1,
+        "no chat is there that the phone does not have"
+    );
     // An edit of a message from before has its effect there, and what is written there reaches everybody.
     pair.hers.edit(asked, "what do you think of all this?").await.unwrap();
     when("the edit", &there, |message| message.text() == Some("what do you think of all this?")).await;

@@ -16,14 +16,15 @@ pub(crate) use outgoing::{
 use crate::content::Body;
 use crate::context::Context;
 use crate::error::Result;
-use crate::store::{NewMail, Tx};
+use crate::store::{NewMail, Tx, note_to_self};
 
 /// Queues a content of a bootstrap for our own devices.
 pub(crate) fn queue(ctx: &Context, tx: &mut Tx<'_>, body: Body) -> Result<()> {
     let (_, us) = tx.our_account()?;
     let sent_ms = ctx.server_now_ms();
-    let thread = tx.open_note_to_self(us.user, sent_ms)?;
     let content_id = ctx.new_client_msg_id();
+    // The person may not have opened it.
+    let thread = note_to_self(us.user);
     let mail = NewMail { thread, to: us.user, slot: None, content_id, sent_ms, body, due_ms: 0 };
     ctx.queue_mail(tx, &mail)
 }
