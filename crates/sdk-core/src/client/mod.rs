@@ -138,8 +138,8 @@ impl Client {
     /// # Errors
     /// [`Error::Storage`].
     pub async fn search(&self, words: &str, limit: u32) -> Result<Vec<Message>> {
-        let found = self.find(Search::new(words), limit).await?;
-        Ok(found.hits.into_iter().map(|hit| hit.message).collect())
+        let (words, limit) = (words.to_owned(), limit.min(MAX_PAGE));
+        self.inner.ctx.store.read(move |rows| rows.search_messages(&words, limit)).await
     }
 
     /// Like [`search`](Self::search), also in one thread, of one sender, or in a time, in another order, and with the places of the

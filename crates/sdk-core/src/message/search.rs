@@ -21,7 +21,7 @@ pub struct Search {
     pub until_ms: Option<u64>,
     /// The order of the results.
     pub order: SearchOrder,
-    /// Continues after an earlier search that returned this ([`Hits::next`]), in [`SearchOrder::Newest`].
+    /// Continues after an earlier search that returned this ([`Hits::next`]).
     pub before: Option<MessageId>,
 }
 
@@ -58,7 +58,8 @@ pub enum SearchOrder {
     #[default]
     Newest,
     /// Of the newest 500 matches, those come first that contain the most of the words as whole words, then short ones, then the
-    /// newest.
+    /// newest. There is nothing to continue with ([`Hits::next`]) unless so many messages are of other threads, senders or times that
+    /// fewer than 500 matches were found among those that a search examines; the results of the continuation are ordered by themselves.
     Best,
 }
 

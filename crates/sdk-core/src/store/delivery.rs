@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::heard::to_counts;
 use super::message::{KIND_CONTENT, KIND_DELETED};
@@ -17,6 +17,9 @@ use crate::message::{DeliveryEvent, Stage};
 
 /// How many changes of one mark are reported one by one.
 const REPORTED: usize = 256;
+/// A message that the relay stored so long after it was written is judged on its own, because those that were written after it do not wait
+/// for it. It is less than the day after which a message is sent again that the relay has lost.
+const LATE_MS: u64 = 12 * 3600 * 1000;
 
 impl Rows<'_> {
     /// The state in which a message that another device of ours has sent begins here: what others have told of it may have come before.
@@ -94,17 +97,43 @@ impl Tx<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Judges up to `limit` messages that nobody has judged yet, in the order in which they were written: those of ours that the relay
-    /// stored before this time, and that nobody has, have expired. One that waited longer than that before it was sent does not expire.
+    /// The relay has stored a message of ours, which was written at the first of these times.
+    pub(super) fn note_stored(&mut self, message: MessageId, sent_ms: u64, stored_ms: u64) -> Result<()> {
+        let is_late = stored_ms > sent_ms.saturating_add(LATE_MS);
+        if is_late { self.judge_apart(message, stored_ms) } else { Ok(()) }
+    }
+
+    /// Judges a message not in the order in which messages were written, but when this time is long ago, or the later one at which the
+    /// relay has stored it.
+    pub(super) fn judge_apart(&mut self, message: MessageId, stored_ms: u64) -> Result<()> {
+        let sql = "INSERT INTO sent_late (message_id, stored) VALUES (?1, ?2)
+                   ON CONFLICT DO UPDATE SET stored = excluded.stored";
+        self.change_one(sql, params![message.0, to_sql(stored_ms)?])
+    }
+
+    /// Judges up to `limit` messages that nobody has judged yet, in the order in which they were written, and as many of those that were
+    /// sent late: those of ours that the relay stored before this time, and that nobody has, have expired.
     pub(crate) fn expire_some(&mut self, before_ms: u64, limit: u32) -> Result<()> {
         let old = self.to_judge(before_ms, limit)?;
-        let Some(last) = old.last().map(|message| message.id) else { return Ok(()) };
+        if let Some(last) = old.last() {
+            self.change_one("UPDATE account SET judged_up_to = ?1", [last.id.0])?;
+        }
+        // They were sent once more, and it did not take long.
+        self.change(
+            "UPDATE sent_late SET stored = message.stored FROM message
+             WHERE message.id = message_id AND sent_late.stored <= ?1 AND message.stored > ?1",
+            [to_sql(before_ms)?],
+        )?;
+        let late = self.late_to_judge(before_ms, limit)?;
+        for message in &late {
+            self.change_one("DELETE FROM sent_late WHERE message_id = ?1", [message.id.0])?;
+        }
         let mut proven = BTreeMap::new();
         let sql = format!(
             "UPDATE message SET state = {} WHERE id = ?1",
             stage::state_after(DeliveryEvent::Expired)
         );
-        for message in &old {
+        for message in old.iter().chain(&late) {
             let Some((thread, number)) = message.sent else { continue };
             let counts = match proven.entry((thread, number.run)) {
                 Entry::Occupied(entry) => entry.into_mut(),
@@ -115,7 +144,7 @@ impl Tx<'_> {
                 self.emit_changed(message.id)?;
             }
         }
-        self.change_one("UPDATE account SET judged_up_to = ?1", [last.0])
+        Ok(())
     }
 }
 
@@ -126,31 +155,54 @@ struct Old {
     sent: Option<(ThreadId, Number)>,
 }
 
+impl Old {
+    /// From its id, anything, its state, thread, run, number and kind. They are NULL if the message is not there any more.
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let id = MessageId(row.get(0)?);
+        let is_sent = row.get::<_, Option<i64>>(2)? == Some(Stage::Sent as i64)
+            && row.get::<_, Option<i64>>(6)? == Some(KIND_CONTENT);
+        let sent = match to_number(row.get(4)?, row.get(5)?)? {
+            Some(number) if is_sent => Some((ThreadId::from_slice(&row.get::<_, Vec<u8>>(3)?)?, number)),
+            _ => None,
+        };
+        Ok(Self { id, sent })
+    }
+}
+
 impl Rows<'_> {
     /// Whether there is a message to be judged.
     pub(crate) fn may_expire(&self, before_ms: u64) -> Result<bool> {
-        Ok(!self.to_judge(before_ms, 1)?.is_empty())
+        Ok(!self.to_judge(before_ms, 1)?.is_empty() || !self.late_to_judge(before_ms, 1)?.is_empty())
     }
 
-    /// Up to `limit` messages after those that were judged, but none from the first one on that the relay has stored since this time.
+    /// Up to `limit` messages after those that were judged, but none from the first one on that the relay has stored since this time,
+    /// unless it is judged apart.
     fn to_judge(&self, before_ms: u64, limit: u32) -> Result<Vec<Old>> {
-        let sql = "SELECT id, coalesce(stored, sent), state, thread_id, run, count, kind FROM message
+        let sql = "SELECT id, coalesce(stored, sent), state, thread_id, run, count, kind,
+                       EXISTS (SELECT 1 FROM sent_late WHERE message_id = id) FROM message
                    WHERE id > (SELECT judged_up_to FROM account) ORDER BY id LIMIT ?1";
         let before = to_sql(before_ms)?;
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([limit])?;
         let mut old = Vec::new();
         while let Some(row) = rows.next()? {
-            if row.get::<_, i64>(1)? > before {
+            let is_apart: bool = row.get(7)?;
+            if !is_apart && row.get::<_, i64>(1)? > before {
                 break;
             }
-            let number = to_number(row.get(4)?, row.get(5)?)?;
-            let is_sent =
-                row.get::<_, i64>(2)? == Stage::Sent as i64 && row.get::<_, i64>(6)? == KIND_CONTENT;
-            let number = number.filter(|_| is_sent);
-            let thread = ThreadId::from_slice(&row.get::<_, Vec<u8>>(3)?)?;
-            old.push(Old { id: MessageId(row.get(0)?), sent: number.map(|number| (thread, number)) });
+            let message = Old::from_row(row)?;
+            old.push(Old { sent: message.sent.filter(|_| !is_apart), ..message });
         }
         Ok(old)
+    }
+
+    /// Up to `limit` messages that were sent late, and before this time.
+    fn late_to_judge(&self, before_ms: u64, limit: u32) -> Result<Vec<Old>> {
+        let sql = "SELECT message_id, sent_late.stored, state, thread_id, run, count, kind
+                   FROM sent_late LEFT JOIN message ON id = message_id
+                   WHERE sent_late.stored <= ?1 ORDER BY sent_late.stored LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_and_then(params![to_sql(before_ms)?, limit], Old::from_row)?;
+        rows.collect()
     }
 }

@@ -15,7 +15,17 @@ impl Worker {
     pub(super) async fn search(&mut self, words: String, thread: Option<ThreadId>) -> Result<(), Error> {
         let mut search = Search::new(words.as_str());
         search.thread = thread;
-        self.hits = self.client.find(search, RESULTS).await?.hits;
+        self.hits.clear();
+        // A search in one chat examines a limited number of messages of the others at a time.
+        loop {
+            let missing = RESULTS.saturating_sub(u32::try_from(self.hits.len()).unwrap_or(RESULTS));
+            let found = self.client.find(search.clone(), missing).await?;
+            self.hits.extend(found.hits);
+            search.before = found.next;
+            if search.before.is_none() || self.hits.len() >= RESULTS as usize {
+                break;
+            }
+        }
         let mut found = Vec::with_capacity(self.hits.len());
         let mut names = HashMap::new();
         for hit in &self.hits {

@@ -111,6 +111,7 @@ impl Tx<'_> {
             stage::state_after(DeliveryEvent::Accepted)
         );
         self.change_one(&sql, params![id.0, to_sql(server_seq)?, order, to_sql(server_ms)?])?;
+        self.note_stored(id, message.sent_ms, server_ms)?;
         message.expires_ms = self.start_timer(id, server_ms)?;
         if let MessageBody::TimerChanged { seconds } = message.body {
             self.settle_timer(id, order, seconds)?;

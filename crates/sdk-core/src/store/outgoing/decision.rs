@@ -23,6 +23,7 @@ impl Tx<'_> {
         if self.change(&sql, params![id.0, to_sql(sent_ms)?, POSITION_PENDING])? == 0 {
             return Err(Error::NotFound);
         }
+        self.judge_apart(id, sent_ms)?;
         self.change_one(
             "INSERT INTO outgoing (lane, message_id, content_id, sent, class, body, state, timer, run, count)
              SELECT thread_id, id, content_id, sent, 1, body, 1, timer,

@@ -232,6 +232,14 @@ CREATE INDEX message_mentions ON message (thread_id, position, id) WHERE mention
 CREATE INDEX message_links    ON message (thread_id, position, id) WHERE links = 1;
 CREATE INDEX message_late     ON message (thread_id, position, id, late) WHERE state = 12;
 
+-- A message of ours that is judged on its own, because it was sent long after it was written, or once more (store/delivery.rs).
+CREATE TABLE sent_late (
+    message_id INTEGER PRIMARY KEY,            -- which may be gone
+    stored     INTEGER NOT NULL                -- message.stored, or when it was sent once more
+) STRICT;
+
+CREATE INDEX sent_late_stored ON sent_late (stored);
+
 -- A content on its way out, whether or not a person sees it.
 CREATE TABLE outgoing (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,

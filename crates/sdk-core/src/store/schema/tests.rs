@@ -52,7 +52,7 @@ fn a_newer_database_is_refused_and_left_alone() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     assert_eq!(
         migrate(&mut connection).unwrap_err(),
-        Error::Storage(Storage::Newer { found: 99, known: 40 })
+        Error::Storage(Storage::Newer { found: 99, known: 41 })
     );
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
     assert_eq!(tables, 0);
@@ -352,4 +352,24 @@ fn a_request_is_announced_unless_an_earlier_version_has_announced_it() {
     let sql = "SELECT group_concat(request_told, ' ') FROM (SELECT * FROM thread ORDER BY thread_id)";
     let told: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(told, "1 0 0 0 0");
+}
+
+#[test]
+fn messages_that_an_earlier_version_sent_late_are_judged_apart() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(&MIGRATIONS[..39].join(";")).unwrap();
+    let thread = "INSERT INTO thread (thread_id, roster_version, created) VALUES (zeroblob(16), 1, 1)";
+    connection.execute(thread, []).unwrap();
+    const LATE: i64 = 12 * 3600 * 1000 + 2;
+    for (id, state, stored) in [(1, 1, Some(LATE)), (2, 1, Some(LATE - 1)), (3, 2, Some(LATE)), (4, 0, None)]
+    {
+        let sql = "INSERT INTO message (id, thread_id, author, device, kind, body, sent, position, state, run, count, stored)
+                   VALUES (?1, zeroblob(16), zeroblob(16), 1, 1, x'', 1, ?1, ?2, zeroblob(8), ?1, ?3)";
+        connection.execute(sql, params![id, state, stored]).unwrap();
+    }
+    connection.pragma_update(None, "user_version", 39).unwrap();
+    migrate(&mut connection).unwrap();
+    let sql = "SELECT group_concat(message_id || ':' || stored, ' ') FROM sent_late";
+    let apart: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(apart, format!("1:{LATE}"));
 }

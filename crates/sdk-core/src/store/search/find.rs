@@ -16,6 +16,8 @@ const MAX_MISSES: u32 = 500;
 const MAX_OTHERS: u32 = 5_000;
 /// The number of matches, the newest, of which the best are returned.
 const RANKED: u32 = 500;
+/// How often a search that is not continued by the caller goes on after one of the limits above.
+const STEPS: u32 = 10;
 
 impl Rows<'_> {
     /// The messages that contain words beginning with the given ones and, anywhere, the given runs of characters of
@@ -26,17 +28,47 @@ impl Rows<'_> {
         let (found, next) = match search.order {
             SearchOrder::Newest => self.newest_matches(&query, search, limit)?,
             SearchOrder::Best => {
-                let (mut found, _) = self.newest_matches(&query, search, RANKED)?;
+                let (mut found, next) = self.newest_of_many(&query, search, RANKED)?;
+                let is_full = u32::try_from(found.len()).is_ok_and(|found| found >= RANKED);
                 found.sort_by_cached_key(|message| {
                     let text = message.text().unwrap_or_default();
                     (Reverse(query.whole_words(text)), text.len() / 100, Reverse(message.id))
                 });
                 found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-                (found, None)
+                // The rest of 500 matches is not among further ones.
+                (found, next.filter(|_| !is_full))
             }
         };
         let hit = |message: Message| Hit { marks: query.marks(message.text().unwrap_or_default()), message };
         Ok(Hits { hits: found.into_iter().map(hit).collect(), next })
+    }
+
+    /// The newest messages that contain words, without the places of the words in them.
+    pub(crate) fn search_messages(&self, words: &str, limit: u32) -> Result<Vec<Message>> {
+        let query = Query::new(words).filter(|_| limit > 0);
+        let Some(query) = query else { return Ok(Vec::new()) };
+        Ok(self.newest_of_many(&query, &Search::new(words), limit)?.0)
+    }
+
+    /// The matches that arrived last, among more candidates than are examined at a time, and where to continue if there may be more.
+    fn newest_of_many(
+        &self,
+        query: &Query,
+        search: &Search,
+        limit: u32,
+    ) -> Result<(Vec<Message>, Option<MessageId>)> {
+        let (mut search, mut found) = (search.clone(), Vec::new());
+        for _ in 0..STEPS {
+            let missing = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+            let (more, next) = self.newest_matches(query, &search, missing)?;
+            let is_full = u32::try_from(more.len()).is_ok_and(|more| more >= missing);
+            found.extend(more);
+            search.before = next;
+            if is_full || next.is_none() {
+                break;
+            }
+        }
+        Ok((found, search.before))
     }
 
     /// The matches that arrived last, and where to continue if there may be more.

@@ -5,6 +5,7 @@ mod chats;
 mod commits;
 mod deferred;
 mod deletion;
+mod expiry;
 mod generation;
 mod log;
 mod mail;
@@ -56,8 +57,7 @@ const AFTER_ALL: Moment = Moment { message: crate::id::MessageId(i64::MAX), late
 impl super::Rows<'_> {
     /// The newest messages with these words in all threads.
     pub(crate) fn search(&self, words: &str, limit: u32) -> crate::Result<Vec<crate::Message>> {
-        let found = self.find_messages(&crate::message::Search::new(words), limit)?;
-        Ok(found.hits.into_iter().map(|hit| hit.message).collect())
+        self.search_messages(words, limit)
     }
 }
 

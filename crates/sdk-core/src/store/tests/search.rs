@@ -7,7 +7,7 @@ use rusqlite::types::Value;
 use super::messages::incoming;
 use super::*;
 use crate::id::MessageId;
-use crate::message::Undecryptable;
+use crate::message::{SearchOrder, Undecryptable};
 use crate::store::{Arrived, INDEX_BATCH, INDEX_MERGE, NewIncoming, Rows, Tx};
 
 async fn feed(fixture: &Fixture, limit: u32) -> usize {
@@ -384,8 +384,58 @@ async fn the_best_of_the_newest_matches_contain_whole_words() {
         Ok(())
     });
     work.await.unwrap();
-    let search = Search { order: crate::message::SearchOrder::Best, ..Search::new("art") };
+    let search = Search { order: SearchOrder::Best, ..Search::new("art") };
     let hits = fixture.store.read(move |rows| rows.find_messages(&search, 2)).await.unwrap().hits;
     let texts: Vec<_> = hits.iter().filter_map(|hit| hit.message.text()).collect();
     assert_eq!(texts, ["art", "artful"]);
+}
+
+#[tokio::test]
+async fn a_match_in_a_quiet_chat_is_found_behind_thousands_in_a_busy_one() {
+    const QUIET: ThreadId = ThreadId::from_bytes([4; 16]);
+    let fixture = Fixture::new().await;
+    let work = fixture.store.write(|tx| {
+        tx.put_thread(Thread { id: QUIET, peer: UserId::from_bytes([12; 16]), roster_version: 1 }, 1)?;
+        tx.insert_incoming(&NewIncoming { thread: QUIET, ..incoming("a quiet word", 1) })?;
+        for n in 2..=6_001 {
+            tx.insert_incoming(&incoming("word", n))?;
+        }
+        while tx.feed_index(500)? > 0 {}
+        Ok(())
+    });
+    work.await.unwrap();
+    let found = async |order, before| {
+        let search = Search { thread: Some(QUIET), order, before, ..Search::new("word") };
+        let hits = fixture.store.read(move |rows| rows.find_messages(&search, 200)).await.unwrap();
+        (hits.hits.len(), hits.next)
+    };
+    let (none, next) = found(SearchOrder::Newest, None).await;
+    assert!(none == 0 && next.is_some(), "it can be continued");
+    assert_eq!(found(SearchOrder::Newest, next).await, (1, None));
+    assert_eq!(found(SearchOrder::Best, None).await, (1, None));
+}
+
+#[tokio::test]
+async fn a_search_that_cannot_be_continued_goes_on_behind_what_does_not_match() {
+    let fixture = Fixture::new().await;
+    let work = fixture.store.write(|tx| {
+        // The index has pairs of characters, and so does not know that these are apart.
+        let misses = |n: &u64| *n != 1 && *n != 4_602;
+        for n in 1..=5_202 {
+            let text = if misses(&n) { "京都 都大" } else { "京都大" };
+            tx.insert_incoming(&incoming(text, n))?;
+        }
+        while tx.feed_index(500)? > 0 {}
+        Ok(())
+    });
+    work.await.unwrap();
+    assert_eq!(found(&fixture, "京都大", 2).await.len(), 1, "behind 600, but not behind 5,000");
+    let best = async |before| {
+        let search = Search { order: SearchOrder::Best, before, ..Search::new("京都大") };
+        let hits = fixture.store.read(move |rows| rows.find_messages(&search, 5)).await.unwrap();
+        (hits.hits.len(), hits.next)
+    };
+    let (first, next) = best(None).await;
+    assert!(first == 1 && next.is_some(), "there may be more");
+    assert_eq!(best(next).await, (1, None));
 }
