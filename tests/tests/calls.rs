@@ -1,11 +1,20 @@
 //! Call signalling: two clients and a real relay, which passes the signals on and stores none.
 
 #![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::join_all;
 use sealpost_core::{
-    CallEnd, CallId, CallSignal, Calls, Error, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION, Offline,
+    CallEnd, CallId, CallSignal, Calls, Delivery, Error, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION, Offline,
 };
-use sealpost_testkit::{Pair, World, eventually, history, newest, within};
+use sealpost_testkit::{
+    Interceptor, Pair, Proxy, World, eventually, history, newest, open_database, when, within,
+};
+use sealpost_wire::Frame;
+use sealpost_wire::frame::Body;
 
 /// The next signal of a call.
 async fn signal(calls: &mut Calls) -> (CallId, CallSignal) {
@@ -174,4 +183,63 @@ async fn two_people_who_call_each_other_at_the_same_time_have_one_call() {
     let keys = thread.answer_call(remaining, b"answer").await.unwrap();
     let (answered, CallSignal::Answer { keys: theirs, .. }) = signal(winner).await else { panic!() };
     assert_eq!((answered, theirs.sending), (remaining, keys.receiving));
+}
+
+/// Counts the signals that come to a client.
+#[derive(Clone, Default)]
+struct Signals(Arc<AtomicUsize>);
+
+impl Interceptor for Signals {
+    fn down(&self, frame: Frame) -> Vec<Frame> {
+        if matches!(&frame.body, Some(Body::DeliverMail(mail)) if mail.mail_seq == 0) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        vec![frame]
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_from_all_contacts_at_once_ring_eight_times_and_disturb_no_message() {
+    const CALLERS: usize = 20;
+    const RINGING: usize = 8;
+    let world = World::start().await;
+    let signals = Signals::default();
+    let proxy = Proxy::start(world.addr(), signals.clone()).await;
+    let ben = world.disk("ben").through(&proxy.url()).register().await;
+    let mut parties = Vec::new();
+    for n in 0..=CALLERS {
+        let party = world.party(&format!("caller {n}")).await;
+        let thread = party.thread_with(&ben).await;
+        let first = thread.send_text("hello").await.unwrap();
+        party.message_reaches(&thread, first.id, Delivery::Delivered).await;
+        parties.push((party, thread));
+    }
+    let (writer, writers) = parties.pop().unwrap();
+    let his = ben.thread_with(&writer).await;
+    let mut calls = ben.client.calls();
+    let all = join_all(parties.iter().map(|(_, thread)| thread.call(b"offer", false)));
+    let (called, written) = tokio::join!(all, writers.send_text("in between"));
+    assert!(called.iter().all(Result::is_ok), "{called:?}");
+    written.unwrap();
+    when("the message", &his, |message| message.text() == Some("in between")).await;
+    let come = async || (signals.0.load(Ordering::SeqCst) == CALLERS).then_some(());
+    eventually("all calls", come).await;
+    // What came before this was processed before it.
+    writers.send_text("last").await.unwrap();
+    when("the last message", &his, |message| message.text() == Some("last")).await;
+    let mut ringing = 0;
+    while let Some(event) = futures_util::FutureExt::now_or_never(calls.next()) {
+        assert!(matches!(event.unwrap().signal, CallSignal::Offer { .. }));
+        ringing += 1;
+    }
+    assert_eq!(ringing, RINGING);
+    // Nothing is left of the calls, here or at the relay.
+    eventually("nothing waits", async || (world.rows_in_mailboxes() == 0).then_some(())).await;
+    drop((his, calls));
+    let disk = ben.close().await;
+    let database = open_database(disk.database(), &disk.key());
+    let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, usize>(0)).unwrap();
+    // Receipts have slots.
+    let mail = count("SELECT count(*) FROM mail WHERE slot IS NULL");
+    assert_eq!((count("SELECT count(*) FROM message"), mail), (CALLERS + 3, 0));
 }

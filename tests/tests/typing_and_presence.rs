@@ -1,6 +1,7 @@
 //! Typing and presence: two clients and a real relay, which stores nothing of either.
 
 #![cfg(test)]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -65,6 +66,14 @@ async fn writing_is_seen_until_the_message_arrives_and_nothing_of_it_is_stored()
     assert_eq!((received.server_seq, history(&pair.his).await.len()), (Some(2), 2));
     pair.ada.message_reaches(&pair.hers, sent.id, sealpost_core::Delivery::Delivered).await;
     assert_eq!(history(&pair.hers).await.len(), 2);
+    // It can be switched off.
+    pair.ada.client.set_privacy(PrivacySetting::Typing, false).await.unwrap();
+    pair.hers.set_typing(true).await.unwrap();
+    pair.say("unseen").await;
+    assert!(pair.his.typing().is_empty() && changes(&mut events).is_empty());
+    pair.ada.client.set_privacy(PrivacySetting::Typing, true).await.unwrap();
+    pair.hers.set_typing(true).await.unwrap();
+    assert!(change("she is writing once more", &mut events).await);
     eventually("nothing waits", async || (pair.world.rows_in_mailboxes() == 0).then_some(())).await;
 }
 
@@ -73,6 +82,8 @@ async fn writing_is_seen_until_the_message_arrives_and_nothing_of_it_is_stored()
 struct Watches {
     keys: KeyUse,
     sent: Arc<Mutex<u32>>,
+    /// What the relay is told of each: for how many seconds it may hold it, and whether it wakes the recipient for it.
+    forms: Arc<Mutex<Vec<(u32, bool)>>>,
     received: Arc<Mutex<Vec<Frame>>>,
     /// A database that is copied when ephemeral mail leaves, and its copy.
     copies: Arc<Mutex<Option<(PathBuf, PathBuf)>>>,
@@ -91,6 +102,8 @@ impl Interceptor for Watches {
             && mail.copies.iter().any(|copy| copy.envelope.as_ref().unwrap().ephemeral)
         {
             *self.sent.lock().unwrap() += 1;
+            let envelope = mail.copies[0].envelope.as_ref().unwrap();
+            self.forms.lock().unwrap().push((envelope.ttl_s, envelope.urgent));
             if let Some((from, to)) = self.copies.lock().unwrap().take() {
                 copy(&from, &to);
             }
@@ -194,6 +207,78 @@ async fn what_is_old_or_repeated_is_not_shown() {
     when("the message", &his, |message| message.text() == Some("over")).await;
     assert_eq!(changes(&mut events), Vec::<bool>::new());
     assert_eq!(history(&his).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typing_lasts_5_seconds_presence_60_and_a_call_30_and_what_is_older_has_no_effect() {
+    let world = World::start().await;
+    let (sending, receiving) = (Watches::default(), Watches::default());
+    let up = Proxy::start(world.addr(), sending.clone()).await;
+    let down = Proxy::start(world.addr(), receiving.clone()).await;
+    let clock = ManualClock::at(now_ms());
+    let ada = world.disk("ada").through(&up.url()).with_clock(&clock).register().await;
+    let ben = world.disk("ben").through(&down.url()).register().await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let first = hers.send_text("hello").await.unwrap();
+    ada.message_reaches(&hers, first.id, sealpost_core::Delivery::Delivered).await;
+    // He does not remember when she wrote: typing from before that would have no effect.
+    let thread = his.id();
+    drop(his);
+    let ben = ben.close().await.open().await;
+    ben.live().await;
+    let his = ben.client.thread(thread).await.unwrap();
+    let (mut events, mut calls) = (ben.client.events(), ben.client.calls());
+    let contact = ada.client.contact(ben.client.user_id());
+    let seconds_ago = |seconds: u64| clock.set(now_ms() - seconds * 1_000);
+    // Waits until so many signals with this life have left, and what has left has come.
+    let come = async |ttl_s: u32, signals: usize| {
+        eventually("the signal", async || {
+            let forms = sending.forms.lock().unwrap();
+            let left = forms.iter().filter(|(other, _)| *other == ttl_s).count();
+            (left >= signals && receiving.received.lock().unwrap().len() == forms.len()).then_some(())
+        })
+        .await;
+        // What came before this was processed before it.
+        seconds_ago(0);
+        let text = format!("after {signals} of {ttl_s}");
+        hers.send_text(&text).await.unwrap();
+        when("the message", &his, |message| message.text() == Some(&text)).await;
+    };
+
+    // Each signal leaves once too late, and once in time.
+    seconds_ago(5 + 6);
+    hers.set_typing(true).await.unwrap();
+    hers.set_typing(false).await.unwrap();
+    seconds_ago(1);
+    hers.set_typing(true).await.unwrap();
+    assert!(change("she is writing", &mut events).await);
+    come(5, 3).await;
+    assert_eq!(changes(&mut events), [false], "the message ends it");
+
+    seconds_ago(60 + 6);
+    contact.share_presence(true).await.unwrap();
+    come(60, 1).await;
+    assert_eq!(changes(&mut events), Vec::<bool>::new());
+    ada.client.set_foreground(false);
+    come(60, 2).await;
+    seconds_ago(45);
+    ada.client.set_foreground(true);
+    assert!(change("she is there", &mut events).await);
+    come(60, 3).await;
+
+    seconds_ago(30 + 6);
+    let call = hers.call(b"offer", false).await.unwrap();
+    come(30, 1).await;
+    assert_eq!(futures_util::FutureExt::now_or_never(calls.next()), None);
+    hers.hang_up(call).await.unwrap();
+    come(30, 2).await;
+    seconds_ago(20);
+    let call = hers.call(b"offer", false).await.unwrap();
+    assert_eq!(within("a call", calls.next()).await.unwrap().call, call);
+    come(30, 3).await;
+    let mut forms = sending.forms.lock().unwrap().clone();
+    forms.dedup();
+    assert_eq!(forms, [(5, false), (60, false), (30, true)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

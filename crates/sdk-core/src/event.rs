@@ -84,7 +84,7 @@ pub enum Event {
         /// Whether they are writing now.
         is_typing: bool,
     },
-    /// A contact who shares it said that they are there, or have gone, or said nothing for 75 seconds. See
+    /// A contact who shares it said that they are there, or have gone, or said nothing for 60 seconds. See
     /// [`Contact::presence`](crate::Contact::presence).
     PresenceChanged {
         /// Who.

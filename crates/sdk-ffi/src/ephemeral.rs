@@ -31,7 +31,7 @@ impl From<PrivacySetting> for core::PrivacySetting {
 /// Whether a contact is there, as far as they share it with us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
 pub struct Presence {
-    /// They said within the last 75 seconds that they are there.
+    /// They said within the last 60 seconds that they are there.
     #[uniffi(default = false)]
     pub is_present: bool,
     /// When they last said so, in milliseconds since the Unix epoch by the relay's clock.

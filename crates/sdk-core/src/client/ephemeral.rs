@@ -19,7 +19,7 @@ const PRESENCE_TTL_S: u32 = 60;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Presence {
-    /// They said within the last 75 seconds that they are there.
+    /// They said within the last 60 seconds that they are there.
     pub is_present: bool,
     /// When they last said so, in milliseconds since the Unix epoch by the relay's clock.
     pub last_seen_ms: Option<u64>,

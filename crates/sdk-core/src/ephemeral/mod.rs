@@ -22,9 +22,8 @@ pub(crate) use calls::{Calls, Offer};
 pub(crate) const TYPING: Duration = Duration::from_secs(5);
 /// How often this device repeats that the person is writing.
 const REPEAT_TYPING: Duration = Duration::from_secs(3);
-/// For how long somebody is shown as there after they said so: somewhat longer than the time after which it is repeated, because the
-/// relay may drop what it cannot pass on at once.
-const PRESENT: Duration = Duration::from_secs(75);
+/// For how long somebody is shown as there after they said so. It is repeated every 45 seconds.
+const PRESENT: Duration = Duration::from_secs(60);
 /// How long it is remembered that a message has arrived: what says that its author is writing may arrive later.
 const WRITTEN: Duration = Duration::from_secs(10);
 /// The maximum number of people who are shown as writing.
@@ -301,11 +300,11 @@ mod tests {
     async fn somebody_who_does_not_repeat_that_they_are_there_has_gone() {
         let (live, mut events) = new();
         live.set_present(BEN, true);
-        advance(Duration::from_secs(60)).await;
+        advance(Duration::from_secs(45)).await;
         live.set_present(BEN, true);
-        advance(Duration::from_secs(60)).await;
+        advance(Duration::from_secs(59)).await;
         assert!(live.is_present(BEN));
-        advance(Duration::from_secs(15)).await;
+        advance(Duration::from_secs(1)).await;
         live.expire();
         assert!(!live.is_present(BEN));
         assert_eq!(told(&mut events), [true, false]);
