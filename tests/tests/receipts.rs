@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use sealpost_core::{Delivery, Direction, Event, MessageId, PrivacySetting, Thread};
 use sealpost_relay::Config;
@@ -159,12 +160,20 @@ struct Post {
     /// The next mail to the client is lost for ever.
     loses_next: Arc<AtomicBool>,
     lost: Arc<Mutex<Vec<u64>>>,
+    /// When the first post came to the client.
+    delivered: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Post {
     /// How many pieces of mail have left, not counting repetitions.
     fn submitted(&self) -> usize {
         self.submitted.lock().unwrap().len()
+    }
+
+    /// How many pauses between two receipts there can have been since the first post came.
+    fn pauses(&self) -> usize {
+        let since = self.delivered.lock().unwrap().expect("a post has come").elapsed();
+        usize::try_from(since.as_secs() / 2).unwrap()
     }
 }
 
@@ -182,6 +191,9 @@ impl Interceptor for Post {
     }
 
     fn down(&self, frame: Frame) -> Vec<Frame> {
+        if matches!(&frame.body, Some(Body::Deliver(_))) {
+            self.delivered.lock().unwrap().get_or_insert_with(Instant::now);
+        }
         let Some(Body::DeliverMail(mail)) = &frame.body else { return vec![frame] };
         let mut lost = self.lost.lock().unwrap();
         if self.loses_next.swap(false, Ordering::SeqCst) {
@@ -225,7 +237,6 @@ async fn become_all(thread: &Thread, expected: &[Delivery]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_receipt_confirms_a_backlog_and_one_confirms_that_it_was_read() {
     const LINES: usize = 1_000;
-    const BATCHES: usize = 4;
     let world = World::start().await;
     let (ada, ben, hers, his, (post, _proxy)) = watched(&world).await;
     drop(his);
@@ -236,16 +247,34 @@ async fn one_receipt_confirms_a_backlog_and_one_confirms_that_it_was_read() {
     }
     ada.message_reaches(&hers, sent[LINES - 1], Delivery::Sent).await;
     let before = post.submitted();
+    *post.delivered.lock().unwrap() = None;
     let ben = disk.open().await;
     let his = ben.thread_with(&ada).await;
     ada.message_reaches(&hers, sent[LINES - 1], Delivery::Delivered).await;
     become_all(&hers, &[Delivery::Delivered; LINES]).await;
-    // One, unless a machine is so slow that a receipt leaves between two batches.
     let delivered = post.submitted() - before;
-    assert!((1..=BATCHES).contains(&delivered), "{delivered} receipts");
+    // One, unless the machine takes more than two seconds for them.
+    let pauses = post.pauses();
+    assert!((1..=1 + pauses).contains(&delivered), "{delivered} receipts, {pauses} pauses");
     his.mark_read(arrives(&his, "line 999").await).await.unwrap();
     become_all(&hers, &[Delivery::Read; LINES]).await;
     assert_eq!(post.submitted() - before, delivered + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_come_one_by_one_get_a_receipt_of_each_kind_every_two_seconds() {
+    const LINES: usize = 40;
+    let world = World::start().await;
+    let (_ada, _ben, hers, his, (post, _proxy)) = watched(&world).await;
+    let before = post.submitted();
+    for n in 0..LINES {
+        let text = format!("line {n}");
+        hers.send_text(&text).await.unwrap();
+        his.mark_read(arrives(&his, &text).await).await.unwrap();
+    }
+    become_all(&hers, &[Delivery::Read; LINES]).await;
+    let (left, pauses) = (post.submitted() - before, post.pauses());
+    assert!(left <= 2 * (1 + pauses), "{left} receipts, {pauses} pauses");
 }
 
 #[tokio::test(flavor = "multi_thread")]
