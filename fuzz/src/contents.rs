@@ -2,12 +2,12 @@
 
 use crate::allocation::{Limit, limited};
 use crate::content::{
-    AccountState, Body, Bootstrap, Choices, Contact, ContactCard, ContactItem, Content, Counts, Edit,
-    EmojiSequence, Header, InThread, Item, ItemState, Items, LinkPreview, ListDigest, Location, Mark, Markup,
-    Mention, MessageItem, NamedLists, Number, Piece, Pin, Place, Poll, Post, PrivacyItem, Profile, Progress,
-    Quote, Reaction, ReadSet, Receipt, ReceiptKind, Revised, Run, Said, Stamp, StateItem, StateKey,
-    StateValue, StyledRange, Target, Text, TextRange, TextStyle, ThreadItem, Timer, Transfer, TransferId,
-    VersionsItem, Vote,
+    AccountState, Body, Bootstrap, Call, CallId, CallStep, Choices, Contact, ContactCard, ContactItem,
+    Content, Counts, Edit, EmojiSequence, Header, InThread, Item, ItemState, Items, LinkPreview, ListDigest,
+    Location, Mark, Markup, Mention, MessageItem, NamedLists, Number, Piece, Pin, Place, Poll, Post,
+    PrivacyItem, Profile, Progress, Quote, Reaction, ReadSet, Receipt, ReceiptKind, Revised, Run, Said,
+    Stamp, StateItem, StateKey, StateValue, StyledRange, Target, Text, TextRange, TextStyle, ThreadItem,
+    Timer, Transfer, TransferId, VersionsItem, Vote,
 };
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 
@@ -134,10 +134,11 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let run = Run([6; 8]);
     let counts = Counts::up_to(9).without([(2, 3), (5, 5)]);
     let seen = Mark { device: DeviceId::PRIMARY, run, counts };
+    let call = |step| Body::Call(Call { id: CallId([7; 16]), step });
     let bodies = [
         Body::Text(Text {
             text: "https://a".to_owned(),
-            markup: Markup { preview: Some(Box::new(preview)), ..markup.clone() },
+            markup: Markup { preview: Some(Box::new(preview.clone())), ..markup.clone() },
             quote: None,
             is_forwarded: false,
         }),
@@ -158,7 +159,12 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         Body::Receipt(Receipt { kind: ReceiptKind::Read, marks: Vec::new() }),
         Body::Reaction(Reaction { target, emoji: emoji("👩‍❤️‍💋‍👨") }),
         Body::Reaction(Reaction { target, emoji: None }),
-        Body::Edit(Edit { message: target.id, text: "an edit".to_owned(), markup }),
+        Body::Edit(Edit { message: target.id, text: "an edit".to_owned(), markup: markup.clone() }),
+        Body::Edit(Edit {
+            message: target.id,
+            text: "https://a".to_owned(),
+            markup: Markup { preview: Some(Box::new(preview.clone())), ..markup.clone() },
+        }),
         Body::Delete(target.id),
         Body::Contact(Contact {
             card: ContactCard { name: "Ada".to_owned(), user: Some(target.author), ..ContactCard::default() },
@@ -176,6 +182,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         Body::Poll(
             Poll::new("where?".to_owned(), vec!["here".to_owned(), "there".to_owned()], true).unwrap(),
         ),
+        Body::Poll(Poll::new("when?".to_owned(), vec!["now".to_owned(), "later".to_owned()], false).unwrap()),
         Body::Vote(Vote { target, choices: Choices::new(vec![0, 1]).unwrap() }),
         Body::Pin(Pin { target, is_pinned: true }),
         Body::Timer(Timer::new(60).unwrap()),
@@ -201,9 +208,15 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         Body::Bootstrap(Box::new(Bootstrap::Piece(piece(target, Body::Timer(Timer::default()))))),
         Body::History(Box::new(piece(target, Body::Timer(Timer::default())))),
         Body::Null,
-        Body::from_bytes(&[&[0xa2, 1, 20, 10, 16][..], &[7; 16], &[16, 4]].concat()).unwrap(),
+        call(CallStep::Offer { description: b"offer".to_vec(), is_video: true, ours: [9; 32].into() }),
+        call(CallStep::Answer { description: b"answer".to_vec(), ours: [9; 32].into() }),
+        call(CallStep::Candidates(b"candidates".to_vec())),
+        call(CallStep::HangUp),
+        call(CallStep::Busy),
+        Body::Typing { is_typing: true },
         Body::Typing { is_typing: false },
         Body::Presence { is_here: true },
+        Body::Presence { is_here: false },
         // A kind of a later version.
         Body::from_bytes(&[0xba, 0x02, 0x01, 0x2a]).unwrap(),
     ];
@@ -233,4 +246,38 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         plaintext
     });
     contents.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_seeds_have_each_kind_and_each_step_of_a_call() {
+        let (mut kinds, mut forms) = (BTreeSet::new(), BTreeSet::new());
+        for seed in seeds() {
+            let content = Content::from_plaintext(&[seed.as_slice(), &[0x80, 0, 0]].concat()).unwrap();
+            kinds.insert(content.body.kind());
+            forms.insert(match &content.body {
+                Body::Call(Call { step: CallStep::Offer { .. }, .. }) => "offer",
+                Body::Call(Call { step: CallStep::Answer { .. }, .. }) => "answer",
+                Body::Call(Call { step: CallStep::Candidates(_), .. }) => "candidates",
+                Body::Call(Call { step: CallStep::HangUp, .. }) => "hang-up",
+                Body::Call(Call { step: CallStep::Busy, .. }) => "busy",
+                Body::Typing { is_typing: true } => "typing",
+                Body::Typing { is_typing: false } => "stopped",
+                Body::Presence { is_here: true } => "here",
+                Body::Presence { is_here: false } => "gone",
+                Body::Poll(poll) if poll.is_multiple() => "several options",
+                Body::Poll(_) => "one option",
+                _ => "another kind",
+            });
+        }
+        for number in crate::content::of_the_proto_file().0 {
+            assert!(kinds.iter().any(|kind| format!("{kind:?}") == format!("Kind({number})")), "{number}");
+        }
+        assert_eq!(forms.len(), 12, "{forms:?}");
+    }
 }

@@ -148,6 +148,37 @@ async fn a_reaction_that_arrives_before_its_message_waits_for_it() {
     assert_eq!((received.reactions[0].emoji.as_str(), received.reactions[0].is_ours), ("🎈", false));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_or_a_deletion_that_arrives_before_its_message_waits_for_it() {
+    let world = World::start().await;
+    let swap = Swap::default();
+    let proxy = Proxy::start(world.addr(), swap.clone()).await;
+    let ada = world.party("ada").await;
+    let ben = world.disk("ben").through(&proxy.url()).open_or_register().await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let first = hers.send_text("first").await.unwrap();
+    ada.message_reaches(&hers, first.id, Delivery::Delivered).await;
+    for is_edit in [true, false] {
+        *swap.0.lock().unwrap() = Some(Vec::new());
+        let second = hers.send_text("second").await.unwrap();
+        // The proxy holds it.
+        ada.message_reaches(&hers, second.id, Delivery::Sent).await;
+        let expected = if is_edit {
+            hers.edit(second.id, "changed").await.unwrap();
+            MessageBody::Text("changed".to_owned())
+        } else {
+            hers.delete_for_everyone(second.id).await.unwrap();
+            MessageBody::Deleted
+        };
+        let received = when("the message, changed", &his, |message| message.body == expected).await;
+        assert!(swap.0.lock().unwrap().is_none(), "the two were swapped");
+        assert_eq!(
+            (received.edited_ms.is_some(), history(&his).await.len()),
+            (is_edit, 3 - usize::from(is_edit))
+        );
+    }
+}
+
 /// Queues a content with this body in the database of a client that is closed.
 fn queue_bytes(disk: &PartyDisk, number: u8, body: &[u8]) {
     let database = open_database(disk.database(), &disk.key());
@@ -196,6 +227,28 @@ async fn kinds_of_a_later_version_are_kept_and_shown_if_they_would_be_seen() {
     let ben = pair.ben.close().await.open().await;
     let his = ben.thread_with(&ada).await;
     assert_eq!(history(&his).await[1].body, MessageBody::NotUnderstood);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_later_version_has_sent_is_read_when_the_upgraded_app_starts() {
+    let pair = Pair::new().await;
+    pair.say("first").await;
+    drop(pair.hers);
+    let disk = pair.ada.close().await;
+    queue_bytes(&disk, 1, &[0xba, 0x02, 0x01, 0x2a]);
+    let ada = disk.open().await;
+    when("a message", &pair.his, |message| message.body == MessageBody::NotUnderstood).await;
+    drop((pair.his, ada));
+    let disk = pair.ben.close().await;
+    // As if an earlier version had kept what this one understands.
+    let database = open_database(disk.database(), &disk.key());
+    let sql = "UPDATE message SET version = '0.0.1', body = ?1 WHERE kind = 3";
+    assert_eq!(database.execute(sql, [b"\x52\x05hello"]).unwrap(), 1);
+    drop(database);
+    let mut world = pair.world;
+    world.stop_relay().await;
+    let ben = disk.open().await;
+    eventually("the text", async || ben.client.search("hello", 5).await.unwrap().pop()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -148,6 +148,20 @@ impl Kind {
     }
 }
 
+/// The numbers of the kinds that this version reads, and of those that are reserved, in the proto file.
+#[cfg(test)]
+pub(crate) fn of_the_proto_file() -> (Vec<u32>, Vec<u32>) {
+    let proto = include_str!("../../proto/content.proto");
+    let (_, body) = proto.split_once("oneof body {").unwrap();
+    let (body, _) = body.split_once("\n  }\n").unwrap();
+    let numbers = body.lines().filter_map(|line| line.trim().split_once(" = ")).map(|(_, rest)| rest);
+    let mut read: Vec<_> = numbers.map(|rest| rest.trim_end_matches(';').parse().unwrap()).collect();
+    read.sort_unstable();
+    let reserved = body.split("Reserved: ").nth(1).unwrap().split("Further kinds").next().unwrap();
+    let words = reserved.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
+    (read, words.map(|word| word.parse().unwrap()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,17 +190,22 @@ mod tests {
 
     #[test]
     fn the_table_has_the_kinds_of_the_proto_file() {
-        let proto = include_str!("../../proto/content.proto");
-        let (_, body) = proto.split_once("oneof body {").unwrap();
-        let (body, _) = body.split_once("\n  }\n").unwrap();
-        let numbers = body.lines().filter_map(|line| line.trim().split_once(" = ")).map(|(_, rest)| rest);
-        let numbers = numbers.map(|rest| rest.trim_end_matches(';').parse::<u32>().unwrap());
-        let mut found: Vec<_> = numbers.collect();
-        let reserved = body.split("Reserved: ").nth(1).unwrap().split("Further kinds").next().unwrap();
-        let words = reserved.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
-        found.extend(words.map(|word| word.parse::<u32>().unwrap()));
+        let (read, reserved) = of_the_proto_file();
+        let mut found = [read, reserved].concat();
         found.sort_unstable();
         assert_eq!(found, TABLE.map(|(number, ..)| number));
+    }
+
+    #[test]
+    fn the_table_of_bad_input_has_each_kind_that_is_read() {
+        let cases = include_str!("../../tests/data/contents.txt");
+        let fields =
+            cases.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(" | ").nth(1));
+        let fields: Vec<_> = fields.map(|fields| format!(" {fields}")).collect();
+        for number in of_the_proto_file().0 {
+            let rows = fields.iter().filter(|fields| fields.contains(&format!(" {number}:"))).count();
+            assert!(rows > 0, "no row for the kind {number}");
+        }
     }
 
     #[test]

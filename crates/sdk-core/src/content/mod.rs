@@ -51,6 +51,8 @@ pub(crate) use header::{Header, ListDigest, MAX_SEEN_EXCEPTIONS, Mark, NamedList
 pub(crate) use in_thread::InThread;
 pub(crate) use item::{ContactItem, Item, MAX_REPLACED, PrivacyItem, ThreadItem};
 pub(crate) use kind::Kind;
+#[cfg(test)]
+pub(crate) use kind::of_the_proto_file;
 pub(crate) use location::Place;
 pub use location::{Location, MAX_PLACE_NAME};
 pub use markup::{

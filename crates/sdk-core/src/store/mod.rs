@@ -126,8 +126,9 @@ use transaction::{AfterCommit, from_sql, narrow, to_sql};
 use vault::Vault;
 use writer::{Flush, Once, Repeatable};
 
-/// The version of the library: another one may be able to read what this one cannot.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The version of the library, and the kinds of content that it reads: another one may be able to read what this one cannot.
+pub(crate) const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), "+10,11,12,13,14,15,16,17,18,19,20,21,22,26,29,31,32");
 
 /// The database of one account. Clones share it.
 #[derive(Clone)]

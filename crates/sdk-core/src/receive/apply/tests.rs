@@ -138,6 +138,12 @@ impl Fields<'_> {
             let value: u64 = self.word(|c| c.is_ascii_digit()).parse().unwrap();
             return Value::Number(value.checked_mul(2).unwrap().checked_sub(1).unwrap());
         }
+        if self.skip("options*") {
+            let count: u32 = self.word(|c| c.is_ascii_digit()).parse().unwrap();
+            return Value::Bytes(
+                (1000..).take(count as usize).flat_map(|n: u32| format!("\u{4}{n}").into_bytes()).collect(),
+            );
+        }
         let part = if self.skip("\"") {
             let text = self.word(|c| c != '"');
             assert!(self.skip("\""));
@@ -305,6 +311,45 @@ async fn a_content_that_is_repeated_with_another_body_changes_nothing() {
         let message = tx.message_of(PEER, target.id)?.unwrap();
         let shown = tx.message(message)?.unwrap();
         assert_eq!((shown.text(), shown.reactions[0].emoji.as_str()), (Some("hello"), "👍"));
+        Ok(())
+    });
+    work.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_that_comes_before_its_message_takes_effect_when_the_message_comes() {
+    let (_dir, store) = store().await;
+    let work = store.write(|tx| {
+        let (text, poll) = (r#"10:"hello""#, r#"18:{1:"where?" 2:x01610162}"#);
+        let cases = [
+            ("12:{1:@missing 2:\"\u{1f44d}\"}", text, "hello, 1 reactions, 0 votes, 0 pins"),
+            (r#"13:{1:@id.missing 2:"new"}"#, text, "new, 0 reactions, 0 votes, 0 pins"),
+            ("14:{1:@id.missing}", text, "deleted, 0 reactions, 0 votes, 0 pins"),
+            ("19:{1:@missing 2:x01}", poll, "poll, 0 reactions, 1 votes, 0 pins"),
+            ("31:{1:@missing 2:1}", text, "hello, 0 reactions, 0 votes, 1 pins"),
+        ];
+        for (change, message, expected) in cases {
+            let part = tx.begin_part()?;
+            let arrive = |tx: &mut Tx<'_>, place, fields: &str| {
+                let content = Content::from_plaintext(&plaintext(fields)).unwrap();
+                apply(tx, &envelope(place), content, us(), (NOW, ChangeLimits::default()))
+            };
+            arrive(tx, 51, change)?;
+            assert_eq!(tx.count_waiting()?, 1, "{change}");
+            arrive(tx, 50, &format!("2:x0f*16 {message}"))?;
+            assert_eq!(tx.count_waiting()?, 0, "{change}");
+            let id = tx.message_of(PEER, ClientMsgId::from_bytes([15; 16]))?.unwrap();
+            let shown = tx.message(id)?.unwrap();
+            let (what, votes) = match &shown.body {
+                MessageBody::Text(text) => (text.as_str(), 0),
+                MessageBody::Poll(poll) => ("poll", poll.options.iter().map(|option| option.votes).sum()),
+                MessageBody::Deleted => ("deleted", 0),
+                _ => panic!("{change}"),
+            };
+            let (reactions, pins) = (shown.reactions.len(), tx.pinned(THREAD)?.len());
+            assert_eq!(format!("{what}, {reactions} reactions, {votes} votes, {pins} pins"), expected);
+            tx.undo_part(part)?;
+        }
         Ok(())
     });
     work.await.unwrap();

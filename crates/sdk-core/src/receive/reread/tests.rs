@@ -127,3 +127,11 @@ async fn a_content_that_turns_out_to_be_a_reaction_is_applied_and_its_message_re
     let target = Target { author: PEER, id: id(44) };
     assert_eq!(store.write(move |tx| tx.take_waiting(target)).await.unwrap().len(), 1);
 }
+
+#[test]
+fn a_version_that_reads_another_kind_counts_as_another_one() {
+    let (read, _) = crate::content::of_the_proto_file();
+    let numbers: Vec<_> = read.iter().map(u32::to_string).collect();
+    let (_, kinds) = VERSION.split_once('+').unwrap();
+    assert_eq!(kinds, numbers.join(","), "what was kept before the kind was added would not be read again");
+}
