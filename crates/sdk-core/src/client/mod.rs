@@ -1,4 +1,4 @@
-//! The façade: handles that delegate.
+//! The public API: handles that delegate.
 
 mod call;
 mod chats;
