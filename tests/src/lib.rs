@@ -6,11 +6,11 @@ mod ending;
 mod key_use;
 mod lists;
 
-pub use database::{has_device_list, start_over, swap_keys, take_one_time_keys};
+pub use database::take_one_time_keys;
 pub use ending::{Ending, ending_of};
 pub use key_use::KeyUse;
 pub use lists::{Signer, set_list};
-pub use sealpost_testkit::open_database;
+pub use sealpost_testkit::{has_device_list, open_database, start_over, swap_keys};
 
 /// The time in the databases of earlier versions, in milliseconds since the Unix epoch: 2026-11-29, 9:00 UTC.
 pub const FROZEN_MS: u64 = 1_795_942_800_000;

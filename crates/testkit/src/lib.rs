@@ -13,6 +13,7 @@ mod party;
 mod proxy;
 mod relay_process;
 mod root;
+mod start_over;
 mod world;
 
 pub use bad_server::{BadResponse, BadServer};
@@ -24,6 +25,7 @@ pub use party::{Party, PartyDisk, history, is_under_way, other, texts};
 pub use proxy::{Interceptor, Loss, PassThrough, Proxy, SocketMessage};
 pub use relay_process::{RelayProcess, relay_binary};
 pub use root::Root;
+pub use start_over::{has_device_list, start_over, swap_keys};
 pub use world::{World, own_address};
 
 use std::future::Future;

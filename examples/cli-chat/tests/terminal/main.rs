@@ -11,7 +11,7 @@ mod tmux;
 use std::process::Stdio;
 
 use sealpost_core::Profile;
-use sealpost_testkit::{World, within};
+use sealpost_testkit::{World, has_device_list, start_over, within};
 use tmux::Tmux;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{ChildStdout, Command};
@@ -53,6 +53,12 @@ async fn two_people_talk_in_two_terminals() {
     tmux.enter("ada", "hello ben").await;
     tmux.shows("ben", "hello ben  ").await;
     tmux.shows("ada", "✓✓ read").await;
+
+    // The help, until it is closed.
+    tmux.type_in("ada", "?").await;
+    tmux.shows("ada", "Keys").await;
+    tmux.escape("ada", "Keys").await;
+    tmux.shows("ada", "hello ben  ").await;
 
     // What Ben is writing is not broken by what arrives.
     tmux.type_in("ben", "half a").await;
@@ -420,6 +426,19 @@ async fn two_terminals_of_one_name_show_the_same() {
         tmux.shows("lines", &format!(": {text}")).await;
     }
 
+    // What is done with messages and with the chat in one is shown in the other.
+    tmux.enter("ada", "/react 👍").await;
+    tmux.shows("again", "[👍 1]").await;
+    tmux.enter("again", "once more").await;
+    tmux.shows("ada", "once more  ").await;
+    tmux.enter("ada", "/edit once less").await;
+    tmux.shows("again", "once less (edited)").await;
+    tmux.enter("again", "/delete").await;
+    tmux.gone("ada", "once less").await;
+    tmux.shows("ada", "deleted").await;
+    tmux.enter("ada", "/timer 3600").await;
+    tmux.shows("again", "ben · disappear after 3600 s").await;
+
     // Both people see the same safety number; Ada confirms it in one terminal.
     tmux.enter("ada", "/verify").await;
     let hers = tmux.safety_number("ada").await;
@@ -443,6 +462,53 @@ async fn two_terminals_of_one_name_show_the_same() {
     tmux.escape("ben", "Safety number").await;
     tmux.shows("ben", "to ben again  ").await;
     assert!(!tmux.screen("ben").await.contains("to nobody"));
+    tmux.enter("ada", "/archive").await;
+    tmux.shows("again", "none yet: /chat NAME").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verified_contact_who_starts_over_gets_nothing_until_the_person_decides() {
+    let world = World::start().await;
+    let tmux = Tmux::start(world.dir()).await;
+    let ben = world.party("ben").await;
+    let user = ben.client.user_id();
+    tmux.open("ada", (90, 24), &command(&world, "ada", Some(&user.to_string()))).await;
+    tmux.shows("ada", "No messages yet.").await;
+    tmux.enter("ada", "hello").await;
+    tmux.shows("ada", "✓✓").await;
+    tmux.enter("ada", "/verify").await;
+    tmux.safety_number("ada").await;
+    tmux.enter("ada", "yes").await;
+    tmux.shows("ada", "verified").await;
+    tmux.key("ada", "Enter").await;
+    tmux.shows("ada", "✓ verified").await;
+
+    let old = ben.close().await;
+    let new = world.party("ben again").await;
+    let ben = start_over(&world, user, &old, new).await.open().await;
+    has_device_list(&world, user, 2).await;
+    // Nothing is sent, and what was written can be discarded.
+    tmux.enter("ada", "to the old one").await;
+    tmux.shows("ada", "/verify or /accept it, then /retry, or /discard").await;
+    tmux.enter("ada", "/discard").await;
+    tmux.gone("ada", "to the old one").await;
+    // Or it is sent once the person has accepted the change.
+    tmux.enter("ada", "to the new one").await;
+    tmux.shows("ada", "/verify or /accept it, then /retry, or /discard").await;
+    tmux.enter("ada", "/retry").await;
+    tmux.shows("ada", "/verify or /accept it, then /retry, or /discard").await;
+    tmux.enter("ada", "/accept").await;
+    tmux.shows("ada", "accepted; /retry sends what was held back").await;
+    tmux.enter("ada", "/retry").await;
+    tmux.gone("ada", "not sent").await;
+    let his = ben.client.direct_thread(user_of(&world, "ada").await).await.unwrap();
+    assert_eq!(ben.texts_when(&his, 1).await, ["to the new one"]);
+    let delivered =
+        |screen: &str| screen.lines().any(|line| line.contains("to the new one") && line.contains("✓✓"));
+    sealpost_testkit::eventually("it was delivered", async || {
+        delivered(&tmux.screen("ada").await).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
