@@ -128,7 +128,7 @@ use writer::{Flush, Once, Repeatable};
 
 /// The version of the library, and the kinds of content that it reads: another one may be able to read what this one cannot.
 pub(crate) const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), "+10,11,12,13,14,15,16,17,18,19,20,21,22,26,29,31,32");
+    concat!(env!("CARGO_PKG_VERSION"), "+10,11,12,13,14,15,16,17,18,19,20,21,22,26,27,28,29,31,32");
 
 /// The database of one account. Clones share it.
 #[derive(Clone)]
