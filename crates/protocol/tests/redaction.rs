@@ -231,6 +231,29 @@ fn devices(seen: &mut Seen) {
     let known = KnownDeviceList { digest: [0xab; 32], ..verified.known() };
     seen.prints(&known, "KnownDeviceList { account: AccountKey(e496..), version: 3, digest: abab.. }");
     seen.prints(&(known.succession(&verified), ListError::Binding), "(Contradicts, Binding)");
+    linking(seen, &user, &verified);
+}
+
+fn linking(seen: &mut Seen, user: &[u8; 16], list: &device::VerifiedDeviceList) {
+    use sealpost_protocol::device::link::*;
+    let rng = &mut StdRng::seed_from_u64(2);
+    let keys = LinkKeys::generate([5; LINK_ID_LEN], rng);
+    let code = keys.code();
+    seen.prints(&keys, "LinkKeys(LinkCode(IdentityKey(8944..), ..), ..)");
+    seen.prints(code, "LinkCode(IdentityKey(8944..), ..)");
+    let new = NewOffer { user, device: DeviceId::new(2).unwrap(), token: &[9; LINK_TOKEN_LEN], list };
+    seen.prints(&new, "NewOffer { device: DeviceId(2), .. }");
+    let sealed = new.seal(code, rng).unwrap();
+    seen.prints(&sealed, "SealedOffer(..)");
+    seen.prints(&sealed.nonce, "LinkNonce(..)");
+    let offer = Offer::open(&keys, &sealed.bytes).unwrap();
+    seen.prints(&offer, &format!("Offer {{ device: DeviceId(2), list: {list:?}, .. }}"));
+    let answer = Answer::new(&keys, &offer, (3, "my tablet".to_owned()), rng);
+    seen.prints(&answer, "Answer { binding: DeviceBinding(Signature(..)), .. }");
+    let sent = answer.seal(&keys, &offer).unwrap();
+    seen.prints(&ShortCode::new(code, &sealed.bytes, &sent, &sealed.nonce), "ShortCode(..)");
+    seen.prints(&Release::Linked(list.clone()), &format!("Linked({list:?})"));
+    seen.prints(&(CodeError::Cut, LinkError::Nonce), "(Cut, Nonce)");
 }
 
 fn groups(seen: &mut Seen) {

@@ -18,7 +18,6 @@ const SUITE: u8 = 2;
 const SEED_LEN: usize = 32;
 
 /// What the primary device offers.
-#[derive(Debug)]
 pub struct NewOffer<'a> {
     /// The account.
     pub user: &'a AccountId,
@@ -31,7 +30,6 @@ pub struct NewOffer<'a> {
 }
 
 /// An offer that was sealed, with the secrets of it that the primary device keeps.
-#[derive(Debug)]
 pub struct SealedOffer {
     /// What is sent.
     pub bytes: Vec<u8>,
@@ -39,6 +37,18 @@ pub struct SealedOffer {
     pub nonce: LinkNonce,
     /// What the keys of the messages that follow are made of.
     pub seed: Secret<SEED_LEN>,
+}
+
+impl fmt::Debug for NewOffer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewOffer").field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SealedOffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealedOffer(..)")
+    }
 }
 
 impl NewOffer<'_> {
