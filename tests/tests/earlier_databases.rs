@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sealpost_core::{
     Delivery, Direction, FailReason, Message, MessageBody, Thread, TrustState, Undecryptable,
@@ -14,12 +15,15 @@ use sealpost_e2e::FROZEN_MS;
 use sealpost_relay::{Config, Relay};
 use sealpost_testkit::{ManualClock, Party, PartyDisk, eventually, history, other};
 use tempfile::TempDir;
+use tokio::time::sleep;
 
 /// The first frozen schema with messages that were edited, reacted to and deleted.
 const CHANGES_SINCE: u32 = 18;
 
 /// The first frozen schema in which messages have numbers.
 const NUMBERED_SINCE: u32 = 25;
+
+const TICK: Duration = Duration::from_millis(50);
 
 const SENT: Direction = Direction::Outgoing(Delivery::Sent);
 const QUEUED: Direction = Direction::Outgoing(Delivery::Queued);
@@ -82,6 +86,14 @@ async fn thread(party: &Party, first: &str) -> Thread {
         }
     }
     panic!("no thread begins with {first}")
+}
+
+/// Moves a clock on as time passes: what is put off would otherwise never be due.
+async fn ticks(clock: ManualClock) {
+    loop {
+        sleep(TICK).await;
+        clock.advance(TICK);
+    }
 }
 
 /// The number of a schema.
@@ -165,6 +177,7 @@ async fn conversations_continue_after_an_update_from_an_earlier_version() {
     for schema in schemas() {
         let dir = copied(&schema);
         let clock = ManualClock::at(FROZEN_MS);
+        let ticking = tokio::spawn(ticks(clock.clone()));
         let config = Config { clock: Arc::new(clock.clone()), ..Config::local(dir.path().join("relay")) };
         let relay = Relay::start(config).await.unwrap();
         let disk = |name: &str| PartyDisk::new(dir.path(), name, &relay.url()).with_clock(&clock);
@@ -212,5 +225,6 @@ async fn conversations_continue_after_an_update_from_an_earlier_version() {
             party.close().await;
         }
         relay.shutdown().await;
+        ticking.abort();
     }
 }
