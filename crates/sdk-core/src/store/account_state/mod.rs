@@ -6,7 +6,7 @@
 
 mod apply;
 mod read;
-#[cfg_attr(not(test), expect(dead_code, reason = "a device that is added to the account will get it"))]
+#[cfg(test)]
 mod snapshot;
 
 use rusqlite::{OptionalExtension as _, params};
@@ -42,6 +42,14 @@ impl Known {
 }
 
 impl Rows<'_> {
+    /// When the timer of a message here began to run.
+    pub(super) fn timer_started(&self, message: Target) -> Result<Option<u64>> {
+        let Some(id) = self.message_of(message.author, message.id)? else { return Ok(None) };
+        let sql = "SELECT expires - 1000 * timer FROM message WHERE id = ?1";
+        let at: Option<i64> = self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?;
+        at.map(from_sql).transpose()
+    }
+
     /// Whether our other devices are still to be told something that no mail tells them.
     pub(crate) fn is_state_due(&self) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM account_state AS s WHERE s.mail = 0 OR s.mail IS NOT NULL

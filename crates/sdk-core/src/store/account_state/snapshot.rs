@@ -1,4 +1,4 @@
-//! The whole present state of the account, for a device that is added to it, page by page.
+//! The whole present state of the account, page by page: the tests compare it between devices.
 
 use rusqlite::params;
 
@@ -6,7 +6,7 @@ use super::StateKey;
 use crate::content::{MAX_STATE_BYTES, Stamp, StateItem, StateValue, Target};
 use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, ThreadId, UserId};
-use crate::store::{PrivacySetting, Rows, from_sql};
+use crate::store::{PrivacySetting, Rows};
 
 /// How many threads, contacts, settings or messages are looked at for a page.
 const LOOKED_AT: u32 = 64;
@@ -140,14 +140,6 @@ impl Rows<'_> {
                 .collect()
             }
         }
-    }
-
-    /// When the timer of a message here began to run.
-    pub(super) fn timer_started(&self, message: Target) -> Result<Option<u64>> {
-        let Some(id) = self.message_of(message.author, message.id)? else { return Ok(None) };
-        let sql = "SELECT expires - 1000 * timer FROM message WHERE id = ?1";
-        let at: Option<i64> = self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?;
-        at.map(from_sql).transpose()
     }
 }
 
