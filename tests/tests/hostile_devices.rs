@@ -369,6 +369,97 @@ async fn what_a_removed_device_has_sealed_with_its_old_session_is_not_opened() {
     .await;
 }
 
+/// Ada and Ben, who has a tablet that has written to her. Her relay will go on showing her the list with the tablet.
+struct WithTablet {
+    world: World,
+    _proxy: Proxy,
+    ada: Party,
+    ben: Party,
+    tablet: Party,
+    hers: Thread,
+}
+
+async fn with_tablet() -> WithTablet {
+    let (world, shows) = (World::start().await, Shows::default());
+    let proxy = Proxy::start(world.addr(), shows.clone()).await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
+    let ben = world.party("ben").await;
+    let tablet = world.companion(&ben, "tablet").await;
+    let hers = ada.thread_with(&ben).await;
+    let hello = hers.send_text("hello").await.unwrap();
+    ada.message_reaches(&hers, hello.id, Delivery::Delivered).await;
+    let of_tablet = tablet.thread_with(&ada).await;
+    tablet.texts_when(&of_tablet, 1).await;
+    of_tablet.send_text("from the tablet").await.unwrap();
+    ada.texts_when(&hers, 2).await;
+    ben.thread_with(&ada).await.send_text("from the phone").await.unwrap();
+    ada.texts_when(&hers, 3).await;
+    let user = ben.client.user_id();
+    shows.set(user, &at_relay(&world, user, 2).await);
+    WithTablet { world, _proxy: proxy, ada, ben, tablet, hers }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contacts_and_companions_are_told_of_a_removed_device_although_the_relay_hides_the_list() {
+    let WithTablet { world, _proxy, ada, ben, tablet, hers } = with_tablet().await;
+    let user = ben.client.user_id();
+    let laptop = world.companion(&ben, "laptop").await;
+    // The laptop's relay shows it the list with the tablet, too.
+    let shows = Shows::default();
+    let proxy = Proxy::start(world.addr(), shows.clone()).await;
+    shows.set(user, &at_relay(&world, user, 3).await);
+    let laptop = laptop.close().await.through(&proxy.url()).open().await;
+    laptop.live().await;
+    let mut events = ada.client.events();
+    // Nobody writes anything.
+    ben.client.remove_device(tablet.client.device_id()).await.unwrap();
+    is_told(&mut events, Event::DevicesChanged(user)).await;
+    knows(&world.disk("ada"), user, 4).await;
+    knows(&world.disk("laptop"), user, 4).await;
+    let known = |disk: PartyDisk, user: UserId, device: u32| {
+        let database = open_database(disk.database(), &disk.key());
+        let sql = "SELECT count(*) FROM session WHERE user_id = ?1 AND device_id = ?2";
+        database.query_row(sql, (user.as_bytes(), device), |row| row.get::<_, u32>(0)).unwrap()
+    };
+    for disk in [world.disk("ada"), world.disk("laptop")] {
+        assert_eq!(known(disk, user, 2), 0, "nothing is sealed for the tablet or opened from it");
+    }
+    assert_eq!(known(world.disk("ada"), user, 1), 1);
+    // Both go on.
+    let seen = hers.send_text("I see").await.unwrap();
+    ada.message_reaches(&hers, seen.id, Delivery::Delivered).await;
+}
+
+#[cfg(feature = "faults")]
+#[tokio::test(flavor = "multi_thread")]
+async fn contacts_are_told_of_a_removed_device_after_the_primary_device_was_killed() {
+    use sealpost_core::fault::Station;
+    use sealpost_e2e::{Ending, ending_of};
+
+    let WithTablet { world, _proxy, ada, ben, tablet, hers } = with_tablet().await;
+    let user = ben.client.user_id();
+    drop(tablet);
+    let disk = ben.close().await;
+    // Removed, but nobody was told; mail that was not sealed; mail that was sealed, and not sent.
+    for (arguments, station) in [
+        (&["remove", "2"][..], Station::DeviceRemoved),
+        (&[], Station::MailBeforeCommit),
+        (&[], Station::MailAfterCommit),
+    ] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_crash-client"));
+        command.arg(world.dir()).args(["ben", &world.url()]).args(arguments);
+        command.env("SEALPOST_FAULT", station.name());
+        let ending = tokio::task::spawn_blocking(move || ending_of(&mut command).unwrap()).await.unwrap();
+        assert_eq!(ending, Ending::Signal, "{}", station.name());
+        knows(&world.disk("ada"), user, 2).await;
+    }
+    let ben = disk.open().await;
+    knows(&world.disk("ada"), user, 3).await;
+    // Both go on.
+    hers.send_text("I see").await.unwrap();
+    ben.texts_when(&ben.thread_with(&ada).await, 4).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_never_takes_our_list_is_reported() {
     let world = World::start().await;

@@ -43,7 +43,7 @@ pub(crate) async fn verify(ctx: &Context, user: UserId, compared: String) -> Res
     });
     let same = work.await?;
     // It was not sent while a change was not accepted.
-    ctx.upkeep.profile.notify_one();
+    ctx.upkeep.news.notify_one();
     Ok(same)
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn accept(ctx: &Context, user: UserId) -> Result<()> {
         TrustState::FirstUse | TrustState::Verified => Ok(()),
     });
     work.await?;
-    ctx.upkeep.profile.notify_one();
+    ctx.upkeep.news.notify_one();
     Ok(())
 }
 
@@ -71,7 +71,7 @@ pub(crate) async fn set_blocked(ctx: &Context, user: UserId, is_blocked: bool) -
     if work.await? {
         ctx.upkeep.to_accept.notify_one();
         // What has changed or waited during a block is sent after it.
-        ctx.upkeep.profile.notify_one();
+        ctx.upkeep.news.notify_one();
         ctx.outbox.notify_one();
     }
     Ok(())

@@ -49,8 +49,8 @@ pub(crate) struct Upkeep {
     pub(crate) hidden: Notify,
     /// There may be messages that disappear earlier than was known.
     pub(crate) timers: Notify,
-    /// There may be threads to which our profile is to be sent.
-    pub(crate) profile: Notify,
+    /// There may be threads to which our profile or our device list is to be sent.
+    pub(crate) news: Notify,
     /// There may be threads whose sessions are to be renewed.
     pub(crate) to_renew: Notify,
     /// There may be device lists to be fetched.

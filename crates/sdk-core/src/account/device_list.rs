@@ -92,7 +92,10 @@ pub(crate) async fn tell(ctx: &Context) -> Result<()> {
         let version = list.get().version();
         if upload(ctx, &list).await? {
             fault::at(Station::ListUploaded);
-            return ctx.store.write(move |tx| tx.set_list_told(version)).await;
+            ctx.store.write(move |tx| tx.set_list_told(version)).await?;
+            // If this list is without a device that was on the one before, others are told.
+            ctx.upkeep.news.notify_one();
+            return Ok(());
         }
         if catch_up(ctx).await? {
             return Ok(());

@@ -5,10 +5,12 @@ use sealpost_protocol::device::DeviceEntry;
 
 use super::own_list::{own_list, sign};
 use super::{device_list, tokens};
+use crate::content::Body;
 use crate::context::Context;
 use crate::error::{Error, LinkFailure, Result};
 use crate::fault::{self, Station};
 use crate::id::DeviceId;
+use crate::store::{NewMail, News, note_to_self};
 
 /// Removes a companion: from now on nothing is sealed for it or opened from it, and the relay will revoke it.
 pub(crate) async fn remove(ctx: &Context, device: DeviceId) -> Result<()> {
@@ -26,7 +28,7 @@ pub(crate) async fn remove(ctx: &Context, device: DeviceId) -> Result<()> {
 }
 
 pub(super) async fn remove_all(ctx: &Context, removed: Vec<DeviceId>) -> Result<()> {
-    let mut rng = ctx.env.rng();
+    let (mut rng, ctx_in_tx) = (ctx.env.rng(), ctx.clone());
     let work = ctx.store.write(move |tx| {
         let (us, list) = own_list(tx)?;
         let is_removed =
@@ -47,9 +49,24 @@ pub(super) async fn remove_all(ctx: &Context, removed: Vec<DeviceId>) -> Result<
                 tx.delete_own_link(&own.link)?;
             }
         }
+        // Our other devices are told like everybody else.
+        if tx.has_companions()? {
+            let new = NewMail {
+                thread: note_to_self(us.user),
+                to: us.user,
+                slot: Some(News::DeviceList.slot()),
+                content_id: ctx_in_tx.new_client_msg_id(),
+                sent_ms: ctx_in_tx.server_now_ms(),
+                body: Body::Null,
+                due_ms: 0,
+            };
+            ctx_in_tx.queue_mail(tx, &new)?;
+        }
         Ok(())
     });
-    work.await
+    work.await?;
+    ctx.upkeep.news.notify_one();
+    Ok(())
 }
 
 /// Lets the relay revoke the devices that were removed.

@@ -30,7 +30,7 @@ impl Client {
         }
         let (us, now_ms) = (self.user_id(), self.inner.ctx.server_now_ms());
         self.inner.ctx.store.write(move |tx| tx.set_our_profile(us, profile.clone(), now_ms)).await?;
-        self.inner.ctx.upkeep.profile.notify_one();
+        self.inner.ctx.upkeep.news.notify_one();
         Ok(())
     }
 }

@@ -134,7 +134,7 @@ async fn meet(ctx: &Context, user: UserId, device: Option<DeviceId>) -> Result<R
         }
         let devices: Vec<_> = met.iter().map(|(device, _)| *device).collect();
         if tx.see_devices(user, &devices)? {
-            tx.after_commit(move || upkeep.profile.notify_one());
+            tx.after_commit(move || upkeep.news.notify_one());
         }
         for (_, mut sessions) in met {
             tx.store_sessions(&mut sessions)?;

@@ -11,7 +11,7 @@ use crate::error::{Error, InvalidContent, Result};
 use crate::fault::{self, Station};
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message};
-use crate::store::{NewOutgoing, Origin, POSITION_PENDING, Thread, Tx};
+use crate::store::{NewOutgoing, News, Origin, POSITION_PENDING, Thread, Tx};
 
 /// Queues a text. When this returns, the text is durable and will be sent.
 pub(crate) async fn send_text(
@@ -157,9 +157,9 @@ pub(super) async fn queue(
         if body.kind().is_shown() && !may_begin && !tx.has_begun(thread)? {
             return Err(Error::WrongState);
         }
-        if body.kind().is_shown() && tx.is_profile_due(thread)? {
+        if body.kind().is_shown() && tx.is_news_due(thread, News::Profile)? {
             let upkeep = Arc::clone(&ctx_in_tx.upkeep);
-            tx.after_commit(move || upkeep.profile.notify_one());
+            tx.after_commit(move || upkeep.news.notify_one());
         }
         let is_next = !tx.is_lane_busy(thread)?;
         let new = NewOutgoing { thread, us: (us.user, us.device), content_id, sent_ms, body };

@@ -165,14 +165,14 @@ impl Tx<'_> {
                 params![user.as_bytes(), device.get(), registration_id, identity.serialize().as_slice()],
             )?;
         }
-        let is_profile_due = (is_new || has_come) && !self.is_us(user)? && self.retry_profile_to(user)?;
+        let is_news_due = (is_new || has_come) && !self.is_us(user)? && self.retry_news_to(user)?;
         if is_new && is_known {
             self.note_identity_changed(user)?;
         }
         if is_new {
             self.apply_waiting_trust(user)?;
         }
-        Ok(is_profile_due)
+        Ok(is_news_due)
     }
 
     /// Whether something is sealed for a device.
@@ -251,7 +251,7 @@ impl Tx<'_> {
         {
             1 => {
                 self.note_trust(user)?;
-                self.retry_profile_to(user)?;
+                self.retry_news_to(user)?;
                 self.emit_threads_of(user)
             }
             _ => Err(Error::NotFound),

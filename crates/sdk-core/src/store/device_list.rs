@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::IdentityKey;
 use sealpost_protocol::device::{AccountKey, DeviceEntry, SignedDeviceList, VerifiedDeviceList};
 
-use super::{Registered, Rows, Tx, to_sql};
+use super::{News, Registered, Rows, Tx, to_sql};
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{DeviceId, UserId};
@@ -110,10 +110,16 @@ impl Tx<'_> {
         let is_among = |entry: &DeviceEntry, others: &[DeviceEntry]| {
             others.iter().any(|other| other.device == entry.device && other.identity == entry.identity)
         };
+        let mut is_any_gone = false;
         for gone in before.iter().filter(|entry| !is_among(entry, list.devices())) {
             let device = DeviceId::new(gone.device.get())?;
             self.forget_device_name(device)?;
             self.emit(Event::DeviceUnlinked(device));
+            is_any_gone = true;
+        }
+        if is_any_gone && self.holds_account_key()? {
+            // In the same commit: everybody who may still seal for it is told.
+            self.set_news_due(News::DeviceList)?;
         }
         let others = list.devices().iter().filter(|entry| entry.device.get() != us.device.get());
         for new in others.filter(|entry| !before.is_empty() && !is_among(entry, before)) {

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{Durable, Parcel, Rows, STATE_SLOT, Tx, from_sql, to_sql};
+use super::{Durable, News, Parcel, Rows, STATE_SLOT, Tx, from_sql, to_sql};
 use crate::content::Body;
 use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, ThreadId, UserId};
@@ -82,9 +82,6 @@ pub(crate) enum MailDropped {
     /// Its row could not be read, or could not be changed.
     Damaged,
 }
-
-/// In this slot, there is our profile. If it is dropped, it is due again.
-pub(crate) const PROFILE_SLOT: u8 = 22;
 
 /// What becomes of mail that was submitted, or could not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -329,29 +326,33 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Drops all mail to a user that is not sealed, because nothing can be sealed for them. A profile is due again when something changes,
+    /// Drops all mail to a user that is not sealed, because nothing can be sealed for them. News are due again when something changes,
     /// unless they have deleted their account.
     pub(crate) fn drop_unsealed_mail_to(&mut self, user: UserId, is_deleted: bool) -> Result<()> {
-        if !is_deleted {
-            let profiles = "SELECT thread_id FROM mail WHERE recipient = ?1 AND bytes IS NULL AND slot = ?2";
-            self.set_profiles_unsent(profiles, params![user.as_bytes(), PROFILE_SLOT], true)?;
+        for news in News::ALL.into_iter().filter(|_| !is_deleted) {
+            let threads = "SELECT thread_id FROM mail WHERE recipient = ?1 AND bytes IS NULL AND slot = ?2";
+            self.set_news_unsent(news, threads, params![user.as_bytes(), news.slot()], true)?;
         }
         self.change("DELETE FROM mail WHERE recipient = ?1 AND bytes IS NULL", [user.as_bytes()]).map(drop)
     }
 
-    /// Drops mail that was not sent. A profile is due again; if it would be dropped for the same reason, only when something changes.
+    /// Drops mail that was not sent. News are due again; if they would be dropped for the same reason, only when something changes.
     pub(crate) fn drop_mail(&mut self, id: MailId, why: MailDropped) -> Result<()> {
         tracing::debug!(?why, "mail is dropped");
         let is_refused = matches!(why, MailDropped::Refused | MailDropped::Unsealable);
-        let profile = "SELECT thread_id FROM mail WHERE id = ?1 AND slot = ?2";
-        self.set_profiles_unsent(profile, params![id.0, PROFILE_SLOT], is_refused)?;
+        for news in News::ALL {
+            let thread = "SELECT thread_id FROM mail WHERE id = ?1 AND slot = ?2";
+            self.set_news_unsent(news, thread, params![id.0, news.slot()], is_refused)?;
+        }
         self.change("DELETE FROM mail WHERE id = ?1", [id.0]).map(drop)
     }
 
-    /// Drops all mail to a user. A profile is due again.
+    /// Drops all mail to a user. News are due again.
     pub(super) fn drop_mail_to(&mut self, user: UserId) -> Result<()> {
-        let profiles = "SELECT thread_id FROM mail WHERE recipient = ?1 AND slot = ?2";
-        self.set_profiles_unsent(profiles, params![user.as_bytes(), PROFILE_SLOT], false)?;
+        for news in News::ALL {
+            let threads = "SELECT thread_id FROM mail WHERE recipient = ?1 AND slot = ?2";
+            self.set_news_unsent(news, threads, params![user.as_bytes(), news.slot()], false)?;
+        }
         self.change("DELETE FROM mail WHERE recipient = ?1", [user.as_bytes()]).map(drop)
     }
 

@@ -32,6 +32,7 @@ mod login;
 mod mail;
 mod mark;
 mod message;
+mod news;
 mod notice;
 mod number;
 mod opening;
@@ -98,10 +99,11 @@ pub(crate) use linking::{LinkAttempt, NewAttempt};
 pub(crate) use list_due::DueList;
 pub(crate) use login::LoginKey;
 pub(crate) use mail::{
-    DueMail, MailDropped, MailId, MailOutcome, MailSlot, NewMail, PROFILE_SLOT, QueuedMail, SettledMail,
+    DueMail, MailDropped, MailId, MailOutcome, MailSlot, NewMail, QueuedMail, SettledMail,
 };
 pub(crate) use mark::{MarkKind, MarkOf};
 pub(crate) use message::{Arrived, NewIncoming, POSITION_PENDING, position as order_of};
+pub(crate) use news::News;
 pub(crate) use notice::DueNotices;
 pub(crate) use number::OwnNumbers;
 pub(crate) use outgoing::{Entry, NewOutgoing, Outgoing, OutgoingId, Parcel, SendProgress};

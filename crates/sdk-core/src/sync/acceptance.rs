@@ -104,7 +104,7 @@ async fn accept(ctx: &Context, thread: ThreadId) -> Result<()> {
         tx.hurry_lanes()
     });
     noted.await?;
-    ctx.upkeep.profile.notify_one();
+    ctx.upkeep.news.notify_one();
     ctx.outbox.notify_one();
     Ok(())
 }

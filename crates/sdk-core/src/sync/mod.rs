@@ -14,8 +14,8 @@ mod gaps;
 mod indexer;
 mod lists;
 mod loss;
+mod news;
 mod pause;
-mod profile;
 mod purge;
 mod receipts;
 mod renewal;
@@ -153,7 +153,7 @@ impl Tasks {
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Search, move || timers::run(c.clone())));
         let c = ctx.clone();
-        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || after_opening(profile::run(c.clone()))));
+        tasks.spawn(supervise(ctx.clone(), Part::Sending, move || after_opening(news::run(c.clone()))));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || {
             after_opening(account_state::run(c.clone()))

@@ -7,7 +7,7 @@ use crate::id::UserId;
 use crate::message::Undecryptable;
 use crate::receive::envelope::Envelope;
 use crate::receive::open::Opened;
-use crate::store::{CiphertextId, Thread, note_to_self};
+use crate::store::{CiphertextId, News, Thread, note_to_self};
 
 impl Batch<'_, '_> {
     /// Begins the thread of an envelope that is not on this device, if what is in it can begin one. Otherwise nothing is shown.
@@ -53,7 +53,7 @@ impl Batch<'_, '_> {
             Some(peer) => {
                 self.tx.put_thread(Thread { id, peer, roster_version: envelope.roster_version }, now_ms)?;
                 // That device has sent it.
-                self.tx.set_profile_queued(id)?;
+                self.tx.set_news_queued(id, News::Profile)?;
             }
         }
         Ok(true)

@@ -79,11 +79,11 @@ impl Batch<'_, '_> {
         }
         if let Some(registration_id) = changes.registration_id {
             let identity = changes.authenticated_by;
-            let is_profile_due =
+            let is_news_due =
                 self.tx.see_devices(user, &[Device { user, device, registration_id, identity }])?;
-            if is_profile_due {
+            if is_news_due {
                 let upkeep = Arc::clone(&self.ctx.upkeep);
-                self.tx.after_commit(move || upkeep.profile.notify_one());
+                self.tx.after_commit(move || upkeep.news.notify_one());
             }
         }
         self.tx.store_skipped(user, device, changes.skipped)?;

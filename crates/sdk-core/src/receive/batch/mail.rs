@@ -107,7 +107,7 @@ impl Batch<'_, '_> {
         let upkeep = Arc::clone(&self.ctx.upkeep);
         self.tx.after_commit(move || {
             for task in
-                [&upkeep.to_accept, &upkeep.hidden, &upkeep.timers, &upkeep.receipts_due, &upkeep.profile]
+                [&upkeep.to_accept, &upkeep.hidden, &upkeep.timers, &upkeep.receipts_due, &upkeep.news]
             {
                 task.notify_one();
             }

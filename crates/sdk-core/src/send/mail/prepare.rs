@@ -153,8 +153,11 @@ fn next(ctx: &Context, tx: &mut Tx<'_>, mail: QueuedMail, rng: &mut StdRng) -> R
         body => body,
     };
     let sent_ms = sent_ms.min(ctx.server_now_ms());
-    let lists = tx.named_lists(tx.our_account()?.1.user, Some(to))?;
-    let (timer, header) = (Timer::default(), Header { lists, ..Header::default() });
+    let us = tx.our_account()?.1.user;
+    let lists = tx.named_lists(us, Some(to))?;
+    // Mail without a body is for our list, from which a device was removed.
+    let devices = if body == Body::Null { tx.device_list_bytes(us)? } else { None };
+    let (timer, header) = (Timer::default(), Header { lists, devices, ..Header::default() });
     let content = Content { thread, id: content_id, sent_ms, timer, header, body };
     Ok(match seal(ctx, tx, &content, to, rng)? {
         Sealable::Yes(parcel) => Next::Submit(tx.set_mail_sealed(id, parcel, ctx.server_now_ms())?),

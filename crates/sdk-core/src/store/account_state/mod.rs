@@ -163,7 +163,7 @@ impl Rows<'_> {
 
 impl Tx<'_> {
     /// Whether the account has other devices than this one. It is asked once in a transaction.
-    pub(in crate::store) fn has_companions(&self) -> Result<bool> {
+    pub(crate) fn has_companions(&self) -> Result<bool> {
         if let Some(known) = self.companions.get() {
             return Ok(known);
         }

@@ -150,7 +150,8 @@ CREATE TABLE thread (
     counted        INTEGER NOT NULL DEFAULT 0,     -- how many posts of this run there are
     newest         INTEGER NOT NULL DEFAULT 0,     -- position of the newest post, if the relay has stated one
     request_told   INTEGER NOT NULL DEFAULT 0,     -- 1: the request was announced as a notification
-    clear_position INTEGER                         -- with clear_up_to: what is at or before this position is to be deleted, too
+    clear_position INTEGER,                        -- with clear_up_to: what is at or before this position is to be deleted, too
+    list_due       INTEGER NOT NULL DEFAULT 0      -- 1: our device list is to be sent to the others; 2: when something changes
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
@@ -159,6 +160,7 @@ CREATE INDEX thread_unread    ON thread (thread_id) WHERE unread > 0 OR marked_u
 CREATE INDEX thread_list      ON thread (folder, pinned, activity, thread_id);
 CREATE INDEX thread_timer_due ON thread (thread_id) WHERE timer_due = 1;
 CREATE INDEX thread_profile_due ON thread (thread_id) WHERE profile_due = 1;
+CREATE INDEX thread_list_due  ON thread (activity) WHERE list_due = 1;
 
 -- The read receipts of a thread that are still to be queued: for the messages after this position, up to the next row of the thread, or to
 -- its mark.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::content::{Profile, Revised};
 use crate::store::{
-    Device, DueMail, MailDropped, MailId, MailOutcome, NewMail, PROFILE_SLOT, Parcel, QueuedMail, Settlement,
+    Device, DueMail, MailDropped, MailId, MailOutcome, NewMail, News, Parcel, QueuedMail, Settlement,
     TrustState, Tx,
 };
 
@@ -147,23 +147,25 @@ async fn damaged_mail_is_told_from_the_others_and_stops_none() {
 }
 
 #[tokio::test]
-async fn a_profile_that_could_not_be_sent_is_due_again() {
-    let fixture = Fixture::new().await;
-    let is_due = async || fixture.store.read(|rows| rows.is_profile_due(THREAD)).await.unwrap();
-    fixture.store.write(|tx| tx.set_profile_queued(THREAD)).await.unwrap();
-    fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 1, 0)).await;
-    fixture.queue_mail(mail(PEER, Some(1), 2, 0)).await;
-    let due = fixture.due_mail(0).await;
-    let (profile, other) = (due[0].id, due[1].id);
-    fixture.store.write(move |tx| tx.drop_mail(other, MailDropped::Unsealable)).await.unwrap();
-    assert!(!is_due().await);
-    fixture.store.write(move |tx| tx.drop_mail(profile, MailDropped::Expired)).await.unwrap();
-    assert!(is_due().await);
-    assert!(fixture.due_mail(0).await.is_empty());
+async fn news_that_could_not_be_sent_are_due_again() {
+    for news in News::ALL {
+        let fixture = Fixture::new().await;
+        let is_due = async || fixture.store.read(move |rows| rows.is_news_due(THREAD, news)).await.unwrap();
+        fixture.store.write(move |tx| tx.set_news_queued(THREAD, news)).await.unwrap();
+        fixture.queue_mail(mail(PEER, Some(news.slot()), 1, 0)).await;
+        fixture.queue_mail(mail(PEER, Some(1), 2, 0)).await;
+        let due = fixture.due_mail(0).await;
+        let (sent, other) = (due[0].id, due[1].id);
+        fixture.store.write(move |tx| tx.drop_mail(other, MailDropped::Unsealable)).await.unwrap();
+        assert!(!is_due().await);
+        fixture.store.write(move |tx| tx.drop_mail(sent, MailDropped::Expired)).await.unwrap();
+        assert!(is_due().await);
+        assert!(fixture.due_mail(0).await.is_empty());
+    }
 }
 
 #[tokio::test]
-async fn a_profile_that_is_refused_for_good_is_not_queued_again_until_something_changes() {
+async fn news_that_are_refused_for_good_are_not_queued_again_until_something_changes() {
     type Change = fn(&mut Tx<'_>) -> crate::Result<()>;
     let refusals: [(&str, Change); 3] = [
         ("by the relay", |tx| tx.settle_mail((only_mail(tx)?, None, MailOutcome::GivenUp))),
@@ -171,9 +173,10 @@ async fn a_profile_that_is_refused_for_good_is_not_queued_again_until_something_
         ("without devices", |tx| tx.drop_unsealed_mail_to(PEER, false)),
     ];
     let changes: [(&str, Change); 4] = [
-        ("another profile", |tx| {
+        ("newer ones", |tx| {
             let profile = Profile { name: "new".to_owned(), ..Profile::default() };
-            tx.set_our_profile(US, profile, 1_000)
+            tx.set_our_profile(US, profile, 1_000)?;
+            tx.set_news_due(News::DeviceList)
         }),
         ("a device", |tx| {
             let identity = *IdentityKeyPair::generate(&mut rand::rng()).public();
@@ -184,18 +187,27 @@ async fn a_profile_that_is_refused_for_good_is_not_queued_again_until_something_
         ("the thread is known", |tx| tx.set_accepted(THREAD)),
         ("the identity was accepted", |tx| tx.set_trust(PEER, TrustState::FirstUse)),
     ];
-    for (refusal, refuse) in refusals {
+    let all = News::ALL.into_iter().flat_map(|news| refusals.map(|refusal| (news, refusal)));
+    for (news, (refusal, refuse)) in all {
         for (change, make) in changes {
             let fixture = Fixture::new().await;
-            let due = async || fixture.store.read(|rows| rows.threads_for_profile(9)).await.unwrap().len();
+            let due =
+                async || fixture.store.read(move |rows| rows.threads_for_news(news, 9)).await.unwrap().len();
             fixture.enqueue("hello").await;
             fixture.store.write(|tx| tx.set_accepted(THREAD)).await.unwrap();
+            let work = fixture.store.write(move |tx| {
+                let identity = *IdentityKeyPair::generate(&mut rand::rng()).public();
+                let device = DeviceId::new(2)?;
+                tx.see_devices(PEER, &[Device { user: PEER, device, registration_id: 8, identity }])?;
+                tx.set_news_due(news)
+            });
+            work.await.unwrap();
             assert_eq!(due().await, 1);
-            fixture.store.write(|tx| tx.set_profile_queued(THREAD)).await.unwrap();
-            fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 3, 0)).await;
+            fixture.store.write(move |tx| tx.set_news_queued(THREAD, news)).await.unwrap();
+            fixture.queue_mail(mail(PEER, Some(news.slot()), 3, 0)).await;
             fixture.store.write(refuse).await.unwrap();
             assert!(fixture.due_mail(0).await.is_empty());
-            let is_due = fixture.store.read(|rows| rows.is_profile_due(THREAD)).await.unwrap();
+            let is_due = fixture.store.read(move |rows| rows.is_news_due(THREAD, news)).await.unwrap();
             assert_eq!((due().await, is_due), (0, false), "refused {refusal}");
             fixture.store.write(make).await.unwrap();
             assert_eq!(due().await, 1, "refused {refusal}, then {change}");
@@ -203,21 +215,21 @@ async fn a_profile_that_is_refused_for_good_is_not_queued_again_until_something_
     }
     // Nothing can be sealed until the person accepts the changed identity.
     let fixture = Fixture::new().await;
-    fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 3, 0)).await;
+    fixture.queue_mail(mail(PEER, Some(News::Profile.slot()), 3, 0)).await;
     let work = fixture.store.write(|tx| {
-        tx.set_profile_queued(THREAD)?;
+        tx.set_news_queued(THREAD, News::Profile)?;
         tx.set_trust(PEER, TrustState::ChangedSinceVerified)?;
         tx.drop_mail(only_mail(tx)?, MailDropped::Unsealable)?;
-        tx.is_profile_due(THREAD)
+        tx.is_news_due(THREAD, News::Profile)
     });
     assert!(work.await.unwrap());
     // The recipient has deleted the account.
-    fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 4, 0)).await;
+    fixture.queue_mail(mail(PEER, Some(News::Profile.slot()), 4, 0)).await;
     let work = fixture.store.write(|tx| {
-        tx.set_profile_queued(THREAD)?;
+        tx.set_news_queued(THREAD, News::Profile)?;
         tx.drop_unsealed_mail_to(PEER, true)?;
         tx.see_devices(PEER, &[])?;
-        tx.is_profile_due(THREAD)
+        tx.is_news_due(THREAD, News::Profile)
     });
     assert!(!work.await.unwrap());
 }
@@ -235,8 +247,8 @@ async fn a_device_that_has_come_back_makes_a_refused_profile_due() {
         .write(|tx| tx.forget_device(PEER, DeviceId::PRIMARY, sealpost_protocol::UnixSeconds(1)))
         .await
         .unwrap();
-    fixture.store.write(|tx| tx.set_profile_queued(THREAD)).await.unwrap();
-    fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 3, 0)).await;
+    fixture.store.write(|tx| tx.set_news_queued(THREAD, News::Profile)).await.unwrap();
+    fixture.queue_mail(mail(PEER, Some(News::Profile.slot()), 3, 0)).await;
     fixture.store.write(|tx| tx.drop_unsealed_mail_to(PEER, false)).await.unwrap();
     let mut events = fixture.events.subscribe();
     assert!(see().await);

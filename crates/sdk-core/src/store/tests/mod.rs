@@ -10,6 +10,7 @@ mod generation;
 mod log;
 mod mail;
 mod messages;
+mod news;
 mod note;
 mod notices;
 mod numbers;

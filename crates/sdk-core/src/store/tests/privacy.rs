@@ -4,7 +4,7 @@ use super::mail::mail;
 use super::*;
 use crate::content::{Call, CallId, CallStep, Profile, ReceiptKind, Revised};
 use crate::store::PrivacySetting::{self, DeliveryReceipts, Presence, ReadReceipts, Typing};
-use crate::store::{NewMail, PROFILE_SLOT};
+use crate::store::{NewMail, News};
 
 async fn tells(fixture: &Fixture, setting: PrivacySetting) -> bool {
     fixture.store.read(move |rows| rows.tells(THREAD, setting)).await.unwrap()
@@ -116,7 +116,7 @@ async fn receipts_that_wait_are_dropped_when_their_kind_is_switched_off() {
             }
         }
         let profile = Body::Profile(Revised { profile: Profile::default(), revision: 1 });
-        fixture.queue_mail(NewMail { body: profile, ..mail(PEER, Some(PROFILE_SLOT), 1, 0) }).await;
+        fixture.queue_mail(NewMail { body: profile, ..mail(PEER, Some(News::Profile.slot()), 1, 0) }).await;
         fixture.seal_mail(&fixture.due_mail(0).await[1]).await;
     };
     let left = async || {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::content::{Profile, Revised};
-use crate::store::{TrustState, Tx};
+use crate::store::News;
 
 fn profile(name: &str) -> Profile {
     Profile { name: name.to_owned(), ..Profile::default() }
@@ -28,14 +28,15 @@ async fn our_profile_is_due_in_accepted_threads_with_messages_until_it_was_queue
     let set = async |name: &'static str, now_ms| {
         fixture.store.write(move |tx| tx.set_our_profile(US, profile(name), now_ms)).await.unwrap();
     };
-    let due = async || fixture.store.read(|rows| rows.threads_for_profile(9)).await.unwrap().len();
+    let due =
+        async || fixture.store.read(|rows| rows.threads_for_news(News::Profile, 9)).await.unwrap().len();
     set("a", 500).await;
     assert_eq!(due().await, 0, "the thread is empty");
     fixture.enqueue("hello").await;
     assert_eq!(due().await, 0, "the relay does not know that we accept it");
     fixture.store.write(|tx| tx.set_accepted(THREAD)).await.unwrap();
     assert_eq!(due().await, 1);
-    fixture.store.write(|tx| tx.set_profile_queued(THREAD)).await.unwrap();
+    fixture.store.write(|tx| tx.set_news_queued(THREAD, News::Profile)).await.unwrap();
     set("a", 600).await;
     assert_eq!(due().await, 0, "it is the same");
     // The clock was set back, and the revision grows nevertheless.
@@ -43,37 +44,4 @@ async fn our_profile_is_due_in_accepted_threads_with_messages_until_it_was_queue
     assert_eq!(due().await, 1);
     let ours = fixture.store.read(|rows| rows.profile(US)).await.unwrap().unwrap();
     assert_eq!((ours.profile, ours.revision), (profile("b"), 501));
-}
-
-type Change = fn(&mut Tx<'_>) -> crate::Result<()>;
-
-#[tokio::test]
-async fn our_profile_stays_due_while_it_may_not_be_sent() {
-    let fixture = Fixture::new().await;
-    fixture.enqueue("hello").await;
-    fixture.store.write(|tx| tx.set_accepted(THREAD)).await.unwrap();
-    fixture.store.write(|tx| tx.ensure_contact(PEER)).await.unwrap();
-    let obstacles: [(&str, Change, Change); 3] = [
-        (
-            "blocked",
-            |tx| tx.set_blocked(PEER, true, 5).map(drop),
-            |tx| tx.set_blocked(PEER, false, 6).map(drop),
-        ),
-        ("a request", |tx| tx.set_request(THREAD), |tx| tx.accept_request(THREAD).map(drop)),
-        (
-            "changed",
-            |tx| tx.set_trust(PEER, TrustState::ChangedSinceVerified),
-            |tx| tx.set_trust(PEER, TrustState::Verified),
-        ),
-    ];
-    let due = async || fixture.store.read(|rows| rows.threads_for_profile(9)).await.unwrap();
-    for (revision, (what, begin, end)) in (1..).zip(obstacles) {
-        fixture.store.write(begin).await.unwrap();
-        let set = move |tx: &mut Tx<'_>| tx.set_our_profile(US, profile(what), revision);
-        fixture.store.write(set).await.unwrap();
-        assert_eq!(due().await, [], "{what}");
-        fixture.store.write(end).await.unwrap();
-        assert_eq!(due().await, [THREAD], "no longer {what}");
-        fixture.store.write(|tx| tx.set_profile_queued(THREAD)).await.unwrap();
-    }
 }

@@ -4,7 +4,7 @@ use super::mail::mail;
 use super::messages::incoming;
 use super::*;
 use crate::content::{Counts, Number, Run};
-use crate::store::{DueBlock, Entry, MarkKind, MarkOf, PROFILE_SLOT, Settlement, Tx};
+use crate::store::{DueBlock, Entry, MarkKind, MarkOf, News, Settlement, Tx};
 
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
 
@@ -86,16 +86,16 @@ async fn a_blocked_request_leaves_the_list_until_it_is_unblocked() {
 async fn a_block_drops_all_mail_to_this_user_and_makes_the_profile_due_again() {
     let other = UserId::from_bytes([4; 16]);
     let fixture = Fixture::new().await;
-    write(&fixture, |tx| tx.set_profile_queued(THREAD)).await;
+    write(&fixture, |tx| tx.set_news_queued(THREAD, News::Profile)).await;
     fixture.queue_mail(mail(PEER, None, 1, 0)).await;
     // Sealed mail may have been submitted. Nobody submits it again.
     fixture.seal_mail(&fixture.due_mail(0).await[0]).await;
-    fixture.queue_mail(mail(PEER, Some(PROFILE_SLOT), 2, 0)).await;
+    fixture.queue_mail(mail(PEER, Some(News::Profile.slot()), 2, 0)).await;
     fixture.queue_mail(mail(other, None, 3, 0)).await;
     write(&fixture, |tx| tx.set_blocked(PEER, true, 5)).await;
     let left: Vec<_> = fixture.due_mail(0).await.into_iter().map(|mail| mail.to).collect();
     assert_eq!(left, [other]);
-    assert!(fixture.store.read(|rows| rows.is_profile_due(THREAD)).await.unwrap());
+    assert!(fixture.store.read(|rows| rows.is_news_due(THREAD, News::Profile)).await.unwrap());
 }
 
 /// The contents of the lane, from the oldest: whether each is null.

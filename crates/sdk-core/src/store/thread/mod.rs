@@ -30,7 +30,7 @@ pub enum ThreadKind {
 }
 
 pub(super) const DIRECT: i64 = 1;
-const NOTE_TO_SELF: i64 = 2;
+pub(super) const NOTE_TO_SELF: i64 = 2;
 
 impl ThreadKind {
     fn from_stored(kind: i64) -> Result<Self> {
@@ -185,7 +185,8 @@ impl Tx<'_> {
 
     /// Records that the relay knows that we accept the thread: we have created it there, or the relay has answered.
     pub(crate) fn set_accepted(&mut self, thread: ThreadId) -> Result<()> {
-        let sql = "UPDATE thread SET accepted = 1, profile_due = iif(profile_due = 2, 1, profile_due) WHERE thread_id = ?1";
+        let sql = "UPDATE thread SET accepted = 1, profile_due = iif(profile_due = 2, 1, profile_due),
+                   list_due = iif(list_due = 2, 1, list_due) WHERE thread_id = ?1";
         self.change_one(sql, [thread.as_bytes()])
     }
 
