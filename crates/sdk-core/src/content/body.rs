@@ -235,7 +235,7 @@ impl Body {
             Self::Pin(pin) => of(pin.write()),
             Self::Timer(timer) => of(timer.write()),
             Self::Profile(profile) => of(profile.write()),
-            Self::AccountState(state) => of(state.write()),
+            Self::AccountState(state) => of(proto::content::Body::AccountState(state.to_proto())),
             Self::Bootstrap(bootstrap) => of(bootstrap.write()),
             Self::History(piece) => of(piece.write()),
             Self::Null => of(proto::content::Body::Null(proto::Null {})),

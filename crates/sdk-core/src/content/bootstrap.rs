@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_list_that_is_cut_ends_with_an_error() {
         let mut items = Items::default();
-        assert!(items.add(&Item::Privacy(super::super::item::PrivacyItem::default())));
+        assert!(items.add(&Item::State(super::super::AccountState::default())));
         let whole = items.0.clone();
         assert_eq!(items.iter().map(|item| item.is_ok()).collect::<Vec<_>>(), [true]);
         items.0.extend([9, 1]);

@@ -4,12 +4,13 @@ use std::fmt;
 
 use prost::Message as _;
 
+use super::account_state::AccountState;
 use super::in_thread::{InThread, position, thread, time, user};
 use super::message_item::{MessageItem, VersionsItem};
 use super::profile::Revised;
 use super::timer::Timer;
 use super::{ContentError, Post, proto};
-use crate::id::{ThreadId, UserId};
+use crate::id::UserId;
 
 /// Maximum size of a device list, in bytes.
 const MAX_LIST: usize = 1_024;
@@ -22,18 +23,17 @@ const KEY: usize = 33;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Item {
     Contact(Box<ContactItem>),
-    Privacy(PrivacyItem),
+    /// Settings that belong to no contact and no thread, and our own profile.
+    State(AccountState),
     Thread(Box<ThreadItem>),
     Message(Box<MessageItem>),
     Versions(VersionsItem),
 }
 
-/// Somebody whom the account knows. Of ourselves, only the profile counts.
+/// Somebody whom the account knows, and what the person has decided about them.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ContactItem {
     pub(crate) user: UserId,
-    /// As it is stored; it is about the account key.
-    pub(crate) trust: u32,
     pub(crate) account_key: Option<[u8; KEY]>,
     /// The newest device list, as it was signed.
     pub(crate) list: Option<Vec<u8>>,
@@ -42,19 +42,10 @@ pub(crate) struct ContactItem {
     /// 0 if they are not blocked.
     pub(crate) blocked_ms: u64,
     pub(crate) profile: Option<Revised>,
+    pub(crate) state: AccountState,
 }
 
-/// What the person tells others; `None` for the default.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct PrivacyItem {
-    /// None for all threads.
-    pub(crate) thread: Option<ThreadId>,
-    pub(crate) delivered: Option<bool>,
-    pub(crate) read: Option<bool>,
-    pub(crate) typing: Option<bool>,
-    pub(crate) presence: Option<bool>,
-}
-
+/// A thread, and what the person has decided about it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ThreadItem {
     pub(crate) of: InThread,
@@ -62,22 +53,19 @@ pub(crate) struct ThreadItem {
     pub(crate) activity_ms: u64,
     /// As it is stored.
     pub(crate) folder: u32,
-    pub(crate) pinned: u64,
-    pub(crate) muted_until_ms: u64,
-    pub(crate) is_marked_unread: bool,
-    pub(crate) draft: Option<String>,
     pub(crate) is_request: bool,
     pub(crate) timer: Timer,
     pub(crate) timer_position: u64,
     /// Every post up to this one is accounted for.
     pub(crate) seen: Post,
+    pub(crate) state: AccountState,
 }
 
 impl Item {
     pub(super) fn write(&self) -> proto::Item {
         let item = match self {
             Self::Contact(contact) => proto::item::Item::Contact(contact.write()),
-            Self::Privacy(privacy) => proto::item::Item::Privacy(privacy.write()),
+            Self::State(state) => proto::item::Item::State(state.to_proto()),
             Self::Thread(thread) => proto::item::Item::Thread(thread.write()),
             Self::Message(message) => proto::item::Item::Message(message.write()),
             Self::Versions(versions) => proto::item::Item::Versions(versions.write()),
@@ -92,7 +80,7 @@ impl Item {
         let item = proto::Item::decode(bytes).map_err(|_| ContentError::Malformed)?;
         Ok(match item.item.ok_or(ContentError::Unknown)? {
             proto::item::Item::Contact(contact) => Self::Contact(Box::new(ContactItem::read(contact)?)),
-            proto::item::Item::Privacy(privacy) => Self::Privacy(PrivacyItem::read(&privacy)?),
+            proto::item::Item::State(state) => Self::State(AccountState::read(&state)?),
             proto::item::Item::Thread(thread) => Self::Thread(Box::new(ThreadItem::read(thread)?)),
             proto::item::Item::Message(message) => Self::Message(Box::new(MessageItem::read(message)?)),
             proto::item::Item::Versions(versions) => Self::Versions(VersionsItem::read(&versions)?),
@@ -104,12 +92,12 @@ impl ContactItem {
     fn write(&self) -> proto::ContactItem {
         proto::ContactItem {
             user: self.user.as_bytes().to_vec(),
-            trust: self.trust,
             account_key: self.account_key.map(Vec::from).unwrap_or_default(),
             list: self.list.clone().unwrap_or_default(),
             replaced: self.replaced.concat(),
             blocked_ms: self.blocked_ms,
             profile: self.profile.as_ref().map(Revised::to_proto),
+            state: Some(self.state.to_proto()),
         }
     }
 
@@ -119,46 +107,17 @@ impl ContactItem {
             [] => None,
             key => Some(key.try_into().map_err(|_| ContentError::Malformed)?),
         };
-        if !rest.is_empty() || keys.len() > MAX_REPLACED || contact.trust > 2 || contact.list.len() > MAX_LIST
-        {
+        if !rest.is_empty() || keys.len() > MAX_REPLACED || contact.list.len() > MAX_LIST {
             return Err(ContentError::Malformed);
         }
         Ok(Self {
             user: user(&contact.user)?,
-            trust: contact.trust,
             account_key,
             replaced: keys.to_vec(),
             list: Some(contact.list).filter(|list| !list.is_empty()),
             blocked_ms: time(contact.blocked_ms)?,
             profile: contact.profile.map(Revised::read).transpose()?,
-        })
-    }
-}
-
-impl PrivacyItem {
-    fn write(self) -> proto::PrivacyItem {
-        let number = |set: Option<bool>| set.map_or(0, |is_on| if is_on { 2 } else { 1 });
-        proto::PrivacyItem {
-            scope: self.thread.map(|thread| thread.as_bytes().to_vec()).unwrap_or_default(),
-            delivered: number(self.delivered),
-            read: number(self.read),
-            typing: number(self.typing),
-            presence: number(self.presence),
-        }
-    }
-
-    fn read(privacy: &proto::PrivacyItem) -> Result<Self, ContentError> {
-        let set = |number| match number {
-            0 => Ok(None),
-            1 | 2 => Ok(Some(number == 2)),
-            _ => Err(ContentError::Malformed),
-        };
-        Ok(Self {
-            thread: if privacy.scope.is_empty() { None } else { Some(thread(&privacy.scope)?) },
-            delivered: set(privacy.delivered)?,
-            read: set(privacy.read)?,
-            typing: set(privacy.typing)?,
-            presence: set(privacy.presence)?,
+            state: AccountState::read(&contact.state.unwrap_or_default())?,
         })
     }
 }
@@ -172,15 +131,11 @@ impl ThreadItem {
             created_ms: self.created_ms,
             activity_ms: self.activity_ms,
             folder: self.folder,
-            pinned: self.pinned,
-            muted_until_ms: self.muted_until_ms,
-            marked_unread: self.is_marked_unread,
-            draft: self.draft.clone().unwrap_or_default(),
-            has_draft: self.draft.is_some(),
             request: self.is_request,
             timer_s: self.timer.seconds(),
             timer_position: self.timer_position,
             seen: Some(proto::Post { epoch: self.seen.epoch, server_seq: self.seen.server_seq }),
+            state: Some(self.state.to_proto()),
         }
     }
 
@@ -198,14 +153,11 @@ impl ThreadItem {
             created_ms: time(item.created_ms)?,
             activity_ms: time(item.activity_ms)?,
             folder: item.folder,
-            pinned: time(item.pinned)?,
-            muted_until_ms: time(item.muted_until_ms)?,
-            is_marked_unread: item.marked_unread,
-            draft: item.has_draft.then_some(item.draft),
             is_request: item.request,
             timer: Timer::read(item.timer_s)?,
             timer_position: position(item.timer_position)?,
             seen: Post { epoch: time(seen.epoch)?, server_seq: time(seen.server_seq)? },
+            state: AccountState::read(&item.state.unwrap_or_default())?,
         })
     }
 }
@@ -215,7 +167,7 @@ impl fmt::Debug for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Contact(_) => "Contact(..)",
-            Self::Privacy(_) => "Privacy(..)",
+            Self::State(_) => "State(..)",
             Self::Thread(_) => "Thread(..)",
             Self::Message(_) => "Message(..)",
             Self::Versions(_) => "Versions(..)",

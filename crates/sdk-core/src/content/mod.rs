@@ -49,7 +49,7 @@ pub(crate) use counts::Counts;
 pub(crate) use edit::Edit;
 pub(crate) use header::{Header, ListDigest, MAX_SEEN_EXCEPTIONS, Mark, NamedLists, Number, Post, Run};
 pub(crate) use in_thread::InThread;
-pub(crate) use item::{ContactItem, Item, MAX_REPLACED, PrivacyItem, ThreadItem};
+pub(crate) use item::{ContactItem, Item, MAX_REPLACED, ThreadItem};
 pub(crate) use kind::Kind;
 #[cfg(test)]
 pub(crate) use kind::of_the_proto_file;

@@ -130,9 +130,9 @@ fn import_item(
     now_ms: u64,
 ) -> Result<Import> {
     match item {
-        Item::Contact(contact) => import_contact(tx, us, &contact).map(|()| Import::Done),
-        Item::Privacy(privacy) => tx.import_privacy(&privacy).map(|()| Import::Done),
-        Item::Thread(thread) => tx.import_thread(us, &thread),
+        Item::Contact(contact) => import_contact(tx, us, &contact, now_ms).map(|()| Import::Done),
+        Item::State(state) => tx.merge_present(&state, now_ms).map(|()| Import::Done),
+        Item::Thread(thread) => tx.import_thread(us, &thread, now_ms),
         Item::Message(message) => {
             if let Some(of) = message.of {
                 *thread = tx.ensure_history_thread(us, of, message.sent_ms)?.then_some(of);
@@ -146,12 +146,12 @@ fn import_item(
     }
 }
 
-fn import_contact(tx: &mut Tx<'_>, us: UserId, contact: &ContactItem) -> Result<()> {
+fn import_contact(tx: &mut Tx<'_>, us: UserId, contact: &ContactItem, now_ms: u64) -> Result<()> {
     if contact.user != us {
         if let Some(list) = &contact.list {
             devices::examine(tx, contact.user, Some(list))?.store(tx, true)?;
         }
-        tx.import_contact(contact)?;
+        tx.import_contact(contact, now_ms)?;
     }
     match &contact.profile {
         Some(profile) => tx.set_profile(contact.user, profile).map(drop),

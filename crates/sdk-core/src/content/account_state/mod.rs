@@ -217,10 +217,10 @@ pub(crate) struct AccountState {
 }
 
 impl AccountState {
-    pub(super) fn write(&self) -> proto::content::Body {
+    pub(super) fn to_proto(&self) -> proto::AccountState {
         let mut items = Vec::new();
         self.items.iter().for_each(|item| item.write(&mut items));
-        proto::content::Body::AccountState(proto::AccountState { items })
+        proto::AccountState { items }
     }
 
     /// # Errors

@@ -2,8 +2,9 @@
 
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -16,8 +17,9 @@ use tempfile::TempDir;
 use crate::account::bootstrap::{Made, apply_next, ask, make_piece};
 use crate::config::{ChangeLimits, DatabaseKey};
 use crate::content::{
-    Body, Bootstrap, Choices, Content, Edit, EmojiSequence, Header, Item, Items, Markup, Number, Piece, Pin,
-    Poll, Profile, Progress, Reaction, Revised, Run, Target, Timer, Transfer, TransferId, Vote,
+    AccountState, Body, Bootstrap, Choices, Content, Edit, EmojiSequence, Header, Item, Items, Markup,
+    Number, Piece, Pin, Poll, Profile, Progress, Reaction, Revised, Run, Target, Timer, Transfer, TransferId,
+    Vote,
 };
 use crate::event::{Event, EventBus, EventReceiver};
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
@@ -25,8 +27,9 @@ use crate::message::{Delivery, Direction, Message, MessageBody, Position, Search
 use crate::receive::apply::{Applying, apply_change, apply_mail, apply_to};
 use crate::receive::envelope::MailEnvelope;
 use crate::store::{
-    Arrived, Device, Footprint, NewIncoming, NewOutgoing, Origin, PrivacySetting, Registered, Rows, Store,
-    Thread, Tokens, TrustState, Tx, note_to_self, order_of,
+    Arrived, Device, DueMail, Footprint, MailOutcome, NewIncoming, NewMail, NewOutgoing, Origin, Parcel,
+    PrivacySetting, Registered, Rows, STATE_SLOT, Store, Thread, Tokens, TrustState, Tx, note_to_self,
+    order_of,
 };
 
 const US: UserId = UserId::from_bytes([1; 16]);
@@ -188,6 +191,7 @@ fn fresh_id() -> ClientMsgId {
 fn envelope(thread: ThreadId, user: UserId, from: u32) -> MailEnvelope {
     let deliver = wire::DeliverMail {
         mail_seq: 1,
+        server_time_ms: 2 * NOW,
         thread_id: thread.to_wire(),
         sender_user_id: user.to_wire(),
         sender_device_id: from,
@@ -391,29 +395,69 @@ async fn happen(primary: &Side, world: &mut World, did: Did) -> Option<Post> {
             return None;
         }
         Did::Setting { thread, kind } => {
-            let (thread, peer) = (THREADS[thread], PEERS[thread]);
-            primary
-                .write(move |tx| {
-                    if tx.kind(thread)?.is_none() {
-                        return Ok(());
-                    }
-                    match kind {
-                        0 => tx.set_draft(thread, Some("a draft")),
-                        1 => tx.set_muted_until(thread, NOW * 2),
-                        2 => tx.set_archived(thread, true),
-                        3 => tx.set_pinned(thread, true),
-                        4 => tx.set_marked_unread(thread, true),
-                        5 => tx.set_blocked(peer, true, NOW).map(drop),
-                        _ => tx.set_privacy(Some(thread), PrivacySetting::ReadReceipts, false),
-                    }
-                })
-                .await;
+            decide(primary, thread, kind, true).await;
             return None;
         }
     };
     let copy = post.clone();
     primary.write(move |tx| receive(tx, copy)).await;
     Some(post)
+}
+
+/// The person decides something about a thread or its other member on a device.
+async fn decide(side: &Side, thread: usize, kind: usize, is_on: bool) {
+    let (thread, peer, number) = (THREADS[thread], PEERS[thread], side.us.device.get());
+    let work = move |tx: &mut Tx<'_>| {
+        if tx.kind(thread)?.is_none() {
+            return Ok(());
+        }
+        match kind {
+            0 => tx.set_draft(thread, is_on.then_some(format!("a draft on {number}").as_str())),
+            1 => tx.set_muted_until(thread, if is_on { NOW * u64::from(number + 1) } else { 0 }),
+            2 => tx.set_archived(thread, is_on),
+            3 => tx.set_pinned(thread, is_on),
+            4 => tx.set_marked_unread(thread, is_on),
+            5 => tx.set_blocked(peer, is_on, NOW).map(drop),
+            6 => tx.set_trust(peer, if is_on { TrustState::Verified } else { TrustState::FirstUse }),
+            _ => tx.set_privacy(Some(thread), PrivacySetting::ReadReceipts, !is_on),
+        }
+    };
+    side.write(work).await;
+}
+
+/// A device tells the other one what was decided on it.
+async fn tell(from: &Side, to: &Side, at_ms: u64) {
+    let us = from.us.device;
+    let told = from.write(move |tx| {
+        if !tx.is_state_due()? {
+            return Ok(None);
+        }
+        let new = NewMail {
+            thread: note_to_self(US),
+            to: US,
+            slot: Some(STATE_SLOT),
+            content_id: fresh_id(),
+            sent_ms: at_ms,
+            body: Body::AccountState(AccountState::default()),
+            due_ms: 0,
+        };
+        tx.queue_mail(&new)?;
+        let due = tx.due_mail(at_ms, &HashSet::new(), (100, usize::MAX))?;
+        let is_ours = |due: DueMail| match due {
+            DueMail::Readable(mail) if mail.sealed.is_none() => Some(mail.id),
+            _ => None,
+        };
+        let Some(mail) = due.into_iter().find_map(is_ours) else { return Ok(None) };
+        let items = tx.take_due_state(mail, (us, at_ms))?;
+        let parcel = Parcel { client_msg_id: fresh_id(), bytes: Bytes::new() };
+        let name = parcel.client_msg_id;
+        let _ = tx.set_mail_sealed(mail, parcel, at_ms)?;
+        tx.settle_mail((mail, Some(name), MailOutcome::Done))?;
+        Ok(Some(Body::AccountState(AccountState { items })))
+    });
+    if let Some(body) = told.await {
+        to.arrive(us.get(), mail(body)).await;
+    }
 }
 
 /// A message without what is different on each device.
@@ -564,6 +608,10 @@ enum Step {
     AskAgain,
     Kill(bool),
     Live,
+    /// The person decides something about a thread, on the companion or on the primary.
+    Decide(bool, usize, usize, bool),
+    /// The companion tells the primary what was decided, or the other way round.
+    Tell(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -576,6 +624,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::AskAgain),
         1 => any::<bool>().prop_map(Step::Kill),
         2 => Just(Step::Live),
+        2 => (any::<bool>(), 0..2_usize, 0..8_usize, any::<bool>())
+            .prop_map(|(on_companion, thread, kind, is_on)| Step::Decide(on_companion, thread, kind, is_on)),
+        1 => any::<bool>().prop_map(Step::Tell),
     ]
 }
 
@@ -583,7 +634,9 @@ async fn check(before: Vec<Did>, steps: Vec<Step>, live: Vec<Did>) {
     let (mut primary, mut companion, mut world, mut on_the_way) = linked(&before, Some(0)).await;
     let mut live = live.into_iter();
     let mut again = Vec::new();
+    let mut clock_ms = NOW;
     for step in steps {
+        clock_ms += 1_000;
         let pick = |n: usize, all: &VecDeque<Mail>| n % all.len().max(1);
         match step {
             Step::Make => {
@@ -611,6 +664,11 @@ async fn check(before: Vec<Did>, steps: Vec<Step>, live: Vec<Did>) {
                     primary.arrive(2, mail(body)).await;
                 }
             }
+            Step::Decide(on_companion, thread, kind, is_on) => {
+                decide(if on_companion { &companion } else { &primary }, thread, kind, is_on).await;
+            }
+            Step::Tell(true) => tell(&companion, &primary, clock_ms).await,
+            Step::Tell(false) => tell(&primary, &companion, clock_ms).await,
             Step::Kill(true) => primary.restart().await,
             Step::Kill(false) => companion.restart().await,
             Step::Live => {
@@ -631,6 +689,12 @@ async fn check(before: Vec<Did>, steps: Vec<Step>, live: Vec<Did>) {
     if let Some(body) = companion.write(|tx| ask(tx, device(2), NOW)).await {
         primary.arrive(2, mail(body)).await;
         finish(&primary, &companion).await;
+    }
+    // What follows from what was told is told, too.
+    for _ in 0..3 {
+        clock_ms += 1_000;
+        tell(&companion, &primary, clock_ms).await;
+        tell(&primary, &companion, clock_ms).await;
     }
     let (expected, got) = (seen(&primary).await, seen(&companion).await);
     assert_eq!(got, expected);

@@ -5,7 +5,7 @@
 use rusqlite::params;
 
 use super::Known;
-use crate::content::{Stamp, StateItem, StateKey, StateValue, Target};
+use crate::content::{AccountState, Stamp, StateItem, StateKey, StateValue, Target};
 use crate::error::Result;
 use crate::event::Event;
 use crate::id::{MessageId, ThreadId, UserId};
@@ -24,6 +24,11 @@ impl Tx<'_> {
         let merged = self.merge(item, came_ms, now_ms);
         self.is_merging = was_merging;
         merged
+    }
+
+    /// Merges what the primary device says to a new device. Its stamps count as they are: they were limited when it received them.
+    pub(crate) fn merge_present(&mut self, state: &AccountState, now_ms: u64) -> Result<()> {
+        state.items.iter().try_for_each(|item| self.merge_state(item, u64::MAX, now_ms))
     }
 
     fn merge(&mut self, item: &StateItem, came_ms: u64, now_ms: u64) -> Result<()> {
@@ -140,6 +145,16 @@ impl Tx<'_> {
         if left > 0 { self.note_state_of(StateKey::Archived(thread), None) } else { Ok(()) }
     }
 
+    /// A thread is in a list now: it belongs into the archive if that was said before.
+    pub(in crate::store) fn archive_if_said(&mut self, thread: ThreadId) -> Result<()> {
+        match self.said(&StateKey::Archived(thread))? {
+            Some(StateValue::Archived { is_archived: true, up_to }) => {
+                self.archive_as_elsewhere(thread, true, up_to)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Merges what only grows.
     fn grow(&mut self, key: &StateKey, value: &StateValue, (came_ms, now_ms): (u64, u64)) -> Result<()> {
         match (key, value) {
@@ -169,7 +184,7 @@ impl Tx<'_> {
     }
 
     /// A request that was accepted elsewhere becomes a chat. One that was deleted stays in no list.
-    fn accept_as_elsewhere(&mut self, thread: ThreadId) -> Result<()> {
+    pub(in crate::store) fn accept_as_elsewhere(&mut self, thread: ThreadId) -> Result<()> {
         let sql = "UPDATE thread SET request = 0, folder = CASE WHEN folder = ?2 THEN ?3
                        WHEN folder = ?4 AND clear_up_to IS NULL AND EXISTS (SELECT 1 FROM message AS m
                            WHERE m.thread_id = ?1 AND m.hidden IS NULL) THEN ?3 ELSE folder END

@@ -5,6 +5,7 @@
 //! device.
 
 mod apply;
+mod present;
 mod read;
 #[cfg(test)]
 mod snapshot;

@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::StateKey;
-use crate::content::{MAX_STATE_BYTES, Stamp, StateItem, StateValue, Target};
+use crate::content::{MAX_STATE_BYTES, StateItem, Target};
 use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, ThreadId, UserId};
 use crate::store::{PrivacySetting, Rows};
@@ -54,7 +54,7 @@ impl Rows<'_> {
             let looked = self.looked_at(&at)?;
             let is_last = u32::try_from(looked.len()).is_ok_and(|len| len < LOOKED_AT);
             for (row, keys) in looked {
-                let of_row = self.items_of(&keys)?;
+                let of_row = self.present_state(&keys)?.items;
                 let size: usize = of_row.iter().map(StateItem::size).sum();
                 let Some(after) = left.checked_sub(size) else { return Ok((items, Some(at))) };
                 (left, at.after) = (after, row);
@@ -65,18 +65,6 @@ impl Rows<'_> {
                 at = StateCursor { part, after: Vec::new() };
             }
         }
-    }
-
-    fn items_of(&self, keys: &[StateKey]) -> Result<Vec<StateItem>> {
-        let mut items = Vec::new();
-        for key in keys {
-            let known = self.known_state(key)?;
-            let Some(value) = self.state_value(key)? else { continue };
-            if known.stamp != Stamp::default() || !is_default(key, &value) {
-                items.push(StateItem { key: *key, value, stamp: known.stamp });
-            }
-        }
-        Ok(items)
     }
 
     fn looked_at(&self, StateCursor { part, after }: &StateCursor) -> Result<Vec<Looked>> {
@@ -154,15 +142,4 @@ fn of_thread(thread: ThreadId) -> Vec<StateKey> {
         StateKey::Cleared(thread),
         StateKey::Read(thread),
     ]
-}
-
-/// Whether a new device assumes this by itself.
-fn is_default(key: &StateKey, value: &StateValue) -> bool {
-    match (key, value) {
-        (StateKey::Privacy(..) | StateKey::Accepted(_), _) => false,
-        (_, StateValue::Number(number)) => *number == 0,
-        (_, StateValue::Archived { is_archived, .. }) => !is_archived,
-        (_, StateValue::Text(text)) => text.is_empty(),
-        (_, StateValue::Read(_) | StateValue::Profile(_)) => false,
-    }
 }

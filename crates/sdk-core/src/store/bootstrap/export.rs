@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::transfer::{Outgoing, Phase, Place};
 use crate::content::{
-    ContactItem, InThread, Item, MAX_PIECE, MAX_REPLACED, Post, PrivacyItem, ThreadItem, Timer,
+    ContactItem, InThread, Item, MAX_PIECE, MAX_REPLACED, Post, StateKey, ThreadItem, Timer,
 };
 use crate::error::{Error, Result, Storage};
 use crate::id::{ThreadId, UserId};
@@ -45,24 +45,23 @@ impl Rows<'_> {
     }
 
     fn contact_items(&self, after: &[u8]) -> Result<Page> {
-        let sql = "SELECT user_id, trust, coalesce(blocked, 0) FROM contact
+        let sql = "SELECT user_id, coalesce(blocked, 0) FROM contact
                    WHERE user_id > ?1 AND user_id IS NOT (SELECT user_id FROM account) ORDER BY user_id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![after, ROWS], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, u32>(1)?, row.get::<_, i64>(2)?))
-        })?;
+        let rows = statement
+            .query_map(params![after, ROWS], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?;
         let mut items = Vec::new();
         for row in rows {
-            let (after, trust, blocked) = row?;
+            let (after, blocked) = row?;
             let user = UserId::from_slice(&after)?;
             let contact = ContactItem {
                 user,
-                trust,
                 account_key: self.account_key_of(user)?.map(|key| key.serialize()),
                 list: self.device_list_bytes(user)?,
                 replaced: self.replaced_account_keys(user)?,
                 blocked_ms: from_sql(blocked)?,
                 profile: self.profile(user)?,
+                state: self.state_of_contact(user)?,
             };
             items.push(Exported { item: Item::Contact(Box::new(contact)), after, is_message: false });
         }
@@ -80,72 +79,49 @@ impl Rows<'_> {
     /// Our profile, and then what others are told: the key begins with 0, and is followed by the scope.
     fn setting_items(&self, after: &[u8]) -> Result<Page> {
         let mut items = Vec::new();
-        if after.is_empty()
-            && let Some(us) = self.stored_account()?.0.map(|account| account.registered.user)
-            && let Some(profile) = self.profile(us)?
-        {
-            let ours = ContactItem {
-                user: us,
-                trust: 0,
-                account_key: None,
-                list: None,
-                replaced: Vec::new(),
-                blocked_ms: 0,
-                profile: Some(profile),
-            };
-            let item = Item::Contact(Box::new(ours));
+        if after.is_empty() {
+            let item = Item::State(self.present_state(&[StateKey::Profile])?);
             items.push(Exported { item, after: vec![0], is_message: false });
         }
         // The scope of all threads is empty, and comes first.
         let scope = after.split_first().and_then(|(is_after, scope)| (*is_after == 1).then_some(scope));
-        let sql =
-            "SELECT scope, delivered, read, typing, presence FROM privacy WHERE ?1 IS NULL OR scope > ?1
-                   ORDER BY scope LIMIT ?2";
+        let sql = "SELECT scope FROM privacy WHERE ?1 IS NULL OR scope > ?1 ORDER BY scope LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![scope, ROWS], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?]))
-        })?;
+        let rows = statement.query_map(params![scope, ROWS], |row| row.get::<_, Vec<u8>>(0))?;
         for row in rows {
-            let (scope, [delivered, read, typing, presence]) = row?;
+            let scope = row?;
             let thread = if scope.is_empty() { None } else { Some(ThreadId::from_slice(&scope)?) };
-            let item = Item::Privacy(PrivacyItem { thread, delivered, read, typing, presence });
+            let item = Item::State(self.state_of_privacy(thread)?);
             items.push(Exported { item, after: [&[1][..], &scope].concat(), is_message: false });
         }
         Ok(page_of(items))
     }
 
     fn thread_items(&self, after: &[u8]) -> Result<Page> {
-        let sql = "SELECT thread_id, roster_version, created, activity, folder, pinned, muted_until, marked_unread, draft, request,
-                       timer, timer_position, epoch, seen_up_to FROM thread
+        let sql = "SELECT thread_id, created, activity, folder, request, timer, timer_position, epoch, seen_up_to FROM thread
                    WHERE thread_id > ?1 ORDER BY thread_id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map(params![after, ROWS], |row| {
-            let numbers: [i64; 6] =
-                [row.get(1)?, row.get(2)?, row.get(3)?, row.get(5)?, row.get(6)?, row.get(11)?];
-            let seen: [i64; 2] = [row.get(12)?, row.get(13)?];
-            let flags: (u32, bool, Option<String>, bool, u32) =
-                (row.get(4)?, row.get(7)?, row.get(8)?, row.get(9)?, row.get(10)?);
+            let numbers: [i64; 3] = [row.get(1)?, row.get(2)?, row.get(6)?];
+            let seen: [i64; 2] = [row.get(7)?, row.get(8)?];
+            let flags: (u32, bool, u32) = (row.get(3)?, row.get(4)?, row.get(5)?);
             Ok((row.get::<_, Vec<u8>>(0)?, numbers, seen, flags))
         })?;
         let mut items = Vec::new();
         for row in rows {
-            let (after, numbers, [epoch, seen], (folder, is_marked_unread, draft, is_request, timer)) = row?;
-            let [_, created, activity, pinned, muted_until, timer_position] = numbers;
+            let (after, [created, activity, timer_position], [epoch, seen], (folder, is_request, timer)) =
+                row?;
             let Some(thread) = self.thread(ThreadId::from_slice(&after)?)? else { continue };
             let thread = ThreadItem {
                 of: InThread { thread: thread.id, peer: thread.peer, roster_version: thread.roster_version },
                 created_ms: from_sql(created)?,
                 activity_ms: from_sql(activity)?,
                 folder,
-                pinned: from_sql(pinned)?,
-                muted_until_ms: from_sql(muted_until)?,
-                is_marked_unread,
-                // A draft that is too long for a piece stays where it is.
-                draft: draft.filter(|draft| draft.len() <= BESIDE),
                 is_request,
                 timer: Timer::new(timer).ok_or(CORRUPT)?,
                 timer_position: from_sql(timer_position)?,
                 seen: Post { epoch: from_sql(epoch)?, server_seq: from_sql(seen)? },
+                state: self.state_of_thread(thread.id)?,
             };
             items.push(Exported { item: Item::Thread(Box::new(thread)), after, is_message: false });
         }

@@ -3,10 +3,11 @@
 use rusqlite::params;
 use sealpost_protocol::IdentityKey;
 
-use crate::content::{ContactItem, PrivacyItem, ThreadItem};
+use crate::content::{ContactItem, StateItem, StateKey, StateValue, ThreadItem};
 use crate::error::Result;
 use crate::id::{DeviceId, ThreadId, UserId};
-use crate::store::{Origin, Rows, Thread, ThreadKind, Tx, note_to_self, to_sql};
+use crate::store::thread::UNLISTED;
+use crate::store::{Folder, Origin, Rows, Thread, ThreadKind, Tx, note_to_self, to_sql};
 
 /// What became of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,31 +32,41 @@ impl Rows<'_> {
 
 impl Tx<'_> {
     /// Stores what the primary knows about a contact whose device list, if there is one, was stored before.
-    pub(crate) fn import_contact(&mut self, contact: &ContactItem) -> Result<()> {
+    pub(crate) fn import_contact(&mut self, contact: &ContactItem, now_ms: u64) -> Result<()> {
         let user = contact.user;
         self.ensure_contact(user)?;
         for replaced in &contact.replaced {
             let sql = "INSERT INTO replaced_account_key (user_id, account_key) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
             self.change(sql, (user.as_bytes(), replaced))?;
         }
-        let Some(key) = contact.account_key else { return self.import_block(contact) };
-        if self.account_key_of(user)?.is_none()
+        if let Some(key) = contact.account_key
+            && self.account_key_of(user)?.is_none()
             && let Ok(identity) = IdentityKey::parse(&key)
         {
             self.remember_first_identity(user, &identity)?;
         }
-        let is_known = self.account_key_of(user)?.is_some_and(|known| known.serialize() == key);
-        // The person has compared a key that this device does not know the contact by.
-        let trust = if is_known || contact.trust == 0 { contact.trust } else { 2 };
-        let sql = "UPDATE contact SET trust = ?2 WHERE user_id = ?1 AND trust = 0";
-        self.change(sql, params![user.as_bytes(), trust])?;
-        self.import_block(contact)
+        let was_blocked = self.is_blocked(user)?;
+        self.merge_present(&contact.state, now_ms)?;
+        if !was_blocked && self.is_blocked(user)? {
+            let sql = "UPDATE contact SET blocked = ?2 WHERE user_id = ?1";
+            self.change_one(sql, params![user.as_bytes(), to_sql(contact.blocked_ms.max(1))?])?;
+        }
+        self.note_compared_key(contact)
     }
 
-    fn import_block(&mut self, contact: &ContactItem) -> Result<()> {
-        if contact.blocked_ms > 0 {
-            let sql = "UPDATE contact SET blocked = ?2 WHERE user_id = ?1 AND blocked IS NULL";
-            self.change(sql, params![contact.user.as_bytes(), to_sql(contact.blocked_ms)?])?;
+    /// If the person has compared a key that this device does not know the contact by, it has changed since.
+    fn note_compared_key(&mut self, contact: &ContactItem) -> Result<()> {
+        let Some(known) = self.account_key_of(contact.user)? else { return Ok(()) };
+        let known = known.serialize();
+        let is_other = |item: &StateItem| match (&item.key, &item.value) {
+            (StateKey::Trust(user, of), StateValue::Number(trust)) => {
+                *user == contact.user && *of != known && *trust != 0
+            }
+            _ => false,
+        };
+        if contact.state.items.iter().any(is_other) {
+            let sql = "UPDATE contact SET trust = 2 WHERE user_id = ?1 AND trust = 0";
+            self.change(sql, [contact.user.as_bytes()])?;
         }
         Ok(())
     }
@@ -66,19 +77,8 @@ impl Tx<'_> {
             "INSERT INTO device (user_id, device_id, registration_id, identity, live) VALUES (?1, ?2, 0, ?3, 0)
              ON CONFLICT DO NOTHING",
             params![user.as_bytes(), DeviceId::PRIMARY.get(), identity.serialize().as_slice()],
-        )
-        .map(drop)
-    }
-
-    pub(crate) fn import_privacy(&mut self, item: &PrivacyItem) -> Result<()> {
-        let scope = item.thread.as_ref().map_or(&[][..], |thread| thread.as_bytes());
-        self.change(
-            "INSERT INTO privacy (scope, delivered, read, typing, presence) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO UPDATE SET delivered = coalesce(delivered, excluded.delivered), read = coalesce(read, excluded.read),
-                typing = coalesce(typing, excluded.typing), presence = coalesce(presence, excluded.presence)",
-            params![scope, item.delivered, item.read, item.typing, item.presence],
-        )
-        .map(drop)
+        )?;
+        self.apply_waiting_trust(user)
     }
 
     /// Adds a thread if it is not there, and returns false if it cannot be one of ours with this member.
@@ -99,35 +99,50 @@ impl Tx<'_> {
         Ok(true)
     }
 
-    /// Stores a thread with what the person has decided about it. Its unread messages count when they come.
-    pub(crate) fn import_thread(&mut self, us: UserId, item: &ThreadItem) -> Result<Import> {
+    /// Stores a thread with what the person has decided about it. Its unread messages count when they come. What this device knows to be
+    /// decided later remains.
+    pub(crate) fn import_thread(&mut self, us: UserId, item: &ThreadItem, now_ms: u64) -> Result<Import> {
         let of = item.of;
         let thread = Thread { id: of.thread, peer: of.peer, roster_version: of.roster_version };
+        let is_new = self.kind(of.thread)?.is_none();
         if !self.ensure_thread(us, thread, item.created_ms)? {
             return Ok(Import::Refused);
         }
         let id = of.thread.as_bytes();
-        let is_note = self.kind(of.thread)? == Some(ThreadKind::NoteToSelf);
         self.change_one(
-            "UPDATE thread SET created = ?2, activity = max(iif(newest > 0, activity, 0), ?3), folder = ?4, pinned = ?5, muted_until = ?6,
-                marked_unread = ?7, draft = coalesce(draft, ?8), request = ?9 WHERE thread_id = ?1",
-            params![
-                id,
-                to_sql(item.created_ms)?,
-                to_sql(item.activity_ms)?,
-                item.folder,
-                to_sql(item.pinned)?,
-                to_sql(item.muted_until_ms)?,
-                item.is_marked_unread,
-                item.draft,
-                item.is_request && !is_note,
-            ],
+            "UPDATE thread SET created = ?2, activity = max(iif(newest > 0, activity, 0), ?3) WHERE thread_id = ?1",
+            params![id, to_sql(item.created_ms)?, to_sql(item.activity_ms)?],
         )?;
+        self.import_folder(item, is_new)?;
         self.change(
             "UPDATE thread SET timer = ?2, timer_position = ?3 WHERE thread_id = ?1 AND timer_position <= ?3",
             params![id, item.timer.seconds(), to_sql(item.timer_position)?],
         )?;
         self.account_from(of.thread, item.seen.epoch, item.seen.server_seq)?;
+        self.merge_present(&item.state, now_ms)?;
+        if is_new {
+            self.archive_if_said(of.thread)?;
+        }
         Ok(Import::Done)
+    }
+
+    /// Puts a thread into the list in which the primary has it. Its place in the archive is a decision of its own.
+    fn import_folder(&mut self, item: &ThreadItem, is_new: bool) -> Result<()> {
+        let thread = item.of.thread;
+        let id = thread.as_bytes();
+        let [chats, archive] = [Folder::Chats, Folder::Archive].map(Folder::to_stored);
+        let folder = if i64::from(item.folder) == archive { chats } else { i64::from(item.folder) };
+        let is_request = item.is_request && self.kind(thread)? != Some(ThreadKind::NoteToSelf);
+        if is_new {
+            let sql = "UPDATE thread SET folder = ?2, request = ?3 WHERE thread_id = ?1";
+            return self.change_one(sql, params![id, folder, is_request]);
+        }
+        if !is_request {
+            self.accept_as_elsewhere(thread)?;
+        }
+        // It was known here, but nothing in it that anybody has written.
+        let sql = "UPDATE thread SET folder = ?2 WHERE thread_id = ?1 AND folder = ?3 AND clear_up_to IS NULL
+                       AND NOT EXISTS (SELECT 1 FROM message WHERE thread_id = ?1)";
+        self.change(sql, params![id, folder, UNLISTED]).map(drop)
     }
 }
