@@ -477,6 +477,33 @@ async fn a_relay_that_never_takes_our_list_is_reported() {
     eventually("it is reported", is_failing).await;
 }
 
+/// A relay whose link tokens never expire, as it says.
+#[derive(Clone)]
+struct NeverExpires;
+
+impl Interceptor for NeverExpires {
+    fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
+        match wire::decode::<wire::LinkToken>(body.clone().into()) {
+            Ok(token) if request.contains("link-tokens") => {
+                wire::LinkToken { expires_ms: u64::MAX, ..token }.encode_to_vec()
+            }
+            _ => body,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_companion_is_awaited_for_ever_because_the_relay_says_so() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.addr(), NeverExpires).await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
+    let _tablet = world.companion(&ada, "tablet").await;
+    let database = open_database(world.disk("ada").database(), &world.disk("ada").key());
+    let until: i64 = database.query_row("SELECT until FROM own_link", [], |row| row.get(0)).unwrap();
+    let hour_ms = 3_600_000;
+    assert!(u64::try_from(until).unwrap() < now_ms() + hour_ms);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_waits_while_the_relay_shows_a_list_that_does_not_verify() {
     let (world, shows) = (World::start().await, Shows::default());

@@ -2,14 +2,17 @@
 
 #![cfg(test)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_core::{
     Client, CodeError, ConnectionState, Delivery, Departure, DeviceId, Error, Event, Events, History,
     LinkCode, LinkFailure, Linking, Opened, PendingLink, SharedHistory,
 };
+use sealpost_e2e::open_database;
 use sealpost_protocol::device::SignedDeviceList;
-use sealpost_testkit::{ManualClock, Party, PartyDisk, World, eventually, texts, within};
+use sealpost_testkit::{Interceptor, ManualClock, Party, PartyDisk, Proxy, World, eventually, texts, within};
+use tokio::sync::Notify;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -223,6 +226,127 @@ async fn a_refused_or_cancelled_link_changes_nothing_and_another_one_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_has_ended_does_not_disturb_the_one_that_follows() {
+    let world = World::start().await;
+    let ada = world.party("ada").await;
+    let disk = world.disk("tablet");
+    let Opened::Unregistered(new) = Client::open(disk.config()).await.unwrap() else { panic!() };
+    let first = new.link("tablet").await.unwrap();
+    first.cancel().await.unwrap();
+    let second = new.link("tablet").await.unwrap();
+    // A screen that shows the first code is closed late.
+    assert_eq!(within("it has ended", first.digits()).await, failed(LinkFailure::Expired));
+    assert_eq!(within("it has ended", first.finish()).await.map(drop), failed(LinkFailure::Expired));
+    assert_eq!(first.cancel().await, Ok(()));
+    confirmed(&ada, &second, "tablet").await.unwrap();
+    assert_eq!(second.finish().await.unwrap().device_id(), device(2));
+    assert_eq!(first.cancel().await, Err(Error::WrongState));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_is_read_twice_at_the_same_time_is_one_link() {
+    let world = World::start().await;
+    let ada = world.party("ada").await;
+    let disk = world.disk("tablet");
+    let shown = linking(&disk).await;
+    let (one, two, digits) =
+        tokio::join!(ada.client.link(shown.code()), ada.client.link(shown.code()), shown.digits());
+    let (one, two, digits) = (one.unwrap(), two.unwrap(), digits.unwrap());
+    assert_eq!([one.digits(), two.digits()], [digits; 2]);
+    let (first, second) = tokio::join!(
+        one.confirm("tablet", SharedHistory::Nothing),
+        two.confirm("tablet", SharedHistory::Nothing)
+    );
+    assert_eq!(first, second);
+    let companion = shown.finish().await.unwrap();
+    assert_eq!(Ok(companion.device_id()), first);
+    // The number that was reserved for the other one is given up, and the link is forgotten once the companion is there.
+    let ada = ada.close().await.open().await;
+    let database = open_database(world.disk("ada").database(), &world.disk("ada").key());
+    let rest = async || {
+        let sql = "SELECT (SELECT count(*) FROM own_link) + (SELECT count(*) FROM revocation)";
+        let rest: u32 = database.query_row(sql, [], |row| row.get(0)).unwrap();
+        (rest == 0).then_some(())
+    };
+    eventually("nothing is left to be done", rest).await;
+    assert_eq!(numbers(&ada).await, at_relay(&world, &ada));
+    assert_eq!(numbers(&ada).await, [1, companion.device_id().get()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_can_be_repeated_after_the_companion_is_there() {
+    let world = World::start().await;
+    let ada = world.party("ada").await;
+    let disk = world.disk("tablet");
+    let shown = linking(&disk).await;
+    let pending = read(&ada, &shown).await.unwrap();
+    assert_eq!(pending.confirm("tablet", SharedHistory::Nothing).await, Ok(device(2)));
+    let _companion = shown.finish().await.unwrap();
+    // What is left is looked after when something else was cancelled.
+    let other = world.disk("other");
+    let other = linking(&other).await;
+    read(&ada, &other).await.unwrap().cancel().await.unwrap();
+    let database = open_database(world.disk("ada").database(), &world.disk("ada").key());
+    let is_forgotten = async || {
+        let links: u32 = database.query_row("SELECT count(*) FROM own_link", [], |row| row.get(0)).unwrap();
+        (links == 0).then_some(())
+    };
+    eventually("the link is forgotten", is_forgotten).await;
+    assert_eq!(pending.confirm("again", SharedHistory::Everything).await, Ok(device(2)));
+    assert_eq!(ada.client.devices().await.unwrap()[1].name.as_deref(), Some("tablet"));
+    ada.client.remove_device(device(2)).await.unwrap();
+    assert_eq!(pending.confirm("again", SharedHistory::Nothing).await, failed(LinkFailure::Expired));
+}
+
+/// Holds back the relay's answer to the registration of a companion until the test goes on.
+struct Holds {
+    came: Notify,
+    go_on: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+#[derive(Clone)]
+struct HoldsRegistration(Arc<Holds>);
+
+impl Interceptor for HoldsRegistration {
+    fn answer(&self, request: &str, body: Vec<u8>) -> Vec<u8> {
+        if request.contains("devices:link") {
+            self.0.came.notify_one();
+            tokio::task::block_in_place(|| self.0.go_on.lock().unwrap().recv()).unwrap();
+        }
+        body
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_link_that_is_cancelled_while_the_relay_registers_the_device_leaves_no_device() {
+    let world = World::start().await;
+    let ada = world.party("ada").await;
+    let (go_on, waits) = std::sync::mpsc::channel();
+    let holds = HoldsRegistration(Arc::new(Holds { came: Notify::new(), go_on: waits.into() }));
+    let proxy = Proxy::start(world.addr(), holds.clone()).await;
+    let disk = world.disk("tablet").through(&proxy.url());
+    let Opened::Unregistered(new) = Client::open(disk.config()).await.unwrap() else { panic!() };
+    let first = new.link("tablet").await.unwrap();
+    confirmed(&ada, &first, "tablet").await.unwrap();
+    let cancelled = async {
+        within("the relay has registered it", holds.0.came.notified()).await;
+        first.cancel().await.unwrap();
+        let second = new.link("tablet").await.unwrap();
+        go_on.send(()).unwrap();
+        second
+    };
+    let (finished, second) = tokio::join!(first.finish(), cancelled);
+    assert_eq!(finished.map(drop), failed(LinkFailure::Expired));
+    let gone = async || (at_relay(&world, &ada) == [1]).then_some(());
+    eventually("the relay has forgotten the device", gone).await;
+    go_on.send(()).unwrap();
+    confirmed(&ada, &second, "tablet").await.unwrap();
+    let tablet = second.finish().await.unwrap();
+    assert_eq!(tablet.device_id(), device(3));
+    eventually("live", async || (tablet.connection_state() == ConnectionState::Live).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_is_cut_of_another_version_or_old_is_refused() {
     let mut world = World::start().await;
     let ada = world.party("ada").await;
@@ -352,7 +476,7 @@ async fn a_companion_leaves_or_is_unlinked_after_45_days_and_the_primary_device_
     let relay_clock = clock.clone();
     let world = World::start_with(move |config| {
         let timing = sealpost_relay::Timing { sweep: Duration::from_millis(50), ..config.timing };
-        sealpost_relay::Config { clock: std::sync::Arc::new(relay_clock.clone()), timing, ..config }
+        sealpost_relay::Config { clock: Arc::new(relay_clock.clone()), timing, ..config }
     })
     .await;
     let ada = world.disk("ada").with_clock(&clock).register().await;
@@ -400,7 +524,7 @@ async fn a_companion_that_does_not_come_back_in_time_is_removed_from_the_list() 
     let clock = ManualClock::at(1_800_000_000_000);
     let relay_clock = clock.clone();
     let world = World::start_with(move |config| sealpost_relay::Config {
-        clock: std::sync::Arc::new(relay_clock.clone()),
+        clock: Arc::new(relay_clock.clone()),
         ..config
     })
     .await;
@@ -515,7 +639,13 @@ mod kills {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_removal_goes_on_after_the_primary_device_was_killed() {
-        for station in [Station::DeviceRemoved, Station::DeviceRevoked] {
+        let stations = [
+            Station::DeviceRemoved,
+            Station::ListBeforeUpload,
+            Station::ListUploaded,
+            Station::DeviceRevoked,
+        ];
+        for station in stations {
             let world = World::start().await;
             let ada = world.party("ada").await;
             drop(world.companion(&ada, "tablet").await);

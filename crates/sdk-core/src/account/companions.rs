@@ -7,6 +7,7 @@ use bytes::Bytes;
 use sealpost_protocol::DeviceId as ProtocolDeviceId;
 use sealpost_protocol::device::link::{Answer, LinkCode, LinkNonce, NewOffer, Release, ShortCode};
 use sealpost_protocol::device::{MAX_DEVICES, VerifiedDeviceList};
+use sealpost_wire::limits::LINK_LIFE_MS;
 use sealpost_wire::reason;
 use tokio::time::sleep;
 
@@ -17,12 +18,14 @@ use crate::context::Context;
 use crate::error::{Error, LinkFailure, Offline, Result};
 use crate::fault::{self, Station};
 use crate::id::DeviceId;
-use crate::store::{LinkState, NewOwnLink, OwnLink, Registered};
+use crate::store::{LinkState, NewOwnLink, OwnLink, Registered, Tx};
 use crate::transport;
 
 /// A companion that waits for the person's confirmation.
 pub(crate) struct Waiting {
     pub(crate) link: [u8; 16],
+    /// The number that is reserved for it.
+    pub(crate) device: DeviceId,
     pub(crate) digits: ShortCode,
     pub(crate) name: String,
 }
@@ -55,11 +58,16 @@ pub(crate) async fn scan(ctx: &Context, code: LinkCode) -> Result<Waiting> {
         return Err(LinkFailure::NotAuthentic.into());
     };
     let stored = answer.clone();
-    ctx.store.write(move |tx| tx.set_link_answer(&id, &stored)).await?;
+    let store = move |tx: &mut Tx<'_>| match tx.own_link(&id)? {
+        Some(_) => tx.set_link_answer(&id, &stored),
+        // It was cancelled in the meantime.
+        None => Err(LinkFailure::Expired.into()),
+    };
+    ctx.store.write(store).await?;
     exchange(ctx, id, vec![Bytes::copy_from_slice(&own.offer), Bytes::copy_from_slice(&own.nonce)]).await?;
     let nonce = LinkNonce::parse(&own.nonce)?;
     let digits = ShortCode::new(&code, &own.offer, &answer, &nonce);
-    Ok(Waiting { link: id, digits, name: opened.name })
+    Ok(Waiting { link: id, device: own.device, digits, name: opened.name })
 }
 
 /// Reserves a number for the companion, and stores what it is offered.
@@ -91,9 +99,17 @@ async fn offer(
     let token = <&[u8; 32]>::try_from(&taken.token[..]).map_err(|_| Offline::NotARelay)?;
     let new = NewOffer { user: us.user.as_bytes(), device, token, list };
     let sealed = new.seal(code, &mut ctx.env.rng()).ok_or(Error::Bug("a code with a bad key"))?;
-    let (link, bytes, until_ms) = (*code.link(), code.to_bytes(), taken.expires_ms);
+    // Nothing waits longer for a companion than any relay keeps its token.
+    let latest_ms = ctx.server_now_ms().saturating_add(LINK_LIFE_MS);
+    let (link, bytes, until_ms) = (*code.link(), code.to_bytes(), taken.expires_ms.min(latest_ms));
     let device = DeviceId::new(device.get())?;
     let stored = ctx.store.write(move |tx| {
+        tx.raise_highest_device(device.get())?;
+        if let Some(own) = tx.own_link(&link)? {
+            // The code was read twice at the same time, and another device number was reserved first.
+            tx.revoke_later(device)?;
+            return Ok(own);
+        }
         tx.insert_own_link(&NewOwnLink {
             link,
             code: &bytes,
@@ -103,7 +119,6 @@ async fn offer(
             nonce: sealed.nonce.as_bytes(),
             seed: sealed.seed.expose(),
         })?;
-        tx.raise_highest_device(device.get())?;
         tx.own_link(&link)?.ok_or(Error::Bug("a link that was stored is missing"))
     });
     let own = stored.await?;
@@ -146,14 +161,21 @@ fn protocol_id(device: DeviceId) -> Result<ProtocolDeviceId> {
 /// The companion gets the messages that the relay stored after `since_ms`; none without that.
 pub(crate) async fn confirm(
     ctx: &Context,
-    link: [u8; 16],
+    (link, device): ([u8; 16], DeviceId),
     name: String,
     since_ms: Option<u64>,
 ) -> Result<DeviceId> {
     let (now_ms, mut rng) = (ctx.server_now_ms(), ctx.env.rng());
     let work = ctx.store.write(move |tx| {
         let (us, list) = own_list(tx)?;
-        let own = tx.own_link(&link)?.ok_or(LinkFailure::Expired)?;
+        let own = match tx.own_link(&link)? {
+            Some(own) => own,
+            // It was confirmed before, and the companion is there.
+            None if list.devices().iter().any(|entry| entry.device.get() == device.get()) => {
+                return Ok(device);
+            }
+            None => return Err(LinkFailure::Expired.into()),
+        };
         if own.state != LinkState::Begun {
             return Ok(own.device);
         }

@@ -63,6 +63,11 @@ pub(crate) async fn register(ctx: &Context, proof: Vec<u8>) -> Result<Registered
     let clocks = ctx.learn_server_time(server_time_ms);
     let (now_ms, mut rng) = (ctx.server_now_ms(), ctx.env.rng());
     let stored = ctx.store.write(move |tx| {
+        let present = tx.account()?;
+        if present.is_none_or(|present| present.identity.public() != account.identity.public()) {
+            // The app has begun to link this device in the meantime, which has ended the registration.
+            return Err(Error::WrongState);
+        }
         tx.set_registered(registered, &tokens)?;
         // From here on, a file that has lost its log is an older state of this one, and not a file without an account.
         tx.need_in_file();

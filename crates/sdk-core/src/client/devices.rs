@@ -130,7 +130,7 @@ impl PendingLink {
     /// # Errors
     /// [`Error::Link`], [`Error::Storage`].
     pub async fn confirm(&self, name: &str, history: SharedHistory) -> Result<DeviceId> {
-        let (link, name) = (self.waiting.link, checked_name(name)?);
+        let (link, name) = ((self.waiting.link, self.waiting.device), checked_name(name)?);
         let since_ms = history.since_ms(self.client.inner.ctx.server_now_ms());
         let work = move |ctx: Context| async move { companions::confirm(&ctx, link, name, since_ms).await };
         self.client.finish(work).await

@@ -53,8 +53,8 @@ impl Linking {
     /// # Errors
     /// [`Error::Link`](crate::Error::Link): the link has ended, and another one can be begun. [`Error::Storage`](crate::Error::Storage).
     pub async fn digits(&self) -> Result<ShortCode> {
-        let ctx = self.ctx.clone();
-        run(async move { linking::wait_for_digits(&ctx).await }).await
+        let (ctx, link) = (self.ctx.clone(), *self.code.link());
+        run(async move { linking::wait_for_digits(&ctx, link).await }).await
     }
 
     /// Waits until the person has confirmed, and registers this device at the relay. The call can be repeated. Once it has succeeded, every
@@ -63,10 +63,10 @@ impl Linking {
     /// # Errors
     /// As [`digits`](Self::digits), and [`Error::Offline`](crate::Error::Offline).
     pub async fn finish(&self) -> Result<Client> {
-        let (ctx, client) = (self.ctx.clone(), Arc::clone(&self.client));
+        let (ctx, client, link) = (self.ctx.clone(), Arc::clone(&self.client), *self.code.link());
         run(async move {
             let become_client = || async {
-                let registered = linking::finish(&ctx).await?;
+                let registered = linking::finish(&ctx, link).await?;
                 Ok(Client::start(ctx.clone(), StoredAccount { registered, status: AccountStatus::Present }))
             };
             client.get_or_try_init(become_client).await.cloned()
@@ -79,8 +79,8 @@ impl Linking {
     /// # Errors
     /// [`Error::WrongState`](crate::Error::WrongState) if the device was linked, [`Error::Storage`](crate::Error::Storage).
     pub async fn cancel(&self) -> Result<()> {
-        let ctx = self.ctx.clone();
-        run(async move { linking::cancel(&ctx).await }).await
+        let (ctx, link) = (self.ctx.clone(), *self.code.link());
+        run(async move { linking::cancel(&ctx, link).await }).await
     }
 }
 
