@@ -94,13 +94,21 @@ pub enum Station {
     DeviceRemoved,
     /// The relay has revoked a removed device; this is not recorded.
     DeviceRevoked,
+    /// The primary device has made a piece of a bootstrap and queued it; its transaction is not committed.
+    BootstrapMakeBeforeCommit,
+    /// The piece is queued; nothing was sealed.
+    BootstrapMakeAfterCommit,
+    /// The companion has applied a piece, and perhaps queued its acknowledgement; the transaction is not committed.
+    BootstrapApplyBeforeCommit,
+    /// The piece is applied; nothing was sent.
+    BootstrapApplyAfterCommit,
     /// The tables of an earlier version are migrated; the transaction is not committed.
     MigrateBeforeCommit,
 }
 
 impl Station {
     /// All stations, in the order of the paths.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 49] = [
         Self::QueueBeforeCommit,
         Self::QueueAfterCommit,
         Self::MeetBeforeCommit,
@@ -145,6 +153,10 @@ impl Station {
         Self::LinkRegistered,
         Self::DeviceRemoved,
         Self::DeviceRevoked,
+        Self::BootstrapMakeBeforeCommit,
+        Self::BootstrapMakeAfterCommit,
+        Self::BootstrapApplyBeforeCommit,
+        Self::BootstrapApplyAfterCommit,
         Self::MigrateBeforeCommit,
     ];
 
@@ -195,6 +207,10 @@ impl Station {
             Self::LinkRegistered => "link-registered",
             Self::DeviceRemoved => "device-removed",
             Self::DeviceRevoked => "device-revoked",
+            Self::BootstrapMakeBeforeCommit => "bootstrap-make-before-commit",
+            Self::BootstrapMakeAfterCommit => "bootstrap-make-after-commit",
+            Self::BootstrapApplyBeforeCommit => "bootstrap-apply-before-commit",
+            Self::BootstrapApplyAfterCommit => "bootstrap-apply-after-commit",
             Self::MigrateBeforeCommit => "migrate-before-commit",
         }
     }

@@ -154,7 +154,7 @@ const fn passes(station: Station) -> u64 {
         | Station::RefreshStored
         | Station::AcceptBeforeCall
         | Station::AcceptAnswered => 1,
-        // Covered by `leaving.rs`, `deferred_messages.rs`, `linking.rs` and `alone.rs`.
+        // Covered by `leaving.rs`, `deferred_messages.rs`, `linking.rs`, `bootstrap.rs` and `alone.rs`.
         Station::LeaveAfterCommit
         | Station::LeaveAnswered
         | Station::RetryBeforeOpen
@@ -171,6 +171,10 @@ const fn passes(station: Station) -> u64 {
         | Station::LinkRegistered
         | Station::DeviceRemoved
         | Station::DeviceRevoked
+        | Station::BootstrapMakeBeforeCommit
+        | Station::BootstrapMakeAfterCommit
+        | Station::BootstrapApplyBeforeCommit
+        | Station::BootstrapApplyAfterCommit
         | Station::MigrateBeforeCommit => 0,
         _ => 3,
     }

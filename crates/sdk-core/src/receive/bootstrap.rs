@@ -4,6 +4,7 @@ use super::apply::apply_to;
 use crate::account::bootstrap::{apply_next, ask, queue};
 use crate::context::Context;
 use crate::error::Result;
+use crate::fault::{self, Station};
 use crate::store::Tx;
 
 /// After how long without a piece it asks again, in milliseconds.
@@ -21,8 +22,12 @@ pub(crate) async fn apply(ctx: &Context) -> Result<bool> {
     let now_ms = ctx.server_now_ms();
     let in_tx = ctx.clone();
     match look.await? {
-        Some((true, _)) => ctx.store.write(move |tx| apply_one(&in_tx, tx, now_ms)).await,
-        Some((false, asked_ms)) if now_ms.saturating_sub(asked_ms) >= ASK_AGAIN_MS => {
+        Some((true, _)) => {
+            let is_applied = ctx.store.write(move |tx| apply_one(&in_tx, tx, now_ms)).await?;
+            fault::at(Station::BootstrapApplyAfterCommit);
+            Ok(is_applied)
+        }
+        Some((false, asked_ms)) if is_time_to_ask(asked_ms, now_ms) => {
             let work = ctx.store.write(move |tx| {
                 let (_, us) = tx.our_account()?;
                 let Some(body) = ask(tx, us.device, now_ms)? else { return Ok(()) };
@@ -32,6 +37,11 @@ pub(crate) async fn apply(ctx: &Context) -> Result<bool> {
         }
         Some((false, _)) | None => Ok(false),
     }
+}
+
+/// The time may have been wrong when it asked, or when the last piece came, so a time in the future counts as well.
+const fn is_time_to_ask(asked_ms: u64, now_ms: u64) -> bool {
+    now_ms.abs_diff(asked_ms) >= ASK_AGAIN_MS
 }
 
 fn apply_one(ctx: &Context, tx: &mut Tx<'_>, now_ms: u64) -> Result<bool> {
@@ -47,6 +57,7 @@ fn apply_one(ctx: &Context, tx: &mut Tx<'_>, now_ms: u64) -> Result<bool> {
     if tx.has_started_timers() {
         tx.after_commit(move || wake.upkeep.timers.notify_one());
     }
+    fault::at(Station::BootstrapApplyBeforeCommit);
     Ok(true)
 }
 

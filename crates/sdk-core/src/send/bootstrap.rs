@@ -6,6 +6,7 @@ use crate::content::Progress;
 use crate::context::Context;
 use crate::error::Result;
 use crate::event::{Event, LinkProgress};
+use crate::fault::{self, Station};
 use crate::id::DeviceId;
 use crate::store::{OutgoingBootstrap, Phase, Tx};
 
@@ -56,7 +57,10 @@ async fn make_one(ctx: &Context, device: DeviceId) -> Result<()> {
             let is_done = out.at.phase == Phase::Done;
             tx.emit(Event::LinkProgress(LinkProgress { device, sent, total, is_done }));
         }
+        fault::at(Station::BootstrapMakeBeforeCommit);
         Ok(())
     };
-    ctx.store.write(work).await
+    ctx.store.write(work).await?;
+    fault::at(Station::BootstrapMakeAfterCommit);
+    Ok(())
 }

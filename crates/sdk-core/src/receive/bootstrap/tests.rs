@@ -964,3 +964,14 @@ async fn a_contact_whose_key_is_not_the_compared_one_is_not_verified() {
     let key = companion.read(|rows| rows.account_key_of(PEERS[0])).await;
     assert_eq!(key, primary.read(|rows| rows.account_key_of(PEERS[0])).await);
 }
+
+#[test]
+fn a_companion_asks_again_after_an_hour_whatever_the_clock_was_before() {
+    let hour_ms = 3_600_000;
+    let asks = |asked_ms| super::is_time_to_ask(asked_ms, NOW + hour_ms);
+    assert!(!asks(NOW + 1));
+    assert!(asks(NOW));
+    // It was set back since.
+    assert!(!asks(NOW + hour_ms + 5_000));
+    assert!(asks(NOW + 25 * hour_ms));
+}
