@@ -16,7 +16,7 @@ mod figures;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use figures::{Percentiles, percentiles};
+use figures::percentiles;
 use sealpost_core::{Client, Direction, Event, Folder, MessageId, Opened, Thread, ThreadsChange};
 use sealpost_testkit::{Party, PartyDisk, World, open_database};
 use tokio::task::JoinSet;
@@ -39,9 +39,6 @@ async fn main() {
     let is_wanted = |part| wanted.as_deref().is_none_or(|wanted| wanted == part);
     if is_wanted("talk") {
         talk().await;
-    }
-    if is_wanted("devices") {
-        devices().await;
     }
     if is_wanted("backlog") {
         backlog().await;
@@ -105,68 +102,6 @@ async fn say(ada: &Party, ben: &Party, hers: &Thread) -> (Duration, Duration) {
         }
     };
     tokio::join!(acked, shown)
-}
-
-/// Two people with one device each, and then with five: how long a message is queued and sealed, and when the last of the other nine devices
-/// shows it.
-async fn devices() {
-    let world = World::start().await;
-    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
-    let hers = ada.thread_with(&ben).await;
-    let other = std::slice::from_ref(&ben);
-    for _ in 0..WARM_UP {
-        say_to_all(&hers, other).await;
-    }
-    let alone = rounds(&hers, other).await;
-    let mut all = Vec::new();
-    for number in 2..=5 {
-        all.push(world.companion(&ada, &format!("ada-{number}")).await);
-        all.push(world.companion(&ben, &format!("ben-{number}")).await);
-    }
-    all.push(ben);
-    // The sessions with the new devices begin with the first message.
-    for _ in 0..20 {
-        say_to_all(&hers, &all).await;
-    }
-    let five = rounds(&hers, &all).await;
-    let further = (five.queued.p50 - alone.queued.p50) * 1000.0 / 8.0;
-    print("queue and seal for 1 device", &alone.queued.to_string());
-    print("queue and seal for 9 devices", &five.queued.to_string());
-    print("each further device", &format!("{further:.1} µs"));
-    print("send → shown on the other device", &alone.shown.to_string());
-    print("send → shown on the last of 9", &five.shown.to_string());
-}
-
-/// What a message costs.
-struct Rounds {
-    /// Until it is durable and sealed.
-    queued: Percentiles,
-    /// Until the last device shows it.
-    shown: Percentiles,
-}
-
-async fn rounds(hers: &Thread, others: &[Party]) -> Rounds {
-    let (mut queued, mut shown) = (Vec::new(), Vec::new());
-    for _ in 0..TALK {
-        let (until_queued, until_shown) = say_to_all(hers, others).await;
-        queued.push(until_queued);
-        shown.push(until_shown);
-        // The receipts do not delay the next message.
-        sleep(Duration::from_millis(40)).await;
-    }
-    Rounds { queued: percentiles(queued), shown: percentiles(shown) }
-}
-
-/// Sends one message. Returns the time until it is queued, and until the last of these devices shows it.
-async fn say_to_all(hers: &Thread, others: &[Party]) -> (Duration, Duration) {
-    let mut events: Vec<_> = others.iter().map(|other| other.client.events()).collect();
-    let begun = Instant::now();
-    hers.send_text("as long as a line that people write to each other tends to be").await.unwrap();
-    let queued = begun.elapsed();
-    for events in &mut events {
-        while !matches!(events.next().await, Some(Ok(Event::MessageAdded(_)))) {}
-    }
-    (queued, begun.elapsed())
 }
 
 /// Measures how fast a device that was offline receives a backlog of messages.

@@ -1,0 +1,259 @@
+//! What several devices of an account cost, with a real relay on loopback and real files: `./dev bench client`.
+//!
+//! All devices and the relay share one process and its cores. Nothing is asserted; the figures are printed.
+
+#![expect(clippy::print_stdout, reason = "it prints figures")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::arithmetic_side_effects,
+    reason = "a failure ends the benchmark with a message"
+)]
+
+mod figures;
+
+use std::time::{Duration, Instant};
+
+use figures::{Percentiles, percentiles};
+use sealpost_core::{Client, Event, SharedHistory, Thread};
+use sealpost_testkit::{Party, PartyDisk, World, open_database};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+const TALK: usize = 500;
+const WARM_UP: usize = 1_500;
+/// Messages that a new companion is sent, in 1,000 threads.
+const HISTORY: u64 = 100_000;
+/// Messages that all devices of a person have missed, and from how many people.
+const MISSED: usize = 10_000;
+const SENDERS: usize = 8;
+
+#[tokio::main]
+async fn main() {
+    // `cargo test` also runs benchmarks, to check that they work.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    // The name of a part runs only this part.
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let is_wanted = |part| wanted.as_deref().is_none_or(|wanted| wanted == part);
+    if is_wanted("sending") {
+        sending().await;
+    }
+    if is_wanted("linking") {
+        linking().await;
+    }
+    if is_wanted("catching-up") {
+        catching_up().await;
+    }
+}
+
+/// Two people with one device each, and then with five: how long a message is queued and sealed, and when the last of the other nine devices
+/// shows it.
+async fn sending() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let hers = ada.thread_with(&ben).await;
+    let other = std::slice::from_ref(&ben);
+    for _ in 0..WARM_UP {
+        say_to_all(&hers, other).await;
+    }
+    let alone = rounds(&hers, other).await;
+    let mut all = Vec::new();
+    for number in 2..=5 {
+        all.push(world.companion(&ada, &format!("ada-{number}")).await);
+        all.push(world.companion(&ben, &format!("ben-{number}")).await);
+    }
+    all.push(ben);
+    // The sessions with the new devices begin with the first message.
+    for _ in 0..20 {
+        say_to_all(&hers, &all).await;
+    }
+    let five = rounds(&hers, &all).await;
+    let further = (five.queued.p50 - alone.queued.p50) * 1000.0 / 8.0;
+    print("queue and seal for 1 device", &alone.queued.to_string());
+    print("queue and seal for 9 devices", &five.queued.to_string());
+    print("each further device", &format!("{further:.1} µs"));
+    print("send → shown on the other device", &alone.shown.to_string());
+    print("send → shown on the last of 9", &five.shown.to_string());
+}
+
+/// What a message costs.
+struct Rounds {
+    /// Until it is durable and sealed.
+    queued: Percentiles,
+    /// Until the last device shows it.
+    shown: Percentiles,
+}
+
+async fn rounds(hers: &Thread, others: &[Party]) -> Rounds {
+    let (mut queued, mut shown) = (Vec::new(), Vec::new());
+    for _ in 0..TALK {
+        let (until_queued, until_shown) = say_to_all(hers, others).await;
+        queued.push(until_queued);
+        shown.push(until_shown);
+        // The receipts do not delay the next message.
+        sleep(Duration::from_millis(40)).await;
+    }
+    Rounds { queued: percentiles(queued), shown: percentiles(shown) }
+}
+
+/// Sends one message. Returns the time until it is queued, and until the last of these devices shows it.
+async fn say_to_all(hers: &Thread, others: &[Party]) -> (Duration, Duration) {
+    let mut events: Vec<_> = others.iter().map(|other| other.client.events()).collect();
+    let begun = Instant::now();
+    hers.send_text("as long as a line that people write to each other tends to be").await.unwrap();
+    let queued = begun.elapsed();
+    for events in &mut events {
+        while !matches!(events.next().await, Some(Ok(Event::MessageAdded(_)))) {}
+    }
+    (queued, begun.elapsed())
+}
+
+/// Links a device to an account with a long history, and waits until it has all of it.
+async fn linking() {
+    let world = World::start().await;
+    let disk = world.party("ada").await.close().await;
+    fill(&disk);
+    let ada = disk.open().await;
+    let before_kb = resident_kb();
+    let received = loopback_bytes();
+    let begun = Instant::now();
+    let mut events = ada.client.events();
+    let linking = world.disk("tablet").link_with(&ada, SharedHistory::Everything);
+    let mut linked = None;
+    let mut peak_kb = before_kb;
+    tokio::pin!(linking);
+    loop {
+        tokio::select! {
+            companion = &mut linking, if linked.is_none() => {
+                print("link a device", &format!("{:.2} s", begun.elapsed().as_secs_f64()));
+                linked = Some(companion);
+            }
+            event = events.next() => match event {
+                Some(Ok(Event::LinkProgress(progress))) if progress.is_done => break,
+                _ => {}
+            },
+            () = sleep(Duration::from_millis(10)) => peak_kb = peak_kb.max(resident_kb()),
+        }
+    }
+    let took = begun.elapsed().as_secs_f64();
+    let companion = linked.expect("a companion");
+    assert_eq!(companion.client.threads().await.unwrap().len(), 1_000, "all threads have come");
+    print("100,000 messages for a new device", &format!("{took:.1} s"));
+    print("messages for each second", &format!("{:.0}", HISTORY as f64 / took));
+    let bytes = loopback_bytes() - received;
+    print("bytes on loopback, there and back", &format!("{:.1} MB", bytes as f64 / 1e6));
+    let grown = peak_kb.saturating_sub(before_kb) as f64 / 1000.0;
+    print("memory on top, both devices and relay", &format!("{grown:.1} MB"));
+}
+
+/// Five devices of a person that were offline receive the same messages at the same time.
+async fn catching_up() {
+    let world = World::start().await;
+    let ben = world.party("ben").await;
+    let ben_id = ben.client.user_id();
+    let mut devices = Vec::new();
+    for number in 2..=5 {
+        devices.push(world.companion(&ben, &format!("ben-{number}")).await);
+    }
+    devices.push(ben);
+    let mut away = Vec::new();
+    for device in devices {
+        away.push(device.close().await);
+    }
+    let mut sending = JoinSet::new();
+    for n in 0..SENDERS {
+        let sender = world.party(&format!("sender-{n}")).await;
+        sending.spawn(async move {
+            let thread = sender.client.direct_thread(ben_id).await.expect("a thread");
+            let mut last = None;
+            for n in 0..MISSED / SENDERS {
+                let text = format!("message {n} of a long absence, about as long as a line");
+                last = Some(thread.send_text(&text).await.expect("queued").id);
+            }
+            let last = last.expect("a message");
+            while sender.client.message(last).await.expect("a message").server_seq.is_none() {
+                sleep(Duration::from_millis(20)).await;
+            }
+            sender.close().await
+        });
+    }
+    sending.join_all().await;
+
+    let before_kb = resident_kb();
+    let begun = Instant::now();
+    let mut opening = JoinSet::new();
+    for disk in away {
+        opening.spawn(async move {
+            let device = disk.open().await;
+            while count(&device.client).await < MISSED {
+                sleep(Duration::from_millis(50)).await;
+            }
+            device
+        });
+    }
+    let mut peak_kb = before_kb;
+    let open = opening.join_all();
+    tokio::pin!(open);
+    let all = loop {
+        tokio::select! {
+            all = &mut open => break all,
+            () = sleep(Duration::from_millis(10)) => peak_kb = peak_kb.max(resident_kb()),
+        }
+    };
+    let rate = (MISSED * all.len()) as f64 / begun.elapsed().as_secs_f64();
+    print("five devices catch up 10,000 each", &format!("{:.1} s", begun.elapsed().as_secs_f64()));
+    print("messages for each second, together", &format!("{rate:.0}"));
+    let grown = peak_kb.saturating_sub(before_kb) as f64 / 1000.0;
+    print("memory on top, five devices and relay", &format!("{grown:.1} MB"));
+}
+
+/// The number of messages that have come. Each thread has one sender.
+async fn count(client: &Client) -> usize {
+    let mut count = 0;
+    for thread in client.threads().await.expect("threads") {
+        let newest = thread.history_of(None, 1).await.expect("a page").messages.into_iter().next();
+        count += newest.and_then(|message| message.server_seq).map_or(0, |seq| seq as usize);
+    }
+    count
+}
+
+/// Inserts 1,000 threads with 100 received messages each directly into the database.
+fn fill(disk: &PartyDisk) {
+    let database = open_database(disk.database(), &disk.key());
+    let made = database.execute_batch(
+        "BEGIN;
+         CREATE TEMP TABLE n AS WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000)
+            SELECT n, CAST(unhex(printf('%032x', n)) AS BLOB) AS name FROM n;
+         INSERT INTO contact (user_id, trust) SELECT name, 0 FROM n;
+         INSERT INTO thread (thread_id, roster_version, created, activity, accepted, unread, newest)
+            SELECT name, 1, n, n, 1, 0, 100 FROM n;
+         INSERT INTO member (thread_id, user_id) SELECT name, name FROM n;
+         INSERT INTO member (thread_id, user_id) SELECT name, (SELECT user_id FROM account) FROM n;
+         INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, stored, server_seq, position, state)
+            SELECT a.name, CAST(unhex(printf('%016x%016x', a.n, b.n)) AS BLOB), a.name, 1, 1,
+               CAST(x'053c' || 'as long as a line that people write to each other tends to be' AS BLOB), b.n, b.n, b.n, b.n, 11
+            FROM n AS a JOIN n AS b ON b.n <= 100;
+         COMMIT;",
+    );
+    made.expect("a history");
+}
+
+fn print(what: &str, value: &str) {
+    println!("{what:<40} {value}");
+}
+
+/// The resident memory of this process in kB. Linux only; 0 elsewhere.
+fn resident_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or(0)
+}
+
+/// How many bytes have gone through the loopback interface, of all processes. Linux only; 0 elsewhere.
+fn loopback_bytes() -> u64 {
+    let devices = std::fs::read_to_string("/proc/net/dev").unwrap_or_default();
+    let line = devices.lines().find_map(|line| line.trim().strip_prefix("lo:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
