@@ -6,9 +6,10 @@ use sealpost_protocol::device::link::{LinkCode, ShortCode};
 
 use super::Client;
 use crate::account::companions::{self, Waiting};
-use crate::account::own_devices;
+use crate::account::{bootstrap, own_devices};
 use crate::context::Context;
 use crate::error::{Error, LinkFailure, Result};
+use crate::event::LinkProgress;
 use crate::id::DeviceId;
 use crate::name::displayable_name;
 use crate::store::Rows;
@@ -99,6 +100,15 @@ impl Client {
             tx.name_device(device, &name)
         };
         self.inner.ctx.store.write(work).await
+    }
+
+    /// How far the history is that new companions get and that has not come completely: on the primary device for each of them, on a companion for
+    /// itself. [`Event::LinkProgress`](crate::Event::LinkProgress) says when that changes.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Unauthorized`] if the account was left.
+    pub async fn link_progress(&self) -> Result<Vec<LinkProgress>> {
+        self.inner.ctx.store.read(bootstrap::unfinished).await
     }
 
     /// Removes a companion from the account. From now on nothing is encrypted for it, and nothing that it sends is shown. The relay

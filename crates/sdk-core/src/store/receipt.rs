@@ -162,6 +162,9 @@ impl Tx<'_> {
             runs.entry(*run).or_default().push(*count);
         }
         for (run, counts) in runs {
+            if is_told && self.has_companions()? {
+                self.hear_from_history(run, &counts)?;
+            }
             let mut apart = self.untold(run)?.apart;
             let mut read = 0;
             if is_told {
@@ -175,6 +178,16 @@ impl Tx<'_> {
             self.set_apart(run, apart, read)?;
         }
         Ok(())
+    }
+
+    /// Another device of ours has told this one these posts, and has confirmed to their author that they were delivered. They were read
+    /// here, which only this device can say.
+    fn hear_from_history(&mut self, run: HeardRun, counts: &[u64]) -> Result<()> {
+        let heard = self.heard(run)?;
+        let told = counts.iter().filter(|count| !heard.contains(**count));
+        let told: Vec<_> =
+            told.map(|count| HeardPost { count: *count, is_new: false, is_shown: true }).collect();
+        if told.is_empty() { Ok(()) } else { self.hear(run, &told, 0, false).map(drop) }
     }
 
     /// An unread message is about to be removed.

@@ -13,10 +13,22 @@ pub(crate) use outgoing::{
     Made, make_piece, progress as outgoing_progress, receive as receive_acknowledgement,
 };
 
-use crate::content::Body;
+use crate::content::{Body, Progress};
 use crate::context::Context;
 use crate::error::Result;
-use crate::store::{NewMail, Tx, note_to_self};
+use crate::event::LinkProgress;
+use crate::store::{NewMail, Rows, Tx, note_to_self};
+
+/// How far the transfers are that go on: to this device, and from it.
+pub(crate) fn unfinished(rows: &Rows<'_>) -> Result<Vec<LinkProgress>> {
+    let (_, us) = rows.our_account()?;
+    let going_on = |device, Progress { sent, total }| LinkProgress { device, sent, total, is_done: false };
+    let incoming = rows.incoming_bootstrap()?.filter(|incoming| !incoming.is_done);
+    let incoming = incoming.map(|incoming| going_on(us.device, incoming.progress));
+    let outgoing = rows.outgoing_bootstraps()?;
+    let outgoing = outgoing.iter().map(|out| going_on(out.device, outgoing_progress(out)));
+    Ok(incoming.into_iter().chain(outgoing).collect())
+}
 
 /// Queues a content of a bootstrap for our own devices.
 pub(crate) fn queue(ctx: &Context, tx: &mut Tx<'_>, body: Body) -> Result<()> {

@@ -14,12 +14,12 @@ use sealpost_wire as wire;
 use sealpost_wire::id::ToWire as _;
 use tempfile::TempDir;
 
-use crate::account::bootstrap::{Made, apply_next, ask, make_piece};
+use crate::account::bootstrap::{Made, apply_next, ask, make_piece, unfinished};
 use crate::config::{ChangeLimits, DatabaseKey};
 use crate::content::{
     AccountState, Body, Bootstrap, Choices, Content, Edit, EmojiSequence, Header, Item, Items, Markup,
-    Number, Piece, Pin, Poll, Profile, Progress, Reaction, Revised, Run, Target, Timer, Transfer, TransferId,
-    Vote,
+    Number, Piece, Pin, Poll, Profile, Progress, Reaction, ReceiptKind, Revised, Run, Target, Timer,
+    Transfer, TransferId, Vote,
 };
 use crate::event::{Event, EventBus, EventReceiver};
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
@@ -731,7 +731,14 @@ fn texts(count: usize, words: usize) -> Vec<Did> {
 async fn one_window_at_a_time_is_on_its_way() {
     // 120 texts of 42 kB are 5 MB.
     let (primary, companion, ..) = linked(&texts(120, 6_500), Some(0)).await;
+    let going_on = async |side: &Side| {
+        let all = side.read(unfinished).await;
+        all.into_iter().map(|progress| (progress.device, progress.sent, progress.total)).collect::<Vec<_>>()
+    };
+    assert_eq!(going_on(&companion).await, [(device(2), 0, 0)]);
     let first = primary.make_window().await;
+    let [(to, sent, total)] = going_on(&primary).await[..] else { panic!("one transfer goes on") };
+    assert!(to == device(2) && (1..120).contains(&sent) && total >= sent, "{sent} of {total}");
     let size = |window: &[Mail]| window.iter().map(|(_, body)| body.to_bytes().len()).sum::<usize>();
     assert!((3 << 20..=4 << 20).contains(&size(&first)), "{}", size(&first));
     assert!(primary.make_window().await.is_empty());
@@ -743,8 +750,10 @@ async fn one_window_at_a_time_is_on_its_way() {
         answers.extend(answer);
     }
     assert_eq!(answers.len(), 1);
+    assert_eq!(going_on(&companion).await, [(device(2), sent, total)]);
     primary.arrive(2, answers.remove(0)).await;
     assert!(finish(&primary, &companion).await > 10);
+    assert!(going_on(&primary).await.is_empty() && going_on(&companion).await.is_empty());
     assert_eq!(seen(&companion).await, seen(&primary).await);
 }
 
@@ -797,6 +806,35 @@ async fn what_was_deleted_or_has_expired_does_not_travel() {
     let (all, ..) = seen(&companion).await;
     let bodies: Vec<_> = all[0].messages.iter().map(|message| message.body.clone()).collect();
     assert_eq!(bodies, [MessageBody::Deleted]);
+}
+
+#[tokio::test]
+async fn what_is_read_first_on_the_companion_is_confirmed_by_it() {
+    let message = || Did::Message { thread: 0, is_ours: false, words: 2, timer: 0 };
+    let read_one = Did::Read { of: 0 };
+    let (primary, companion, world, _) = linked(&[message(), message(), message(), read_one], Some(0)).await;
+    finish(&primary, &companion).await;
+    let second = world.sent[1].target;
+    let receipts = |rows: &Rows<'_>| {
+        let of = |kind| rows.receipt(THREADS[0], PEERS[0], kind);
+        crate::Result::Ok((of(ReceiptKind::Delivered)?, of(ReceiptKind::Read)?))
+    };
+    assert_eq!(companion.read(receipts).await, (None, None));
+    companion
+        .write(move |tx| {
+            let id = tx.message_of(second.author, second.id)?.unwrap();
+            let moment = tx.moment(THREADS[0])?;
+            let read = tx.mark_read(THREADS[0], id, moment, 500)?;
+            tx.note_read(&read.to_confirm).map(drop)
+        })
+        .await;
+    // That it was delivered, and that the first one was read, the primary has said.
+    let (delivered, read) = companion.read(receipts).await;
+    assert_eq!(delivered, None);
+    let marks = read.unwrap().marks;
+    let [mark] = &marks[..] else { panic!("{marks:?}") };
+    // The second message has the number 2.
+    assert_eq!(mark.counts.ranges(), [(2, 2)]);
 }
 
 impl Side {
