@@ -419,8 +419,11 @@ async fn two_companions_can_be_linked_at_once_until_there_are_five_devices() {
     );
     drop(companion);
 
-    ada.client.remove_device(device(3)).await.unwrap();
+    // One leaves, and there is room at once.
+    let gone = shown[3].finish().await.unwrap();
+    assert_eq!(gone.log_out(History::Delete).await, Ok(Departure::Complete));
     let next = world.companion(&ada, "seven").await;
+    assert_eq!(numbers(&ada).await, [1, 2, 3, 4, 7]);
     assert_eq!(next.client.device_id(), device(7));
     // The numbers are used up.
     ada.client.remove_device(device(7)).await.unwrap();
@@ -501,6 +504,24 @@ async fn a_companion_leaves_or_is_unlinked_after_45_days_and_the_primary_device_
     eventually("the companion is signed out", signed_out).await;
     let refused = desktop.client.direct_thread(sealpost_core::UserId::from_bytes([9; 16])).await;
     assert_eq!(refused.map(drop), Err(Error::Unlinked));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_devices_notice_that_a_companion_has_left_when_they_write() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let (tablet, desktop) = (world.companion(&ada, "tablet").await, world.companion(&ada, "desktop").await);
+    let hers = ada.thread_with(&ben).await;
+    hers.send_text("one").await.unwrap();
+    let on_desktop = desktop.thread_with(&ben).await;
+    desktop.texts_when(&on_desktop, 1).await;
+    assert_eq!(tablet.client.log_out(History::Delete).await, Ok(Departure::Complete));
+    hers.send_text("two").await.unwrap();
+    until_numbers(&ada, &[1, 3]).await;
+    until_texts(&desktop, &["one", "two"]).await;
+    on_desktop.send_text("three").await.unwrap();
+    until_texts(&ada, &["one", "two", "three"]).await;
+    until_numbers(&desktop, &[1, 3]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -123,8 +123,9 @@ impl PartyDisk {
             Opened::Ready(_) => panic!("{} is registered already", self.name),
         };
         let linking = new.link(&self.name).await.expect("a link");
-        let (pending, digits) = tokio::join!(primary.client.link(linking.code()), linking.digits());
-        let pending = pending.expect("the code is read");
+        // If the code is not read, there are no digits.
+        let reading = async { primary.client.link(linking.code()).await.expect("the code is read") };
+        let (pending, digits) = tokio::join!(reading, linking.digits());
         assert_eq!(digits.expect("the code was read"), pending.digits(), "both show the same digits");
         pending.confirm(&pending.name(), history).await.expect("the companion is confirmed");
         let client = linking.finish().await.expect("the companion is registered");

@@ -31,7 +31,7 @@ pub(crate) struct Waiting {
 }
 
 /// Answers the code of a companion, and waits until it has answered.
-pub(crate) async fn scan(ctx: &Context, code: LinkCode) -> Result<Waiting> {
+pub(crate) async fn scan(ctx: &Context, code: &LinkCode) -> Result<Waiting> {
     let id = *code.link();
     let known = ctx.store.read(move |rows| {
         let (us, list) = own_list(rows)?;
@@ -43,7 +43,7 @@ pub(crate) async fn scan(ctx: &Context, code: LinkCode) -> Result<Waiting> {
     }
     let own = match own {
         Some(own) => own,
-        None => offer(ctx, &code, (us, &list), highest).await?,
+        None => offer(ctx, code, (us, &list), highest).await?,
     };
     let blobs = vec![Bytes::copy_from_slice(&own.offer)];
     let answer = loop {
@@ -66,7 +66,7 @@ pub(crate) async fn scan(ctx: &Context, code: LinkCode) -> Result<Waiting> {
     ctx.store.write(store).await?;
     exchange(ctx, id, vec![Bytes::copy_from_slice(&own.offer), Bytes::copy_from_slice(&own.nonce)]).await?;
     let nonce = LinkNonce::parse(&own.nonce)?;
-    let digits = ShortCode::new(&code, &own.offer, &answer, &nonce);
+    let digits = ShortCode::new(code, &own.offer, &answer, &nonce);
     Ok(Waiting { link: id, device: own.device, digits, name: opened.name })
 }
 

@@ -6,7 +6,7 @@ use sealpost_protocol::device::link::{LinkCode, ShortCode};
 
 use super::Client;
 use crate::account::companions::{self, Waiting};
-use crate::account::{bootstrap, own_devices};
+use crate::account::{bootstrap, device_upkeep, own_devices};
 use crate::context::Context;
 use crate::error::{Error, LinkFailure, Result};
 use crate::event::LinkProgress;
@@ -83,7 +83,8 @@ impl Client {
     /// [`Error::Link`], [`Error::Offline`], [`Error::Storage`].
     pub async fn link(&self, code: &LinkCode) -> Result<PendingLink> {
         let code = LinkCode::parse(&code.to_bytes()).map_err(|_| Error::Bug("a code is damaged"))?;
-        let waiting = self.finish(move |ctx| async move { companions::scan(&ctx, code).await }).await?;
+        let scan = move |ctx: Context| async move { with_room(&ctx, || companions::scan(&ctx, &code)).await };
+        let waiting = self.finish(scan).await?;
         Ok(PendingLink { client: self.clone(), waiting })
     }
 
@@ -142,7 +143,9 @@ impl PendingLink {
     pub async fn confirm(&self, name: &str, history: SharedHistory) -> Result<DeviceId> {
         let (link, name) = ((self.waiting.link, self.waiting.device), checked_name(name)?);
         let since_ms = history.since_ms(self.client.inner.ctx.server_now_ms());
-        let work = move |ctx: Context| async move { companions::confirm(&ctx, link, name, since_ms).await };
+        let work = move |ctx: Context| async move {
+            with_room(&ctx, || companions::confirm(&ctx, link, name.clone(), since_ms)).await
+        };
         self.client.finish(work).await
     }
 
@@ -159,6 +162,17 @@ impl PendingLink {
 impl fmt::Debug for PendingLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PendingLink(..)")
+    }
+}
+
+/// Does it again if there are too many devices and one of them may be gone: a companion that has left is on the list until this device looks.
+async fn with_room<T, F: Future<Output = Result<T>>>(ctx: &Context, work: impl Fn() -> F) -> Result<T> {
+    match work().await {
+        Err(Error::Link(LinkFailure::TooManyDevices)) => {
+            device_upkeep::keep_up(ctx).await?;
+            work().await
+        }
+        outcome => outcome,
     }
 }
 

@@ -248,13 +248,20 @@ pub(super) async fn settle(ctx: &Context, lane: ThreadId, to_settle: ToSettle) -
 /// Corrects the stored state according to a refusal. Returns the sessions that must be started.
 pub(super) async fn correct(ctx: &Context, thread: ThreadId, correction: Correction) -> Result<Vec<ToMeet>> {
     let now = UnixSeconds(ctx.server_now_ms() / 1000);
-    let skipped = Arc::clone(&ctx.skipped);
+    let (skipped, upkeep) = (Arc::clone(&ctx.skipped), Arc::clone(&ctx.upkeep));
     let work = ctx.store.write(move |tx| match correction {
         Correction::Roster(version) => {
             tx.set_roster_version(thread, version.min(MAX_COUNT))?;
             Ok(Vec::new())
         }
-        Correction::Devices(mismatches) => correct_devices(tx, thread, &mismatches, &skipped, now),
+        Correction::Devices(mismatches) => {
+            let us = tx.our_account()?.1.user;
+            if mismatches.iter().any(|mismatch| mismatch.user_id[..] == us.as_bytes()[..]) {
+                // One of our devices may have left, or been linked or removed by the primary one.
+                tx.after_commit(move || upkeep.devices.notify_one());
+            }
+            correct_devices(tx, thread, &mismatches, &skipped, now)
+        }
     });
     work.await
 }
