@@ -460,6 +460,53 @@ async fn contacts_are_told_of_a_removed_device_after_the_primary_device_was_kill
     ben.texts_when(&ben.thread_with(&ada).await, 4).await;
 }
 
+/// Ada learns of the new phone from the phone itself, while the relay names the old companion, and delivers what it has sealed before.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_companions_end_with_the_commit_that_sees_a_new_account_key() {
+    let (world, holds) = (World::start().await, Holds::default());
+    let proxy = Proxy::start(world.addr(), holds.clone()).await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
+    let ben = world.party("ben").await;
+    let (user, mut events) = (ben.client.user_id(), ada.client.events());
+    let tablet = world.companion(&ben, "tablet").await;
+    let hers = ada.thread_with(&ben).await;
+    hers.send_text("hello").await.unwrap();
+    let of_tablet = tablet.thread_with(&ada).await;
+    tablet.texts_when(&of_tablet, 1).await;
+    of_tablet.send_text("from the tablet").await.unwrap();
+    ada.texts_when(&hers, 2).await;
+    let sessions = || {
+        let database = open_database(world.disk("ada").database(), &world.disk("ada").key());
+        let sql = "SELECT count(*) FROM session WHERE device_id = 2";
+        database.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    assert_eq!(sessions(), 1);
+    *holds.0.lock().unwrap() = Some(Vec::new());
+    let held = of_tablet.send_text("lend me money").await.unwrap();
+    tablet.message_reaches(&of_tablet, held.id, Delivery::Sent).await;
+    let frames = async || holds.0.lock().unwrap().as_ref().and_then(|held| held.first().cloned());
+    let frame = eventually("the relay has it", frames).await;
+    *holds.0.lock().unwrap() = None;
+    drop(of_tablet);
+    tablet.close().await;
+    // The phone knows nothing of the tablet, which the relay would name to it.
+    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    relay.busy_timeout(Duration::from_secs(60)).unwrap();
+    let old = ben.close().await;
+    relay.execute("DELETE FROM device WHERE user_id = ?1 AND device_id = 2", [user.as_bytes()]).unwrap();
+    let new = sealpost_e2e::start_over(&world, user, &old, world.party("ben again").await).await;
+    let ben = new.open().await;
+    ben.thread_with(&ada).await.send_text("a new phone").await.unwrap();
+    is_told(&mut events, Event::IdentityChanged(user)).await;
+    assert_eq!(sessions(), 0);
+    proxy.inject(&frame);
+    let refused = MessageBody::Undecryptable(Undecryptable::SenderKeyReplaced);
+    eventually("it is refused", async || {
+        history(&hers).await.iter().any(|message| message.body == refused).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_never_takes_our_list_is_reported() {
     let world = World::start().await;

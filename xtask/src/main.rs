@@ -48,6 +48,7 @@ const HELP: &str = "\
   fuzz keep [TARGET]             reduce the inputs that were found to a small corpus for the tests
   bench [protocol|relay|client|bindings|all]
   soak [MINUTES] [SEED]          kill the relay repeatedly, for 10 minutes or the given number, and check what it guarantees
+  soak devices [MINUTES] [SEED]  let devices of two people come and go while they talk, for 10 minutes or the given number
   soak tests [ROUNDS] [PACKAGE...]
                                  run the test programs of relay, client and protocol, or of these packages, 20 times or as
                                  given, while every core is kept busy, to find tests that fail only sometimes
