@@ -347,6 +347,24 @@ async fn a_link_that_is_cancelled_while_the_relay_registers_the_device_leaves_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_stops_waiting_at_any_moment_gets_the_client_later() {
+    let world = World::start().await;
+    let ada = world.party("ada").await;
+    let disk = world.disk("tablet");
+    let linking = linking(&disk).await;
+    confirmed(&ada, &linking, "tablet").await.unwrap();
+    let mut patience = Duration::ZERO;
+    let client = loop {
+        match tokio::time::timeout(patience, linking.finish()).await {
+            Ok(finished) => break finished.unwrap(),
+            Err(_) => patience += Duration::from_millis(1),
+        }
+    };
+    assert_eq!((client.device_id(), at_relay(&world, &ada)), (device(2), vec![1, 2]));
+    eventually("live", async || (client.connection_state() == ConnectionState::Live).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_is_cut_of_another_version_or_old_is_refused() {
     let mut world = World::start().await;
     let ada = world.party("ada").await;

@@ -100,6 +100,18 @@ pub(crate) async fn wait_for_digits(ctx: &Context, link: LinkId) -> Result<Short
 
 /// Waits until the person has confirmed at the primary device, and registers this device at the relay.
 pub(crate) async fn finish(ctx: &Context, link: LinkId) -> Result<Registered> {
+    match follow(ctx, link).await {
+        // An earlier call, whose caller stopped waiting, may have stored the registration at any moment.
+        Err(Error::Link(failure)) => {
+            let registered =
+                ctx.store.read(|rows| Ok(rows.account()?.and_then(|account| account.registered)));
+            registered.await?.ok_or(failure.into())
+        }
+        finished => finished,
+    }
+}
+
+async fn follow(ctx: &Context, link: LinkId) -> Result<Registered> {
     loop {
         let attempt = present(ctx, link).await?;
         if attempt.released.is_some() {

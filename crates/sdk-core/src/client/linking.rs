@@ -34,8 +34,7 @@ impl Unregistered {
     /// [`Name`](crate::LinkFailure::Name).
     pub async fn link(&self, name: &str) -> Result<Linking> {
         let (ctx, name) = (Context::clone(self.context()), checked_name(name)?);
-        let in_task = ctx.clone();
-        let keys = run(async move { linking::begin(&in_task, name).await }).await?;
+        let keys = runtime::inside(linking::begin(&ctx, name)).await?;
         Ok(Linking { ctx, client: Arc::clone(self.cell()), code: keys.into_code() })
     }
 }
@@ -53,8 +52,7 @@ impl Linking {
     /// # Errors
     /// [`Error::Link`](crate::Error::Link): the link has ended, and another one can be begun. [`Error::Storage`](crate::Error::Storage).
     pub async fn digits(&self) -> Result<ShortCode> {
-        let (ctx, link) = (self.ctx.clone(), *self.code.link());
-        run(async move { linking::wait_for_digits(&ctx, link).await }).await
+        runtime::inside(linking::wait_for_digits(&self.ctx, *self.code.link())).await
     }
 
     /// Waits until the person has confirmed, and registers this device at the relay. The call can be repeated. Once it has succeeded, every
@@ -63,15 +61,11 @@ impl Linking {
     /// # Errors
     /// As [`digits`](Self::digits), and [`Error::Offline`](crate::Error::Offline).
     pub async fn finish(&self) -> Result<Client> {
-        let (ctx, client, link) = (self.ctx.clone(), Arc::clone(&self.client), *self.code.link());
-        run(async move {
-            let become_client = || async {
-                let registered = linking::finish(&ctx, link).await?;
-                Ok(Client::start(ctx.clone(), StoredAccount { registered, status: AccountStatus::Present }))
-            };
-            client.get_or_try_init(become_client).await.cloned()
-        })
-        .await
+        let become_client = || async {
+            let registered = linking::finish(&self.ctx, *self.code.link()).await?;
+            Ok(Client::start(self.ctx.clone(), StoredAccount { registered, status: AccountStatus::Present }))
+        };
+        runtime::inside(self.client.get_or_try_init(become_client)).await.cloned()
     }
 
     /// Ends the link. Another one can be begun, or an account be registered.
@@ -79,18 +73,7 @@ impl Linking {
     /// # Errors
     /// [`Error::WrongState`](crate::Error::WrongState) if the device was linked, [`Error::Storage`](crate::Error::Storage).
     pub async fn cancel(&self) -> Result<()> {
-        let (ctx, link) = (self.ctx.clone(), *self.code.link());
-        run(async move { linking::cancel(&ctx, link).await }).await
-    }
-}
-
-/// Runs on the runtime of the library if the caller has none. It ends when the caller does not wait any more.
-async fn run<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    let mut running = tokio::task::JoinSet::new();
-    running.spawn_on(work, &runtime::handle()?);
-    match running.join_next().await {
-        Some(done) => done.map_err(|error| runtime::no_result(&error))?,
-        None => Err(crate::error::Error::Bug("a task is missing")),
+        runtime::inside(linking::cancel(&self.ctx, *self.code.link())).await
     }
 }
 
