@@ -1,10 +1,12 @@
 //! The error type, and the only mapping from the errors of `sealpost-core`.
 
 mod content;
+mod link;
 
 use sealpost_core as core;
 
 pub use content::InvalidContentReason;
+pub use link::{CodeError, LinkFailure};
 
 /// The result of every call.
 pub(crate) type Result<T, E = SealpostError> = std::result::Result<T, E>;
@@ -28,6 +30,22 @@ pub enum SealpostError {
     /// the relay has a better backup. If there is none, register again in another database; this one can still be read.
     #[error("the relay does not know this device")]
     UnknownDevice,
+    /// This device was unlinked from the account: it was removed by the primary device, or was not connected for 45 days. The database
+    /// can still be read. To continue, link it again in another database.
+    #[error("this device was unlinked from the account")]
+    Unlinked,
+    /// A device could not be linked, removed or named.
+    #[error("the device was not linked: {reason}")]
+    Link {
+        /// The reason.
+        reason: LinkFailure,
+    },
+    /// What was scanned or pasted is not a code of a device to link.
+    #[error("the code cannot be used: {reason}")]
+    InvalidCode {
+        /// The reason.
+        reason: CodeError,
+    },
     /// There is no such user, thread or message.
     #[error("no such user, thread or message")]
     NotFound,
@@ -86,9 +104,10 @@ impl From<core::Error> for SealpostError {
     fn from(error: core::Error) -> Self {
         match error {
             core::Error::Offline(reason) => Self::Offline { reason: reason.into() },
-            // The bindings link no companions, but can open the database of one.
-            core::Error::Unauthorized | core::Error::Unlinked => Self::Unauthorized,
+            core::Error::Unauthorized => Self::Unauthorized,
             core::Error::UnknownDevice => Self::UnknownDevice,
+            core::Error::Unlinked => Self::Unlinked,
+            core::Error::Link(failure) => Self::Link { reason: failure.into() },
             core::Error::NotFound => Self::NotFound,
             core::Error::RecipientDeleted => Self::RecipientDeleted,
             core::Error::WrongState => Self::WrongState,
@@ -134,6 +153,9 @@ impl SealpostError {
             },
             Self::Unauthorized => "unauthorized",
             Self::UnknownDevice => "unknown_device",
+            Self::Unlinked => "unlinked",
+            Self::Link { reason } => reason.code(),
+            Self::InvalidCode { reason } => reason.code(),
             Self::NotFound => "not_found",
             Self::RecipientDeleted => "recipient_deleted",
             Self::WrongState => "wrong_state",

@@ -3,8 +3,8 @@
 use sealpost_core as core;
 
 use crate::{
-    ConnectionState, FailReason, FailedPart, Message, MessageId, Overview, Part, Position, Report, ThreadId,
-    UserId, millis,
+    ConnectionState, DeviceId, FailReason, FailedPart, Message, MessageId, Overview, Part, Position, Report,
+    ThreadId, UserId, millis,
 };
 
 /// An update of a `Feed`.
@@ -111,6 +111,29 @@ pub enum Event {
         /// The user.
         user: UserId,
     },
+    /// A device was linked to our account. If the person did not do it, remove it (`Client.remove_device`). `Client.devices` has its
+    /// name, on the devices that know it.
+    DeviceLinked {
+        /// The device.
+        device: DeviceId,
+    },
+    /// A device of our account was removed, has left, or was not connected for 45 days.
+    DeviceUnlinked {
+        /// The device.
+        device: DeviceId,
+    },
+    /// More of what a new companion gets from the primary device has come to it: contacts, settings, threads and messages. Reported on
+    /// both devices.
+    LinkProgress {
+        /// How far it is.
+        progress: LinkProgress,
+    },
+    /// This user, or a device of ours, has sent messages from before, although this device has not asked them for any; or part of what
+    /// the primary device has sent cannot be true. It was refused.
+    BootstrapRefused {
+        /// The user.
+        user: UserId,
+    },
     /// The person has reported a user (`Client.report`).
     Reported {
         /// What the report contains.
@@ -207,6 +230,10 @@ impl Event {
             core::Event::DevicesChanged(user) => Self::DevicesChanged { user },
             core::Event::DeviceListRefused(user) => Self::DeviceListRefused { user },
             core::Event::DeviceListHidden(user) => Self::DeviceListHidden { user },
+            core::Event::DeviceLinked { device, .. } => Self::DeviceLinked { device },
+            core::Event::DeviceUnlinked(device) => Self::DeviceUnlinked { device },
+            core::Event::LinkProgress(progress) => Self::LinkProgress { progress: progress.into() },
+            core::Event::BootstrapRefused(user) => Self::BootstrapRefused { user },
             core::Event::Reported(report) => Self::Reported { report: (*report).into() },
             core::Event::ProfileChanged(user) => Self::ProfileChanged { user },
             core::Event::CleaningUp { deleted, threads_left } => Self::CleaningUp { deleted, threads_left },
@@ -224,6 +251,29 @@ impl Event {
             core::Event::PartRecovered(part) => Self::PartRecovered { part: part.into() },
             _ => return None,
         })
+    }
+}
+
+/// How much of what a new companion gets has come to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
+pub struct LinkProgress {
+    /// The companion.
+    pub device: DeviceId,
+    /// How many messages have come. Contacts, settings and threads come before them.
+    #[uniffi(default = 0)]
+    pub sent: u64,
+    /// How many there are.
+    #[uniffi(default = 0)]
+    pub total: u64,
+    /// Whether everything has come.
+    #[uniffi(default = false)]
+    pub is_done: bool,
+}
+
+impl From<core::LinkProgress> for LinkProgress {
+    fn from(progress: core::LinkProgress) -> Self {
+        let core::LinkProgress { device, sent, total, is_done, .. } = progress;
+        Self { device, sent, total, is_done }
     }
 }
 
@@ -264,6 +314,7 @@ mod tests {
     #[test]
     fn events_keep_what_they_say() {
         let (thread, user) = (ThreadId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
+        let device = DeviceId::new(2).unwrap();
         let all = [
             (core::Event::ThreadAdded(thread), Event::ThreadAdded { thread }),
             (core::Event::ThreadChanged(thread), Event::ThreadChanged { thread }),
@@ -283,6 +334,12 @@ mod tests {
                 core::Event::CleaningUp { deleted: 1, threads_left: 2 },
                 Event::CleaningUp { deleted: 1, threads_left: 2 },
             ),
+            (core::Event::DevicesChanged(user), Event::DevicesChanged { user }),
+            (core::Event::DeviceListRefused(user), Event::DeviceListRefused { user }),
+            (core::Event::DeviceListHidden(user), Event::DeviceListHidden { user }),
+            (core::Event::DeviceLinked { device, name: None }, Event::DeviceLinked { device }),
+            (core::Event::DeviceUnlinked(device), Event::DeviceUnlinked { device }),
+            (core::Event::BootstrapRefused(user), Event::BootstrapRefused { user }),
             (core::Event::RelayRestored, Event::RelayRestored),
             (core::Event::DatabaseRestored, Event::DatabaseRestored),
             (core::Event::RelayClockWrong { relay_ms: 3 }, Event::RelayClockWrong { relay_ms: 3 }),

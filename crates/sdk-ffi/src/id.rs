@@ -1,7 +1,7 @@
 //! Identifiers. They are passed as text and numbers, so that an app can store them, compare them, and show them in a
 //! code to scan.
 
-pub use sealpost_core::{CallId, MessageId, Position, ThreadCursor, ThreadId, UserId};
+pub use sealpost_core::{CallId, DeviceId, MessageId, Position, ThreadCursor, ThreadId, UserId};
 
 use crate::SealpostError;
 
@@ -53,4 +53,12 @@ uniffi::custom_type!(
     remote,
     lower: |id| id.0,
     try_lift: |number| Ok(MessageId(number)),
+});
+
+uniffi::custom_type!(
+    /// A device of an account: 1 to 127, never used again.
+    DeviceId, u32, {
+    remote,
+    lower: |id| id.get(),
+    try_lift: |number| Ok(DeviceId::new(number).map_err(|_| SealpostError::invalid("device"))?),
 });

@@ -13,9 +13,9 @@
 //!    threads; only the wait can be dropped. Cancelling a Swift task does not even reach Rust, so a call that may
 //!    take long accepts a [`CancelToken`], and both languages behave the same.
 //! 5. **A panic is reported as an error,** and never ends the app: every function returns a `Result`.
-//! 6. **Secrets do not cross the boundary,** except the storage key, which the platform already protects, and the keys of the media
-//!    of a call, which the app's media library needs. Both languages can wipe what they get; the copies that are made at the
-//!    boundary are not wiped.
+//! 6. **Secrets do not cross the boundary,** except the storage key, which the platform already protects, the keys of the media
+//!    of a call, which the app's media library needs, and the code of a device to link, which is shown for ten minutes. Both languages
+//!    can wipe keys that they get; the copies that are made at the boundary are not wiped.
 //! 7. **Everything that is added later has a default:** adding a field to a record or an argument to a call breaks no
 //!    app. Without a default are only the fields that say which thing it is and of which kind: ids, positions, enums,
 //!    and the one value that a record exists for. No record gets another field of that kind.
@@ -31,6 +31,7 @@ mod error;
 mod event;
 mod health;
 mod id;
+mod linking;
 mod lists;
 mod log;
 mod message;
@@ -49,13 +50,17 @@ mod waiting;
 
 pub use call::{CallEnd, CallEvent, CallKeys, CallSignal, SrtpKey};
 pub use cancel::CancelToken;
-pub use client::{Client, ConnectionState, Departure, History, Profile, Report, TrustState};
+pub use client::{
+    Client, ConnectionState, Departure, History, OwnDevice, PendingLink, Profile, Report, SharedHistory,
+    TrustState,
+};
 pub use config::{ChangeLimits, Config};
 pub use ephemeral::{Presence, PrivacySetting};
-pub use error::{InvalidContentReason, OfflineReason, SealpostError, StorageReason};
-pub use event::{ChangeKind, Event, Update};
+pub use error::{CodeError, InvalidContentReason, LinkFailure, OfflineReason, SealpostError, StorageReason};
+pub use event::{ChangeKind, Event, LinkProgress, Update};
 pub use health::{FailedPart, Part, PartFailure};
-pub use id::{CallId, MessageId, Position, ThreadCursor, ThreadId, UserId};
+pub use id::{CallId, DeviceId, MessageId, Position, ThreadCursor, ThreadId, UserId};
+pub use linking::Linking;
 pub use lists::{Page, UnreadDivider};
 pub use log::{LogLevel, LogLine, Logger, set_logger};
 pub use message::{

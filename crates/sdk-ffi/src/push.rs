@@ -22,8 +22,8 @@ const BLOCKING: usize = 4;
 ///
 /// Throws `Storage`: `InUse` means that a client of this process has the database open and receives the messages
 /// itself, or that another process has held the lock for several seconds. Throws `Unauthorized` if no account is
-/// registered in this database or the relay no longer accepts this device, and `UnknownDevice` if the relay does not
-/// know it.
+/// registered in this database or the relay no longer accepts this device, `Unlinked` if it was unlinked from its account,
+/// and `UnknownDevice` if the relay does not know it.
 #[uniffi::export(default(at_most_ms = 20000, cancel = None, config))]
 pub async fn fetch_for_push(
     database: String,

@@ -15,7 +15,7 @@ pub enum Opened {
         /// The client.
         client: Arc<Client>,
     },
-    /// There is no account yet; it must be registered.
+    /// There is no account yet; one must be registered, or the device be linked to one.
     Unregistered {
         /// The registration.
         registration: Arc<Registration>,
@@ -51,6 +51,10 @@ pub struct Registration {
 }
 
 impl Registration {
+    pub(crate) fn core(&self) -> &core::Unregistered {
+        &self.new
+    }
+
     fn new(new: core::Unregistered) -> Self {
         Self { new, client: OnceCell::new() }
     }

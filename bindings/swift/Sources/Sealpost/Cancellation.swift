@@ -44,6 +44,46 @@ extension Registration {
     }
 }
 
+extension Registration {
+    /// Begins to link this device to an account as a companion, or continues what an earlier process has begun. `name` is suggested to
+    /// the person at the primary device. Cancelling the task ends the wait.
+    ///
+    /// Throws `Offline`, `Link` with `name` if the name is empty or has more than 256 bytes, `Misuse` after `register`, and `Storage`.
+    public func link(name: String) async throws -> Linking {
+        try await cancellable { try await link(name: name, cancel: $0) }
+    }
+}
+
+extension Linking {
+    /// Waits until the primary device has read the code, and returns the digits that both show: two groups of four. The person compares
+    /// them, and confirms at the primary device. Cancelling the task ends the wait without losing anything.
+    ///
+    /// Throws `Link`: the link has ended, and another one can be begun. Throws `Storage`.
+    public func digits() async throws -> String {
+        try await cancellable { try await digits(cancel: $0) }
+    }
+
+    /// Waits until the person has confirmed, and registers this device at the relay. What it gets from the primary device arrives
+    /// afterwards (`Event.linkProgress`). Cancelling the task ends the wait without losing anything. Once the call has succeeded, every
+    /// call returns the same client, even after it was shut down.
+    ///
+    /// Throws what `digits` throws, and `Offline`.
+    public func finish() async throws -> Client {
+        try await cancellable { try await finish(cancel: $0) }
+    }
+}
+
+extension Client {
+    /// Answers the code that a new device shows (`Linking.code`), and waits for its answer. White space around the code and the case of
+    /// its letters do not matter. Nothing is changed before the person confirms (`PendingLink.confirm`). The call can be repeated with
+    /// the same code. Cancelling the task ends the wait.
+    ///
+    /// Throws `InvalidCode` if it is none, `Link`, `Offline`, and `Storage`.
+    public func link(code: String) async throws -> PendingLink {
+        try await cancellable { try await link(code: code, cancel: $0) }
+    }
+}
+
 extension Timeline {
     /// The next changes: waits for at least one, and returns it with those that are queued behind it. The first call starts with
     /// a snapshot, unless one was taken before. While the client is suspended, the call waits. Returns `nil` when the client was
@@ -127,7 +167,8 @@ extension Notices {
 ///
 /// Throws `Storage`: `inUse` means that a client of this process has the database open and receives the messages itself, or that
 /// another process has held the lock for several seconds. Throws `Unauthorized` if no account is registered in this database or the
-/// relay no longer accepts this device, and `UnknownDevice` if the relay does not know it.
+/// relay no longer accepts this device, `Unlinked` if it was unlinked from its account, and `UnknownDevice` if the relay does not know
+/// it.
 public func fetchForPush(
     database: String, key: Data, relay: String, atMostMs: UInt32 = 20_000, config: Config = Config()
 ) async throws -> Fetched {

@@ -36,5 +36,6 @@ extension ThreadSummary: Redacted {}
 extension LinkPreview: Redacted {}
 extension Search: Redacted {}
 extension Profile: Redacted {}
+extension OwnDevice: Redacted {}
 extension SrtpKey: Redacted {}
 extension CallSignal: Redacted {}

@@ -72,9 +72,16 @@ extension SealpostTests {
             let storage: [StorageReason] = [
                 .wrongKey, .corrupt, .newer, .noFolder, .notAFile, .readOnly, .full, .inUse, .io,
             ]
+            let links: [LinkFailure] = [
+                .expired, .taken, .notAuthentic, .refused, .alreadyLinked, .notPrimary, .tooManyDevices, .deviceIdsUsedUp,
+                .name, .other,
+            ]
+            let codes: [CodeError] = [.notACode, .otherVersion, .cut, .damaged]
             let errors: [SealpostError] =
                 offline.map { .Offline(reason: $0) } + storage.map { .Storage(reason: $0) } + [
-                    .Unauthorized, .UnknownDevice, .NotFound, .RecipientDeleted, .WrongState, .EmptyText,
+                    .Unauthorized, .UnknownDevice, .Unlinked,
+                ] + links.map { .Link(reason: $0) } + codes.map { .InvalidCode(reason: $0) } + [
+                    .NotFound, .RecipientDeleted, .WrongState, .EmptyText,
                     .TooLong(maxBytes: 1), .InvalidContent(reason: .contactCard), .InvalidContent(reason: .location),
                     .InvalidContent(reason: .poll), .InvalidContent(reason: .choices),
                     .InvalidContent(reason: .tooManyPinned), .InvalidContent(reason: .timer),
@@ -87,7 +94,11 @@ extension SealpostTests {
                     "offline.unreachable", "offline.timed_out", "offline.busy", "offline.not_a_relay", "offline.refused",
                     "offline.untrusted", "storage.wrong_key", "storage.corrupt", "storage.newer",
                     "storage.no_folder", "storage.not_a_file", "storage.read_only", "storage.full",
-                    "storage.in_use", "storage.io", "unauthorized", "unknown_device", "not_found",
+                    "storage.in_use", "storage.io", "unauthorized", "unknown_device", "unlinked", "link.expired",
+                    "link.taken", "link.not_authentic", "link.refused", "link.already_linked", "link.not_primary",
+                    "link.too_many_devices", "link.device_ids_used_up", "link.name", "link.other",
+                    "invalid_code.not_a_code", "invalid_code.other_version", "invalid_code.cut", "invalid_code.damaged",
+                    "not_found",
                     "recipient_deleted", "wrong_state", "empty_text", "too_long", "invalid_content.contact_card",
                     "invalid_content.location", "invalid_content.poll", "invalid_content.choices",
                     "invalid_content.too_many_pinned", "invalid_content.timer", "invalid_content.markup",

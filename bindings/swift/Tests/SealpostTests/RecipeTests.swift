@@ -198,10 +198,139 @@ private final class Recipes {
         current = nil
         stopMedia()
     }
+
+    func linkThisDevice(_ database: String, _ key: Data, _ relay: String, _ name: String) async throws -> Client? {
+        do {
+            return try await linkClient(
+                database: database, key: key, relay: relay, name: name, showCode: showCode, showDigits: showDigits)
+        } catch SealpostError.Link(let reason) {
+            // `expired`, for example: offer to begin again.
+            explain(reason)
+            return nil
+        }
+    }
+
+    func scanned(_ client: Client, _ text: String) async throws {
+        do {
+            let pending = try await client.link(code: text)
+            if let history = await ask(try pending.name(), try pending.digits()) {
+                _ = try await pending.confirm(name: pending.name(), history: history)
+            } else {
+                try await pending.cancel()
+            }
+        } catch SealpostError.InvalidCode(let reason) {
+            explain(reason)
+        } catch SealpostError.Link(let reason) {
+            explain(reason)
+        }
+    }
+
+    func followDevices(_ client: Client) async throws {
+        for try await update in client.updates {
+            switch update {
+            case .snapshot: showDevices(try await client.devices())
+            case .event(.deviceLinked(let device)):
+                warnOfNewDevice(device)
+                showDevices(try await client.devices())
+            case .event(.deviceUnlinked): showDevices(try await client.devices())
+            case .event(.linkProgress(let progress)): showProgress(progress)
+            case .event(.connection(.signedOut)): showSignedOut()
+            default: break
+            }
+        }
+    }
+
+    /// What the two devices of a person show, in order.
+    var shownByNew: [String] = []
+    var shownByPrimary: [String] = []
+    var isTheirs = false
+
+    func showCode(_ code: String) { shownByNew.append(code) }
+
+    func showDigits(_ digits: String) { shownByNew.append(digits) }
+
+    func explain(_ reason: LinkFailure) { shownByNew.append("\(reason)") }
+
+    func explain(_ reason: CodeError) { shownByPrimary.append("\(reason)") }
+
+    func ask(_ name: String, _ digits: String) async -> SharedHistory? {
+        shownByPrimary.append("\(name): \(digits)")
+        return isTheirs ? .everything : nil
+    }
+
+    func showDevices(_ devices: [OwnDevice]) {
+        shownByPrimary.append(devices.map { "device \($0.id)" }.joined(separator: ", "))
+    }
+
+    func warnOfNewDevice(_ device: DeviceId) { shownByPrimary.append("new: \(device)") }
+
+    func showProgress(_ progress: LinkProgress) {
+        if progress.isDone { shownByPrimary.append("\(progress.sent) of \(progress.total)") }
+    }
+
+    func showSignedOut() { shownByNew.append("signed out") }
+
+    /// The next thing that one of them shows.
+    func next(_ shown: ReferenceWritableKeyPath<Recipes, [String]>) async throws -> String {
+        while self[keyPath: shown].isEmpty { try await Task.sleep(for: .milliseconds(10)) }
+        return self[keyPath: shown].removeFirst()
+    }
+
+    func nextOfNew() async throws -> String { try await next(\.shownByNew) }
+
+    func nextOfPrimary() async throws -> String { try await next(\.shownByPrimary) }
+
+    func confirmFromNowOn() { isTheirs = true }
 }
 
 extension SealpostTests {
     @Suite struct RecipeTests {
+        @Test("the recipes link a device, and show the devices")
+        func devices() async throws {
+            let app = await Recipes()
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await ada.noteToSelf().sendText("a note")
+                    let following = Task { try await app.followDevices(ada) }
+                    #expect(try await app.nextOfPrimary() == "device 1")
+                    let linking = {
+                        Task {
+                            try await app.linkThisDevice(
+                                world.database("tablet"), key("tablet"), world.relay.url, "tablet")
+                        }
+                    }
+                    try await app.scanned(ada, "something else")
+                    #expect(try await app.nextOfPrimary() == "notACode")
+                    let refused = linking()
+                    try await app.scanned(ada, app.nextOfNew())
+                    #expect(try await app.nextOfPrimary() == "tablet: \(app.nextOfNew())")
+                    #expect(try await app.nextOfNew() == "refused")
+                    #expect(try await refused.value == nil)
+                    await app.confirmFromNowOn()
+                    let linked = linking()
+                    try await app.scanned(ada, app.nextOfNew())
+                    #expect(try await app.nextOfPrimary() == "tablet: \(app.nextOfNew())")
+                    #expect(try await app.nextOfPrimary() == "new: 3")
+                    #expect(try await app.nextOfPrimary() == "device 1, device 3")
+                    let new = try #require(try await linked.value)
+                    try await new.useAndShutDown { tablet in
+                        let done = try await app.nextOfPrimary()
+                        let atTablet = Task { try await app.followDevices(tablet) }
+                        let listed = try await app.nextOfPrimary()
+                        #expect([done, listed] == ["1 of 1", "device 1, device 3"])
+                        try await ada.removeDevice(device: 3)
+                        // Both follow; the companion may report the end of what it gets, too.
+                        try await until { try await app.nextOfPrimary() == "device 1" }
+                        #expect(try await app.nextOfNew() == "signed out")
+                        atTablet.cancel()
+                        _ = await atTablet.result
+                    }
+                    following.cancel()
+                    _ = await following.result
+                }
+            }
+        }
+
         @Test("the recipes show chats, messages, notifications and a badge")
         func recipes() async throws {
             let app = await Recipes()

@@ -28,8 +28,8 @@ pub enum Departure {
 #[uniffi::export]
 impl Client {
     /// Logs out this device: the relay ends its tokens, and its keys are deleted here. Messages that wait to be sent
-    /// fail with the reason `LoggedOut`. The account continues to exist, but this device can never use it again. This
-    /// cannot be undone. From now on, calls that need the account throw `Unauthorized`. Messages can still be read.
+    /// fail with the reason `LoggedOut`. The account continues to exist, but this device can never use it again. A companion
+    /// leaves the account: its mailbox is deleted, and the primary device signs a list without it. This cannot be undone. From now on, calls that need the account throw `Unauthorized`. Messages can still be read.
     ///
     /// Throws `Storage`, or `Misuse` while the client is suspended.
     pub async fn log_out(&self, history: History) -> Result<Departure> {
@@ -41,7 +41,7 @@ impl Client {
     /// once. On this device, the effect is that of `log_out`. Messages that others send to the account fail with the
     /// reason `RecipientDeleted`.
     ///
-    /// Throws the errors of `log_out`, and `Unauthorized` after logging out.
+    /// Throws the errors of `log_out`, `Link` with `NotPrimary` on a companion, and `Unauthorized` after logging out.
     pub async fn delete_account(&self, history: History) -> Result<Departure> {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.delete_account(history.into()).await?.into()) }).await

@@ -3,6 +3,7 @@
 mod chats;
 mod connection;
 mod contact;
+mod devices;
 mod leaving;
 mod life;
 mod profile;
@@ -13,6 +14,7 @@ use sealpost_core as core;
 
 pub use connection::ConnectionState;
 pub use contact::{Report, TrustState};
+pub use devices::{OwnDevice, PendingLink, SharedHistory};
 pub use leaving::{Departure, History};
 pub use profile::Profile;
 

@@ -40,7 +40,7 @@ pub(crate) fn enter<T>(call: impl FnOnce() -> T) -> Result<T> {
 }
 
 /// Runs work that is dropped at its next await point when its caller stops waiting. Only for work that loses nothing
-/// then.
+/// then. If it was cancelled by its token, it is gone when this returns: nothing of it keeps a database open.
 pub(crate) async fn run_while_wanted<T: Send + 'static>(
     cancel: Option<Arc<CancelToken>>,
     work: impl Future<Output = Result<T>> + Send + 'static,
@@ -52,7 +52,15 @@ pub(crate) async fn run_while_wanted<T: Send + 'static>(
         }
     }
     let mut wanted = Wanted(spawn(work)?);
-    until(cancel, outcome(&mut wanted.0)).await
+    let done = until(cancel, outcome(&mut wanted.0)).await;
+    if matches!(done, Err(SealpostError::Cancelled)) && !wanted.0.is_finished() {
+        wanted.0.abort();
+        // A result that it has in spite of that is not discarded.
+        if let Ok(done) = (&mut wanted.0).await {
+            return done;
+        }
+    }
+    done
 }
 
 async fn until<T>(cancel: Option<Arc<CancelToken>>, done: impl Future<Output = Result<T>>) -> Result<T> {

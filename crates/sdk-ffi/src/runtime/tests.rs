@@ -45,3 +45,20 @@ async fn abandoned_work_is_cancelled() {
     assert!(tokio::time::timeout(Duration::ZERO, call).await.is_err());
     assert!((&mut ended).await.is_err());
 }
+
+#[tokio::test]
+async fn cancelled_work_is_gone_before_the_call_returns() {
+    let cancel = CancelToken::new().unwrap();
+    let held = Arc::new(());
+    let work = {
+        let held = Arc::clone(&held);
+        async move {
+            let _held = held;
+            std::future::pending::<Result<()>>().await
+        }
+    };
+    let waiting = tokio::spawn(run_while_wanted(Some(Arc::clone(&cancel)), work));
+    cancel.cancel().unwrap();
+    assert_eq!(waiting.await.unwrap(), Err(SealpostError::Cancelled));
+    assert_eq!(Arc::strong_count(&held), 1);
+}

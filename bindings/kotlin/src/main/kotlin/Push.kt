@@ -11,6 +11,7 @@ package io.github.sealpost
  * @throws SealpostException.Storage with `IN_USE` if a client of this process has the database open and receives the messages
  * itself, or if another process has held the lock for several seconds.
  * @throws SealpostException.Unauthorized if no account is registered in this database, or the relay no longer accepts this device.
+ * @throws SealpostException.Unlinked if this device was unlinked from its account.
  * @throws SealpostException.UnknownDevice if the relay does not know this device.
  */
 public suspend fun fetchForPush(

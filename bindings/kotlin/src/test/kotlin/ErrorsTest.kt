@@ -57,7 +57,9 @@ class ErrorsTest {
     fun `every error has a code that never changes`() {
         val codes = OfflineReason.entries.map { SealpostException.Offline(it) } +
             StorageReason.entries.map { SealpostException.Storage(it) } +
-            SealpostException.Unauthorized() + SealpostException.UnknownDevice() + SealpostException.NotFound() +
+            SealpostException.Unauthorized() + SealpostException.UnknownDevice() + SealpostException.Unlinked() +
+            LinkFailure.entries.map { SealpostException.Link(it) } + CodeError.entries.map { SealpostException.InvalidCode(it) } +
+            SealpostException.NotFound() +
             SealpostException.RecipientDeleted() + SealpostException.WrongState() + SealpostException.EmptyText() + SealpostException.TooLong(1u) +
             InvalidContentReason.entries.map { SealpostException.InvalidContent(it) } +
             SealpostException.InvalidArgument("user") + SealpostException.Cancelled() +
@@ -67,7 +69,10 @@ class ErrorsTest {
                 "offline.unreachable", "offline.timed_out", "offline.busy", "offline.not_a_relay", "offline.refused",
                 "offline.untrusted", "storage.wrong_key", "storage.corrupt", "storage.newer",
                 "storage.no_folder", "storage.not_a_file", "storage.read_only", "storage.full", "storage.in_use",
-                "storage.io", "unauthorized", "unknown_device", "not_found", "recipient_deleted", "wrong_state", "empty_text",
+                "storage.io", "unauthorized", "unknown_device", "unlinked", "link.expired", "link.taken", "link.not_authentic",
+                "link.refused", "link.already_linked", "link.not_primary", "link.too_many_devices", "link.device_ids_used_up",
+                "link.name", "link.other", "invalid_code.not_a_code", "invalid_code.other_version", "invalid_code.cut",
+                "invalid_code.damaged", "not_found", "recipient_deleted", "wrong_state", "empty_text",
                 "too_long", "invalid_content.contact_card", "invalid_content.location", "invalid_content.poll",
                 "invalid_content.choices", "invalid_content.too_many_pinned", "invalid_content.timer",
                 "invalid_content.markup", "invalid_content.profile", "invalid_content.other", "invalid_argument", "cancelled", "misuse", "bug",

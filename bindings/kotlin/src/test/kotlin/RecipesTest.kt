@@ -1,5 +1,6 @@
 package io.github.sealpost
 
+import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.flow.conflate
@@ -182,6 +183,113 @@ class RecipesTest {
 
     private fun addCandidates(candidates: ByteArray) {
         phone.trySend(candidates.decodeToString())
+    }
+
+    suspend fun linkThisDevice(database: String, key: ByteArray, relay: String, name: String): Client? = try {
+        linkClient(database, key, relay, name, showCode = ::showCode, showDigits = ::showDigits)
+    } catch (problem: SealpostException.Link) {
+        // `EXPIRED`, for example: offer to begin again.
+        explain(problem.reason)
+        null
+    }
+
+    suspend fun scanned(client: Client, text: String) = try {
+        cancellable { token -> client.link(text, token) }.use { pending ->
+            val history = ask(pending.name(), pending.digits())
+            if (history == null) pending.cancel() else pending.confirm(pending.name(), history)
+        }
+    } catch (problem: SealpostException.InvalidCode) {
+        explain(problem.reason)
+    } catch (problem: SealpostException.Link) {
+        explain(problem.reason)
+    }
+
+    suspend fun followDevices(client: Client) = client.updates().collect { update ->
+        if (update is Update.Snapshot) return@collect showDevices(client.devices())
+        when (val event = (update as Update.Event).event) {
+            is Event.DeviceLinked -> {
+                warnOfNewDevice(event.device)
+                showDevices(client.devices())
+            }
+            is Event.DeviceUnlinked -> showDevices(client.devices())
+            is Event.LinkProgress -> showProgress(event.progress)
+            is Event.Connection -> if (event.state == ConnectionState.SIGNED_OUT) showSignedOut()
+            else -> {}
+        }
+    }
+
+    /** What the two devices of a person show, in order. */
+    private val shownByNew = Channel<String>(Channel.UNLIMITED)
+    private val shownByPrimary = Channel<String>(Channel.UNLIMITED)
+    private var isTheirs = false
+
+    private fun showCode(code: String) {
+        shownByNew.trySend(code)
+    }
+
+    private fun showDigits(digits: String) {
+        shownByNew.trySend(digits)
+    }
+
+    private fun explain(reason: LinkFailure) {
+        shownByNew.trySend("$reason")
+    }
+
+    private fun explain(reason: CodeError) {
+        shownByPrimary.trySend("$reason")
+    }
+
+    private fun ask(name: String, digits: String): SharedHistory? {
+        shownByPrimary.trySend("$name: $digits")
+        return SharedHistory.Everything.takeIf { isTheirs }
+    }
+
+    private fun showDevices(devices: List<OwnDevice>) {
+        shownByPrimary.trySend(devices.joinToString { "device ${it.id}" })
+    }
+
+    private fun warnOfNewDevice(device: DeviceId) {
+        shownByPrimary.trySend("new: $device")
+    }
+
+    private fun showProgress(progress: LinkProgress) {
+        if (progress.isDone) shownByPrimary.trySend("${progress.sent} of ${progress.total}")
+    }
+
+    private fun showSignedOut() {
+        shownByNew.trySend("signed out")
+    }
+
+    @Test
+    fun `the recipes link a device, and show the devices`() = world { world ->
+        world.person("ada") { ada ->
+            ada.noteToSelf().use { it.sendText("a note") }
+            val following = launch { followDevices(ada) }
+            assertEquals("device 1", shownByPrimary.receive())
+            suspend fun linking() = async { linkThisDevice(world.database("tablet"), key("tablet"), world.relay.url, "tablet") }
+            scanned(ada, "something else")
+            assertEquals("NOT_A_CODE", shownByPrimary.receive())
+            val refused = linking()
+            scanned(ada, shownByNew.receive())
+            assertEquals("tablet: ${shownByNew.receive()}", shownByPrimary.receive())
+            assertEquals("REFUSED" to null, shownByNew.receive() to refused.await())
+            isTheirs = true
+            val linked = linking()
+            scanned(ada, shownByNew.receive())
+            assertEquals("tablet: ${shownByNew.receive()}", shownByPrimary.receive())
+            assertEquals(listOf("new: 3", "device 1, device 3"), List(2) { shownByPrimary.receive() })
+            checkNotNull(linked.await()).useAndShutDown { tablet ->
+                assertEquals("1 of 1", shownByPrimary.receive())
+                val atTablet = launch { followDevices(tablet) }
+                assertEquals("device 1, device 3", shownByPrimary.receive())
+                ada.removeDevice(3u)
+                // Both follow; the companion may report the end of what it gets, too.
+                eventually { Unit.takeIf { shownByPrimary.receive() == "device 1" } }
+                assertEquals("signed out", shownByNew.receive())
+                atTablet.cancelAndJoin()
+            }
+            following.cancelAndJoin()
+        }
     }
 
     @Test
