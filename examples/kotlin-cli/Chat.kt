@@ -10,10 +10,15 @@ import io.github.sealpost.Config
 import io.github.sealpost.Delivery
 import io.github.sealpost.Direction
 import io.github.sealpost.Message
+import io.github.sealpost.MessageId
+import io.github.sealpost.PendingLink
 import io.github.sealpost.Position
 import io.github.sealpost.SealpostException
+import io.github.sealpost.SharedHistory
 import io.github.sealpost.Thread
+import io.github.sealpost.cancellable
 import io.github.sealpost.changes
+import io.github.sealpost.linkClient
 import io.github.sealpost.openClient
 import io.github.sealpost.text
 import io.github.sealpost.useAndShutDown
@@ -33,12 +38,12 @@ import kotlin.system.exitProcess
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 
-private const val HELP = "chat --name NAME --with NAME [--relay URL] [--state FOLDER]"
+private const val HELP = "chat --name NAME --with NAME [--link] [--relay URL] [--state FOLDER]"
 private const val PAGE = 20u
 private val CLOCK = DateTimeFormatter.ofPattern("HH:mm").withZone(ZoneOffset.UTC)
 
 fun main(words: Array<String>) {
-    val options = words.toList().chunked(2).associate { it.first() to it.last() }
+    val options = (words.toList() - "--link").chunked(2).associate { it.first() to it.last() }
     val name = options["--name"]
     val friend = options["--with"]
     if (name == null || friend == null) {
@@ -47,15 +52,26 @@ fun main(words: Array<String>) {
     }
     val home = Home(File(options["--state"] ?: ".cache/chat"))
     try {
-        runBlocking { chat(home, name, friend, options["--relay"] ?: "http://127.0.0.1:8470") }
+        val relay = options["--relay"] ?: "http://127.0.0.1:8470"
+        runBlocking { chat(home, name, friend, relay, isNewDevice = "--link" in words) }
     } catch (problem: SealpostException) {
         System.err.println("chat: $problem")
         exitProcess(1)
     }
 }
 
-private suspend fun chat(home: Home, name: String, friend: String, relay: String) {
-    openClient(home.file(name, "db").path, home.key(name), relay, config = Config(acceptAllRequests = true)).useAndShutDown { client ->
+private suspend fun chat(home: Home, name: String, friend: String, relay: String, isNewDevice: Boolean) {
+    val config = Config(acceptAllRequests = true)
+    val (database, key) = home.file(name, "db").path to home.key(name)
+    val opened = when {
+        isNewDevice -> linkClient(
+            database, key, relay, name, config,
+            showCode = { note("in the chat of your account, enter /link $it") },
+            showDigits = { note("it must ask for $it") },
+        )
+        else -> openClient(database, key, relay, config = config)
+    }
+    opened.useAndShutDown { client ->
         home.file(name, "id").writeText(client.userId())
         note("you are $name, user id ${client.userId()}")
         client.directThread(home.user(friend)).use { Conversation(client, it, name, friend).run() }
@@ -68,12 +84,12 @@ private class Conversation(
     private val name: String,
     private val friend: String,
 ) {
-    private var newest = 0L
+    private val shown = mutableSetOf<MessageId>()
     private var older: Position? = null
+    private var pending: PendingLink? = null
 
     suspend fun run() = coroutineScope {
         val page = showPage(null)
-        newest = page.maxOfOrNull { it.id } ?: 0
         page.firstOrNull()?.let { thread.markRead(it.id) }
         note("type a message and press enter; /help lists the commands")
         val showing = launch { showWhatComes() }
@@ -81,15 +97,16 @@ private class Conversation(
         showing.cancelAndJoin()
     }
 
-    /** Messages that arrived after the page was read are in the snapshot. */
+    /** Messages that arrived after the page was read are in the snapshot. A new companion also gets those from before. */
     private suspend fun showWhatComes() = thread.changes().collect { change ->
         val messages = when (change) {
             is Change.Snapshot -> change.page.messages.reversed()
             is Change.Added -> listOf(change.message)
             else -> emptyList()
         }
-        for (message in messages.filter { it.id > newest }) {
-            newest = message.id
+        for (message in messages) {
+            val isOnOlderPage = older?.let { message.position < it } == true
+            if (isOnOlderPage || message.id in shown) continue
             show(message)
             if (message.direction is Direction.Incoming) thread.markRead(message.id)
         }
@@ -104,6 +121,7 @@ private class Conversation(
     }
 
     private fun show(message: Message) {
+        shown += message.id
         val who = if (message.direction is Direction.Incoming) friend else name
         println("${CLOCK.format(Instant.ofEpochMilli(message.sentMs))} $who: ${line(message)}")
     }
@@ -111,10 +129,14 @@ private class Conversation(
     /** Reads lines until the person quits. */
     private suspend fun write() {
         while (true) {
-            when (val line = withContext(Dispatchers.IO) { readlnOrNull() }?.trim()) {
+            val line = withContext(Dispatchers.IO) { readlnOrNull() }?.trim()
+            when (line?.substringBefore(' ')) {
                 null, "/quit" -> break
                 "" -> {}
-                "/help" -> note("/safety shows the safety number, /older an older page, /quit ends")
+                "/help" -> note("/safety shows the safety number, /older an older page, /link reads the code of a new device, /quit ends")
+                "/link" -> link(line.substringAfter(' '))
+                "/yes" -> answer(isOurs = true)
+                "/no" -> answer(isOurs = false)
                 "/safety" -> note(safetyNumber()?.let { "safety number $it" } ?: "no safety number before the first message")
                 "/older" -> older?.let { showPage(it) } ?: note("there are no older messages")
                 else -> send(line)
@@ -125,6 +147,30 @@ private class Conversation(
             val waits = Direction.Outgoing(Delivery.Queued)
             while (thread.history().messages.any { it.direction == waits }) delay(50.milliseconds)
         } ?: note("some messages were not sent yet; they will be sent the next time")
+    }
+
+    /** Reads the code of a new device. */
+    private suspend fun link(code: String) = try {
+        val read = cancellable { client.link(code, it) }
+        pending?.close()
+        pending = read
+        note("${read.name()} wants to be linked to this account. Does it show ${read.digits()}? /yes or /no")
+    } catch (problem: SealpostException) {
+        note("$problem")
+    }
+
+    private suspend fun answer(isOurs: Boolean) = try {
+        pending?.use { read ->
+            pending = null
+            if (isOurs) {
+                note("linked as device ${read.confirm(read.name(), SharedHistory.Everything)}")
+            } else {
+                read.cancel()
+                note("nothing was linked")
+            }
+        } ?: note("/link reads the code of a new device")
+    } catch (problem: SealpostException) {
+        note("$problem")
     }
 
     private suspend fun send(text: String) {

@@ -4,6 +4,8 @@ import Sealpost
 /// The number of messages in a page.
 private let pageSize: UInt32 = 20
 
+private let help = "/safety shows the safety number, /older an older page, /link reads the code of a new device, /quit ends"
+
 /// A conversation in a terminal that uses the Swift binding. It has the arguments and folders of `./dev chat`, so both can talk to
 /// each other by name.
 @main
@@ -12,19 +14,21 @@ struct Chat {
     let name: String
     let friend: String
     let relay: String
+    let isNewDevice: Bool
 
     static func main() async {
-        let words = Array(CommandLine.arguments.dropFirst())
+        let words = CommandLine.arguments.dropFirst().filter { $0 != "--link" }
         var options: [String: String] = [:]
         for (option, value) in zip(words, words.dropFirst()) where option.hasPrefix("--") { options[option] = value }
         guard let name = options["--name"], let friend = options["--with"] else {
-            complain("chat --name NAME --with NAME [--relay URL] [--state FOLDER]")
+            complain("chat --name NAME --with NAME [--link] [--relay URL] [--state FOLDER]")
             exit(2)
         }
         do {
             let home = try Home(folder: URL(filePath: options["--state"] ?? ".cache/chat"))
             let relay = options["--relay"] ?? "http://127.0.0.1:8470"
-            try await Chat(home: home, name: name, friend: friend, relay: relay).run()
+            let isNewDevice = CommandLine.arguments.contains("--link")
+            try await Chat(home: home, name: name, friend: friend, relay: relay, isNewDevice: isNewDevice).run()
         } catch {
             complain("chat: \(error)")
             exit(1)
@@ -32,15 +36,24 @@ struct Chat {
     }
 
     private func run() async throws {
-        let client = try await openClient(
-            database: home.file(name, "db").path, key: home.key(of: name), relay: relay,
-            config: Config(acceptAllRequests: true))
-        try await client.useAndShutDown { client in
+        try await open().useAndShutDown { client in
             try Data(client.userId().utf8).write(to: home.file(name, "id"))
             note("you are \(name), user id \(try client.userId())")
             let thread = try await client.directThread(user: home.user(friend))
             try await Conversation(client: client, thread: thread, name: name, friend: friend).run()
         }
+    }
+
+    private func open() async throws -> Client {
+        let (database, key) = (home.file(name, "db").path, try home.key(of: name))
+        let config = Config(acceptAllRequests: true)
+        guard isNewDevice else {
+            return try await openClient(database: database, key: key, relay: relay, config: config)
+        }
+        return try await linkClient(
+            database: database, key: key, relay: relay, name: name, config: config,
+            showCode: { note("in the chat of your account, enter /link \($0)") },
+            showDigits: { note("it must ask for \($0)") })
     }
 }
 
@@ -52,17 +65,17 @@ struct Conversation: Sendable {
 
     func run() async throws {
         let page = try await thread.history(limit: pageSize)
-        show(page)
+        let shown = Shown(older: page.older)
+        await show(page, shown)
         if let newest = page.messages.first { try await thread.markRead(upTo: newest.id) }
         note("type a message and press enter; /help lists the commands")
-        let showing = Task { try await showWhatComes(after: page.messages.map(\.id).max() ?? 0) }
+        let showing = Task { try await showWhatComes(shown) }
         defer { showing.cancel() }
-        try await write(older: page.older)
+        try await write(shown)
     }
 
-    /// Messages that arrived after the page was read are in the snapshot.
-    private func showWhatComes(after shown: MessageId) async throws {
-        var newest = shown
+    /// Messages that arrived after the page was read are in the snapshot. A new companion also gets those from before.
+    private func showWhatComes(_ shown: Shown) async throws {
         for try await change in thread.changes {
             let messages: [Message] =
                 switch change {
@@ -70,8 +83,7 @@ struct Conversation: Sendable {
                 case .added(let message): [message]
                 default: []
                 }
-            for message in messages where message.id > newest {
-                newest = message.id
+            for message in messages where await shown.isNew(message) {
                 show(message)
                 if case .incoming = message.direction { try await thread.markRead(upTo: message.id) }
             }
@@ -79,19 +91,24 @@ struct Conversation: Sendable {
     }
 
     /// Reads lines until the person quits.
-    private func write(older: Position?) async throws {
-        var older = older
+    private func write(_ shown: Shown) async throws {
+        var pending: PendingLink?
         reading: for await line in entered() {
-            switch line {
+            let words = line.split(separator: " ", maxSplits: 1)
+            switch words.first ?? "" {
             case "": continue
             case "/quit": break reading
-            case "/help": note("/safety shows the safety number, /older an older page, /quit ends")
+            case "/help": note(help)
+            case "/link": pending = await link(String(words.last ?? ""))
+            case "/yes", "/no":
+                await answer(pending, isOurs: line == "/yes")
+                pending = nil
             case "/safety": note(try await safetyNumber())
             case "/older":
-                if let before = older {
+                if let before = await shown.older {
                     let page = try await thread.history(before: before, limit: pageSize)
-                    show(page)
-                    older = page.older
+                    await shown.go(to: page.older)
+                    await show(page, shown)
                 } else {
                     note("there are no older messages")
                 }
@@ -105,6 +122,33 @@ struct Conversation: Sendable {
             try await Task.sleep(for: .milliseconds(50))
         }
         note("some messages were not sent yet; they will be sent the next time")
+    }
+
+    /// Reads the code of a new device.
+    private func link(_ code: String) async -> PendingLink? {
+        do {
+            let pending = try await client.link(code: code)
+            let (name, digits) = (try pending.name(), try pending.digits())
+            note("\(name) wants to be linked to this account. Does it show \(digits)? /yes or /no")
+            return pending
+        } catch {
+            note("\(error)")
+            return nil
+        }
+    }
+
+    private func answer(_ pending: PendingLink?, isOurs: Bool) async {
+        do {
+            guard let pending else { return note("/link reads the code of a new device") }
+            if isOurs {
+                note("linked as device \(try await pending.confirm(name: pending.name(), history: .everything))")
+            } else {
+                try await pending.cancel()
+                note("nothing was linked")
+            }
+        } catch {
+            note("\(error)")
+        }
     }
 
     private func send(_ text: String) async throws {
@@ -127,13 +171,34 @@ struct Conversation: Sendable {
     }
 
     /// Shows a page, oldest first.
-    private func show(_ page: Page) {
-        page.messages.reversed().forEach(show)
+    private func show(_ page: Page, _ shown: Shown) async {
+        for message in page.messages.reversed() where await shown.isNew(message) { show(message) }
     }
 
     private func show(_ message: Message) {
         let isTheirs = if case .incoming = message.direction { true } else { false }
         say("\(clock(message.sentMs)) \(isTheirs ? friend : name): \(line(message))")
+    }
+}
+
+/// The messages that were shown.
+private actor Shown {
+    private var ids: Set<MessageId> = []
+    /// Where the page begins that was not shown yet.
+    private(set) var older: Position?
+
+    init(older: Position?) {
+        self.older = older
+    }
+
+    func go(to older: Position?) {
+        self.older = older
+    }
+
+    /// Whether it was neither shown, nor is on an older page. It is shown then.
+    func isNew(_ message: Message) -> Bool {
+        if let older, message.position < older { return false }
+        return ids.insert(message.id).inserted
     }
 }
 
