@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use rusqlite::params;
 use sealpost_core::{
-    Delivery, Event, Events, FailReason, MessageBody, Thread, TrustState, Undecryptable, UserId,
+    ConnectionState, Delivery, Error, Event, Events, FailReason, MessageBody, Thread, TrustState,
+    Undecryptable, UserId,
 };
 use sealpost_e2e::{has_device_list, open_database, swap_keys};
 use sealpost_testkit::{Party, PartyDisk, World, eventually, history, other};
@@ -231,6 +233,85 @@ async fn a_first_message_of_a_device_that_is_not_on_the_list_is_not_opened() {
     let ben = old.open().await;
     ben.thread_with(&ada).await.send_text("it is me").await.unwrap();
     assert_eq!(last_of(&hers, 3).await, MessageBody::Text("it is me".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_registration_unlinks_the_companions_and_ends_their_sessions_at_contacts() {
+    let world = World::start().await;
+    let (ada, ben) = talked(&world, true).await;
+    let (user, mut events) = (ben.client.user_id(), ada.client.events());
+    let hers = ada.thread_with(&ben).await;
+    let tablet = world.companion(&ben, "tablet").await;
+    let of_tablet = tablet.thread_with(&ada).await;
+    of_tablet.send_text("from the tablet").await.unwrap();
+    last_of(&hers, 2).await;
+    let number = other(&hers).await.safety_number().await.unwrap();
+    assert_eq!(sessions(&world.disk("ada")), 2);
+    let old_list = at_relay(&world, user);
+    let mut own_events = tablet.client.events();
+    let old = ben.close().await;
+
+    // Ben has lost his phone, and registers again. The relay still has his tablet.
+    let new = start_over(&world, user, &old).await;
+    let ben = new.open().await;
+    // The tablet does not take the list of another account key for its own, and is unlinked by the new phone.
+    let signed_out = async || (tablet.client.connection_state() == ConnectionState::SignedOut).then_some(());
+    eventually("the tablet is unlinked", signed_out).await;
+    let refused = tablet.client.direct_thread(UserId::from_bytes([9; 16])).await;
+    assert_eq!(refused.map(drop), Err(Error::Unlinked));
+    let devices = tablet.client.devices().await.unwrap();
+    assert_eq!(devices.iter().map(|own| own.id.get()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(ben.client.devices().await.unwrap().len(), 1);
+    while let Some(event) = own_events.next().now_or_never().flatten() {
+        assert!(!matches!(event, Ok(Event::IdentityChanged(_))), "nobody is asked about our own key");
+    }
+
+    // Ada is told with the first message, and the sessions with all old devices are gone.
+    ben.thread_with(&ada).await.send_text("it is me").await.unwrap();
+    is_told(&mut events, user).await;
+    assert_eq!(last_of(&hers, 3).await, MessageBody::Text("it is me".into()));
+    assert_eq!(sessions(&world.disk("ada")), 1);
+    assert_ne!(other(&hers).await.safety_number().await.unwrap(), number);
+    assert_eq!(other(&hers).await.trust().await.unwrap(), TrustState::ChangedSinceVerified);
+    let secret = hers.send_text("a secret").await.unwrap();
+    ada.message_reaches(&hers, secret.id, Delivery::Failed(FailReason::IdentityChanged)).await;
+    other(&hers).await.accept().await.unwrap();
+    hers.retry(secret.id).await.unwrap();
+    ada.message_reaches(&hers, secret.id, Delivery::Delivered).await;
+
+    // The relay shows the list of the old key again, as a later one.
+    let (disk, number) = (world.disk("ada"), other(&hers).await.safety_number().await.unwrap());
+    drop(hers);
+    ada.close().await;
+    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    relay.busy_timeout(Duration::from_secs(60)).unwrap();
+    relay
+        .execute(
+            "UPDATE device_list SET version = 99, list = ?2 WHERE user_id = ?1",
+            params![user.as_bytes(), old_list],
+        )
+        .unwrap();
+    open_database(disk.database(), &disk.key())
+        .execute(
+            "INSERT INTO device_list_due (user_id, version, contradicts) VALUES (?1, 0, 0)",
+            [user.as_bytes()],
+        )
+        .unwrap();
+    let ada = disk.open().await;
+    let mut events = ada.client.events();
+    let refused = async { while events.next().await.unwrap().unwrap() != Event::DeviceListRefused(user) {} };
+    timeout(Duration::from_secs(60), refused).await.expect("the old list is refused");
+    let hers = ada.thread_with_user(user).await;
+    assert_eq!(other(&hers).await.safety_number().await.unwrap(), number);
+    let still = hers.send_text("still you").await.unwrap();
+    ada.message_reaches(&hers, still.id, Delivery::Delivered).await;
+}
+
+/// The list that the relay has of a user.
+fn at_relay(world: &World, user: UserId) -> Vec<u8> {
+    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    let sql = "SELECT list FROM device_list WHERE user_id = ?1";
+    relay.query_row(sql, [user.as_bytes()], |row| row.get(0)).unwrap()
 }
 
 /// The number of sessions in the database of a client.

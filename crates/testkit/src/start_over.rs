@@ -8,8 +8,8 @@ use sealpost_core::UserId;
 
 use crate::{Party, PartyDisk, World, eventually, open_database};
 
-/// Makes the relay in this folder return the keys of `other` as those of `user`. The same happens when a user starts
-/// again on a new phone, and when a hostile relay tries to read messages.
+/// Makes the relay in this folder return the keys of `other` as those of the first device of `user`. The same happens when a user starts
+/// again on a new phone, and when a hostile relay tries to read messages. Companions remain.
 ///
 /// # Panics
 /// If this is not the relay's database.
@@ -18,11 +18,12 @@ pub fn swap_keys(relay: &Path, user: UserId, other: UserId) {
     relay.busy_timeout(Duration::from_secs(60)).expect("a time-out");
     let (user, other) = (user.as_bytes(), other.as_bytes());
     let identity = "UPDATE device SET (registration_id, identity_key) =
-        (SELECT registration_id, identity_key FROM device WHERE user_id = ?2) WHERE user_id = ?1";
+        (SELECT registration_id, identity_key FROM device WHERE user_id = ?2)
+        WHERE user_id = ?1 AND device_id = 1";
     relay.execute(identity, [user, other]).expect("the identity key is replaced");
     // One-time keys are not copied; the last-resort key is enough.
     for table in ["signed_pre_key", "one_time_pre_key"] {
-        let delete = format!("DELETE FROM {table} WHERE user_id = ?1");
+        let delete = format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = 1");
         relay.execute(&delete, [user]).expect("the old pre-keys are gone");
     }
     let signed = "UPDATE signed_pre_key SET user_id = ?1 WHERE user_id = ?2";

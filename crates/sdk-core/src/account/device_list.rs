@@ -173,12 +173,24 @@ async fn catch_up(ctx: &Context) -> Result<bool> {
         if list.version() > highest {
             return Ok(false);
         }
+        if later.is_none() {
+            // The account was registered anew: the relay may still have its earlier devices, and their numbers are used up.
+            tx.raise_highest_device(highest_in(&theirs, us))?;
+        }
         let version = highest.saturating_add(1);
         let devices = later.as_ref().unwrap_or(&list).devices().to_vec();
         store(tx, us, &key, (version, devices), &mut rng)?;
         Ok(false)
     });
     work.await
+}
+
+/// The highest number of a device on a list of our account that this device has not signed; 0 if it does not verify.
+fn highest_in(theirs: &wire::SignedDeviceList, us: Registered) -> u32 {
+    let list =
+        SignedDeviceList::parse(&theirs.list).ok().and_then(|list| list.verify(us.user.as_bytes()).ok());
+    let numbers = list.iter().flat_map(VerifiedDeviceList::devices).map(|entry| entry.device.get());
+    numbers.max().unwrap_or(0)
 }
 
 /// The relay's list, if this device has signed it in a later state of its database.

@@ -22,21 +22,14 @@ const GRACE_MS: u64 = 60_000;
 /// # Errors
 /// Something is still to be done.
 pub(crate) async fn keep_up(ctx: &Context) -> Result<()> {
-    let (is_primary, has_others, links) = ctx
-        .store
-        .glance(|rows| {
-            let (_, us) = rows.our_account()?;
-            let list = rows.device_list(us.user)?;
-            let has_others = list.is_some_and(|list| list.devices().len() > 1);
-            let links = rows.own_links()?;
-            Ok((us.device == DeviceId::PRIMARY, has_others, links))
-        })
-        .await?;
-    if !is_primary {
+    if !ctx.store.glance(|rows| rows.holds_account_key()).await? {
         return learn_list(ctx).await;
     }
-    // A database that was restored from a copy learns its own list first.
+    // A database that was restored from a copy learns its own list first, and one of an account that was registered anew which devices the
+    // account had before.
     device_list::tell(ctx).await?;
+    let known = ctx.store.glance(|rows| Ok((rows.highest_device()?, rows.own_links()?)));
+    let (highest, links) = known.await?;
     for own in links.iter().filter(|own| own.state == LinkState::Confirmed) {
         match release(ctx, own.link).await {
             Ok(()) | Err(Error::Link(_)) => {}
@@ -44,7 +37,7 @@ pub(crate) async fn keep_up(ctx: &Context) -> Result<()> {
         }
     }
     revoke(ctx).await?;
-    if has_others || !links.is_empty() {
+    if highest > DeviceId::PRIMARY.get() || !links.is_empty() {
         let asked = tokens::with_access(ctx, |http, token| async move { http.devices(&token).await });
         let gone = settle(ctx, asked.await?).await?;
         if !gone.is_empty() {
