@@ -1,5 +1,5 @@
-//! The demonstration: two people talk over a relay, with every kind of content, while failures occur. Both have the same in the
-//! end, and nothing is lost, duplicated or readable by others.
+//! The demonstration: two people talk over a relay, with every kind of content, while failures occur. One of them links a companion in
+//! mid-talk. All have the same in the end, and nothing is lost, duplicated or readable by others.
 //!
 //! `./dev demo [--input FILE] [--seed NUMBER]`
 

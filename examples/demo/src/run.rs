@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::act::{Kind, choose};
 use crate::figures::{Table, list, size};
 use crate::scan::{ScanError, read_all, scan};
-use crate::stage::Stage;
+use crate::stage::{Companion, Stage};
 use crate::talk::{Line, Talk};
 use crate::view::{Difference, View};
 
@@ -55,6 +55,8 @@ struct Incidents {
     offline: std::ops::Range<usize>,
     killed: usize,
     twice: usize,
+    /// The speaker links a companion before this line.
+    linked: usize,
 }
 
 pub(crate) async fn run(talk: &Talk, relay_binary: &Path, seed: u64) -> Result<Table> {
@@ -75,6 +77,10 @@ pub(crate) async fn run(talk: &Talk, relay_binary: &Path, seed: u64) -> Result<T
             stage.come_back().await?;
         }
         let name = talk.name(line.speaker);
+        if number == incidents.linked {
+            println!("line {shown}: {name} links a companion, which gets what was said before");
+            stage.link(line.speaker).await?;
+        }
         if number == incidents.twice {
             println!("line {shown}: {name} sends it twice, as the answer is lost");
             stage.say_twice(line).await?;
@@ -154,10 +160,10 @@ fn plan(lines: &[Line]) -> Incidents {
     let (middle, twice) = (lines.len() / 2, lines.len().saturating_mul(3) / 4);
     // If there are only two lines, both would be the second one.
     let killed = if middle == twice { middle.saturating_sub(1) } else { middle };
-    Incidents { offline, killed, twice }
+    Incidents { offline, killed, twice, linked: (lines.len() / 4).max(1) }
 }
 
-/// Both sides must have exactly what was said and done. What is still on its way is waited for, and so is that messages
+/// Both sides, and the companion of one of them, must have exactly what was said and done. What is still on its way is waited for, and so is that messages
 /// disappear.
 async fn compare(stage: &mut Stage) -> Result<()> {
     let begun = Instant::now();
@@ -168,16 +174,24 @@ async fn compare(stage: &mut Stage) -> Result<()> {
         for side in 0..2 {
             stage.read_everything(side).await?;
             let thread = stage.thread(side).await?;
-            views.push(View::read(&stage.side(side).client, &thread, users).await?);
+            let side_now = stage.side(side);
+            views.push((side, side_now.name.clone(), View::read(&side_now.client, &thread, users).await?));
         }
-        let differs = |(side, view): (usize, &View)| Some((side, view.differs_from(&stage.model, side)?));
-        let found = views.iter().enumerate().find_map(differs).or_else(|| {
-            let [first, second] = &views[..] else { return None };
-            Some((1, second.differs_from_other(first)?))
+        if let Some(Companion { of, side, .. }) = &mut stage.companion {
+            // What was read on the other device is read here.
+            let peer = users.get(1_usize.saturating_sub(*of)).copied().unwrap_or(side.client.user_id());
+            let thread = side.thread_with(peer).await?;
+            views.push((*of, side.name.clone(), View::read(&side.client, &thread, users).await?));
+        }
+        let found = views.iter().find_map(|(side, name, view)| {
+            let (_, _, first) = views.first()?;
+            let difference =
+                view.differs_from(&stage.model, *side).or_else(|| view.differs_from_other(first))?;
+            Some((name.clone(), difference))
         });
-        let Some((side, difference)) = found else { return Ok(()) };
+        let Some((name, difference)) = found else { return Ok(()) };
         if begun.elapsed() > TIMEOUT {
-            return Err(Failure::Differs { name: stage.side(side).name.clone(), difference });
+            return Err(Failure::Differs { name, difference });
         }
         // A long conversation is not read all the time.
         sleep(reading.elapsed().max(Duration::from_millis(20))).await;
@@ -214,11 +228,17 @@ async fn report(mut stage: Stage, duplicates: u64, control: &[(PathBuf, Vec<u8>)
         let counts = kinds.iter().map(|kind| (stage.model.done(*kind), kind.names()));
         table.row(what, list(counts));
     }
+    if let Some(Companion { side, lines, .. }) = &stage.companion {
+        table.row(
+            &side.name,
+            format!("has all {messages}, linked in mid-talk; {lines} lines were said there"),
+        );
+    }
     table.row("submitted twice", format!("{duplicates}, stored once"));
     table.percentiles("send → ack", to_ack);
     table.percentiles("send → delivered", to_delivered);
     table.row("relay's files", bytes("relay"));
-    for side in &stage.sides {
+    for side in stage.sides.iter().chain(stage.companion.as_ref().map(|companion| &companion.side)) {
         table.row(format!("{}'s files", side.name), bytes(&side.folder_name()));
     }
     table.row("readable lines", scanned.to_string());
@@ -242,7 +262,8 @@ mod tests {
                 let speaker = |number: usize| usize::from(number >= turn);
                 let lines: Vec<_> =
                     (0..count).map(|number| Line { speaker: speaker(number), text: String::new() }).collect();
-                let Incidents { offline, killed, twice } = plan(&lines);
+                let Incidents { offline, killed, twice, linked } = plan(&lines);
+                assert!(linked > 0 && linked < count, "{count}: {linked}");
                 assert!(!offline.is_empty() && offline.end < count, "{count} {turn}: {offline:?}");
                 assert!(killed < count && twice < count && killed != twice, "{count}: {killed} {twice}");
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sealpost_core::{
     Client, Config, ConnectionState, DatabaseKey, Delivery, Direction, Error, Event, Message, MessageId,
-    MessageRequests, Opened, Thread,
+    MessageRequests, Opened, SharedHistory, Thread, Unregistered,
 };
 use tokio::time::{sleep, timeout};
 
@@ -24,19 +24,37 @@ pub(crate) struct Side {
 
 impl Side {
     pub(crate) async fn register(dir: &Path, name: &str, number: u8, relay: &str) -> Result<Self> {
-        let folder = dir.join(format!("client-{number}"));
-        std::fs::create_dir(&folder)?;
-        let database = folder.join("account.db");
-        let key: [u8; 32] =
-            std::array::from_fn(|n| number.wrapping_mul(31).wrapping_add(n as u8).wrapping_mul(97));
-        match Client::open(config(&database, key, relay)).await? {
-            Opened::Unregistered(new) => {
-                let client = new.register(&[]).await?;
-                let listener = Listener::listen(&client);
-                Ok(Self { name: name.to_owned(), database, key, client, thread: None, listener })
-            }
-            Opened::Ready(_) => Err(Failure::TimedOut("a new database")),
+        let new = New::open(dir, number, relay).await?;
+        let client = new.device.register(&[]).await?;
+        Ok(new.become_side(name, client))
+    }
+
+    /// A new device of the same person, which gets everything that they have.
+    pub(crate) async fn link(&self, dir: &Path, number: u8, relay: &str) -> Result<Self> {
+        let new = New::open(dir, number, relay).await?;
+        let name = format!("{}'s companion", self.name);
+        let linking = new.device.link("companion").await?;
+        let (pending, digits) = tokio::join!(self.client.link(linking.code()), linking.digits());
+        let pending = pending?;
+        if pending.digits() != digits? {
+            return Err(Failure::Signal("the two devices show other digits"));
         }
+        let mut events = self.client.events();
+        pending.confirm(&pending.name(), SharedHistory::Everything).await?;
+        let client = linking.finish().await?;
+        let has_come = async {
+            loop {
+                match events.next().await {
+                    Some(Ok(Event::LinkProgress(progress))) if progress.is_done => return Ok(()),
+                    Some(_) => {}
+                    None => return Err(Failure::TimedOut("the transfer to the companion")),
+                }
+            }
+        };
+        timeout(TIMEOUT, has_come)
+            .await
+            .map_err(|_| Failure::TimedOut("the transfer to the companion"))??;
+        Ok(new.become_side(&name, client))
     }
 
     /// Closes the client and opens it again, possibly with another URL for the relay.
@@ -69,6 +87,33 @@ impl Side {
     pub(crate) fn folder_name(&self) -> String {
         let folder = self.database.parent().and_then(Path::file_name);
         folder.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+}
+
+/// A device without an account.
+struct New {
+    device: Unregistered,
+    database: PathBuf,
+    key: [u8; 32],
+}
+
+impl New {
+    async fn open(dir: &Path, number: u8, relay: &str) -> Result<Self> {
+        let folder = dir.join(format!("client-{number}"));
+        std::fs::create_dir(&folder)?;
+        let database = folder.join("account.db");
+        let key: [u8; 32] =
+            std::array::from_fn(|n| number.wrapping_mul(31).wrapping_add(n as u8).wrapping_mul(97));
+        match Client::open(config(&database, key, relay)).await? {
+            Opened::Unregistered(device) => Ok(Self { device, database, key }),
+            Opened::Ready(_) => Err(Failure::TimedOut("a new database")),
+        }
+    }
+
+    fn become_side(self, name: &str, client: Client) -> Side {
+        let listener = Listener::listen(&client);
+        let Self { database, key, .. } = self;
+        Side { name: name.to_owned(), database, key, client, thread: None, listener }
     }
 }
 

@@ -20,12 +20,22 @@ use crate::talk::{Line, Talk};
 /// Messages that are searched for one of the newest. Some of them may have disappeared from the model.
 const NEWEST: u32 = 100;
 
+/// A further device of one of the two people.
+pub(crate) struct Companion {
+    /// Whose.
+    pub(crate) of: usize,
+    pub(crate) side: Side,
+    /// How many lines were said there.
+    pub(crate) lines: usize,
+}
+
 pub(crate) struct Stage {
     pub(crate) dir: TempDir,
     relay_binary: PathBuf,
     pub(crate) relay: Option<RelayProcess>,
     relay_addr: SocketAddr,
     pub(crate) sides: [Side; 2],
+    pub(crate) companion: Option<Companion>,
     offline: Option<usize>,
     pub(crate) model: Model,
     /// For each line, when it was said, by whom, and its position in the thread.
@@ -47,6 +57,7 @@ impl Stage {
             relay_addr: relay.addr(),
             relay: Some(relay),
             sides: [first, second],
+            companion: None,
             offline: None,
             model: Model::default(),
             said: Vec::new(),
@@ -88,10 +99,39 @@ impl Stage {
         .await
     }
 
+    /// Links a companion to this side.
+    pub(crate) async fn link(&mut self, of: usize) -> Result<()> {
+        let (dir, relay) = (self.dir.path().to_owned(), format!("http://{}", self.relay_addr));
+        let side = self.side(of).link(&dir, 3, &relay).await?;
+        self.companion = Some(Companion { of, side, lines: 0 });
+        Ok(())
+    }
+
+    /// Where the speaker says the next line: every other one at the companion, if there is one.
+    async fn speaking(&mut self, speaker: usize) -> Result<(Thread, Settled)> {
+        let (peer, timer_s) = (self.other(speaker).client.user_id(), self.model.timer_s);
+        let is_turn = self.said.len().is_multiple_of(2);
+        match self.companion.as_mut().filter(|companion| companion.of == speaker && is_turn) {
+            Some(companion) => {
+                let thread = companion.side.thread_with(peer).await?;
+                // What is said there has the timer that it knows.
+                until("the timer at the companion", async || {
+                    Ok((thread.timer().await? == timer_s).then_some(()))
+                })
+                .await?;
+                companion.lines = companion.lines.saturating_add(1);
+                Ok((thread, Settled::listen(&companion.side.client)))
+            }
+            None => {
+                let thread = self.thread(speaker).await?;
+                Ok((thread, Settled::listen(&self.side(speaker).client)))
+            }
+        }
+    }
+
     /// Sends a line.
     pub(crate) async fn say(&mut self, line: &Line) -> Result<()> {
-        let thread = self.thread(line.speaker).await?;
-        let settled = Settled::listen(&self.side(line.speaker).client);
+        let (thread, settled) = self.speaking(line.speaker).await?;
         let said = Instant::now();
         let sent = thread.send_text(&line.text).await?;
         let place = settled.place(&thread, sent.id).await?;
@@ -171,7 +211,7 @@ impl Stage {
 
     /// Closes everything.
     pub(crate) async fn close(&mut self) -> Result<()> {
-        for side in &self.sides {
+        for side in self.sides.iter().chain(self.companion.as_ref().map(|companion| &companion.side)) {
             side.client.suspend().await?;
         }
         if let Some(relay) = self.relay.take() {

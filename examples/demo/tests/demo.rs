@@ -24,9 +24,11 @@ fn row<'p>(printed: &'p str, what: &str) -> &'p str {
 fn both_sides_have_every_kind_of_content_after_the_failures() {
     let printed = demo(&["--seed", "1"]);
     assert!(printed.starts_with("the events between the lines are chosen by --seed 1\n"), "{printed}");
-    for incident in ["goes offline", "the relay is killed", "sends it twice"] {
+    for incident in ["goes offline", "the relay is killed", "sends it twice", "links a companion"] {
         assert!(printed.contains(incident), "{incident}\n{printed}");
     }
+    let companion = row(&printed, "Noor's companion");
+    assert!(companion.starts_with("has all ") && !companion.contains("; 0 lines"), "{companion}");
     let kinds = [
         ("of these kinds", "text", 8),
         ("and their changes", "edit", 8),
