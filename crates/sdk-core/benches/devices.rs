@@ -238,7 +238,7 @@ fn fill(disk: &PartyDisk) {
          INSERT INTO member (thread_id, user_id) SELECT name, (SELECT user_id FROM account) FROM n;
          INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, stored, server_seq, position, state)
             SELECT a.name, CAST(unhex(printf('%016x%016x', a.n, b.n)) AS BLOB), a.name, 1, 1,
-               CAST(x'053c' || 'as long as a line that people write to each other tends to be' AS BLOB), b.n, b.n, b.n, b.n, 11
+               CAST(x'523d' || 'as long as a line that people write to each other tends to be' AS BLOB), b.n, b.n, b.n, b.n, 11
             FROM n AS a JOIN n AS b ON b.n <= 100;
          COMMIT;",
     );
