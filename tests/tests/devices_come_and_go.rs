@@ -229,6 +229,10 @@ impl Talk {
                 device.party = Some(device.disk.clone().open().await);
             }
         }
+        // The answer for what a device had written when it was closed comes when it is open again; until then, it is shown last there.
+        for at in 0..self.devices.len() {
+            self.until_stored(at).await;
+        }
         let mut all = Vec::new();
         for (at, device) in self.devices.iter().enumerate() {
             let thread = self.thread(at).await;
