@@ -1,13 +1,15 @@
 //! The contents of messages, as they come out of a ciphertext: each kind, its bounds, and kinds of later versions.
 
+use sealpost_protocol::SharedPartKey;
+
 use crate::allocation::{Limit, limited};
 use crate::content::{
     AccountState, Body, Bootstrap, Call, CallId, CallStep, Choices, Contact, ContactCard, ContactItem,
     Content, Counts, Edit, EmojiSequence, Header, InThread, Item, ItemState, Items, LinkPreview, ListDigest,
     Location, Mark, Markup, Mention, MessageItem, NamedLists, Number, Piece, Pin, Place, Poll, Post,
     PrivacyItem, Profile, Progress, Quote, Reaction, ReadSet, Receipt, ReceiptKind, Revised, Run, Said,
-    Stamp, StateItem, StateKey, StateValue, StyledRange, Target, Text, TextRange, TextStyle, ThreadItem,
-    Timer, Transfer, TransferId, VersionsItem, Vote,
+    SharedContent, Stamp, StateItem, StateKey, StateValue, StyledRange, Target, Text, TextRange, TextStyle,
+    ThreadItem, Timer, Transfer, TransferId, VersionsItem, Vote,
 };
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 
@@ -16,6 +18,11 @@ const PARSE: Limit = Limit { factor: 4, constant: 8192 };
 /// The input is a content without its padding.
 pub(crate) fn run(input: &[u8]) {
     let padded = [input, &[0x80, 0, 0]].concat();
+    if let Ok(Some(shared)) = limited(PARSE, input, || SharedContent::from_plaintext(&padded)) {
+        let again = SharedContent::from_plaintext(&shared.to_plaintext()).unwrap().unwrap();
+        assert_eq!((again.devices, again.peer), (shared.devices, shared.peer));
+        assert_eq!(again.key.serialize(), shared.key.serialize());
+    }
     if let Ok(content) = limited(PARSE, input, || Content::from_plaintext(&padded)) {
         let again = Content::from_plaintext(&content.to_plaintext()).unwrap();
         assert_eq!((again.thread, again.id, again.sent_ms), (content.thread, content.id, content.sent_ms));
@@ -245,7 +252,16 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         plaintext.truncate(plaintext.iter().rposition(|byte| *byte != 0).unwrap());
         plaintext
     });
-    contents.collect()
+    contents.chain([key_of_shared_part()]).collect()
+}
+
+/// What a device gets of a content that is in a shared part, without its padding.
+fn key_of_shared_part() -> Vec<u8> {
+    let key = SharedPartKey::parse(&[3; SharedPartKey::LEN]).unwrap();
+    let shared = SharedContent { key, devices: Some(vec![9; 213]), peer: Some(UserId::from_bytes([1; 16])) };
+    let mut plaintext = shared.to_plaintext().to_vec();
+    plaintext.truncate(plaintext.iter().rposition(|byte| *byte != 0).unwrap());
+    plaintext
 }
 
 #[cfg(test)]
@@ -258,7 +274,12 @@ mod tests {
     fn the_seeds_have_each_kind_and_each_step_of_a_call() {
         let (mut kinds, mut forms) = (BTreeSet::new(), BTreeSet::new());
         for seed in seeds() {
-            let content = Content::from_plaintext(&[seed.as_slice(), &[0x80, 0, 0]].concat()).unwrap();
+            let padded = [seed.as_slice(), &[0x80, 0, 0]].concat();
+            if SharedContent::from_plaintext(&padded).unwrap().is_some() {
+                forms.insert("the key of a shared part");
+                continue;
+            }
+            let content = Content::from_plaintext(&padded).unwrap();
             kinds.insert(content.body.kind());
             forms.insert(match &content.body {
                 Body::Call(Call { step: CallStep::Offer { .. }, .. }) => "offer",
@@ -278,6 +299,6 @@ mod tests {
         for number in crate::content::of_the_proto_file().0 {
             assert!(kinds.iter().any(|kind| format!("{kind:?}") == format!("Kind({number})")), "{number}");
         }
-        assert_eq!(forms.len(), 12, "{forms:?}");
+        assert_eq!(forms.len(), 13, "{forms:?}");
     }
 }

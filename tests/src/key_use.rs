@@ -65,11 +65,15 @@ impl Interceptor for KeyUse {
 }
 
 fn key_name(envelope: &Envelope) -> Option<KeyName> {
-    let bytes = &envelope.ciphertext;
+    let is_shared = matches!(envelope.kind, envelope::SIGNAL_WITH_SHARED | envelope::PRE_KEY_WITH_SHARED);
+    // `length (2) || ciphertext`, which the shared part will follow.
+    let bytes = envelope.ciphertext.get(if is_shared { 2 } else { 0 }..)?;
     let name = |message: &SignalMessage| (*message.ratchet_key(), message.counter());
     match envelope.kind {
-        envelope::SIGNAL => SignalMessage::parse(bytes).ok().as_ref().map(name),
-        envelope::PRE_KEY => {
+        envelope::SIGNAL | envelope::SIGNAL_WITH_SHARED => {
+            SignalMessage::parse(bytes).ok().as_ref().map(name)
+        }
+        envelope::PRE_KEY | envelope::PRE_KEY_WITH_SHARED => {
             PreKeySignalMessage::parse(bytes).ok().map(|message| name(message.signal_message()))
         }
         _ => None,

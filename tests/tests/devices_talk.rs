@@ -3,12 +3,17 @@
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
+use std::sync::{Arc, Mutex};
+
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sealpost_core::{
-    Client, Delivery, Direction, Message, MessageBody, Opened, SharedHistory, Thread, ThreadId,
+    Client, Delivery, Direction, MAX_TEXT, Message, MessageBody, Opened, SharedHistory, Thread, ThreadId,
+    Undecryptable,
 };
-use sealpost_testkit::{Party, PartyDisk, World, eventually, history};
+use sealpost_testkit::{Interceptor, Party, PartyDisk, Proxy, World, eventually, history};
+use sealpost_wire::frame::Body;
+use sealpost_wire::{Frame, envelope};
 
 /// Two people with two devices each.
 async fn four(world: &World) -> [Party; 4] {
@@ -82,6 +87,85 @@ async fn what_a_device_sends_is_on_all_devices_of_both_and_is_ours_on_our_own() 
             message_on(device, id, text, has(Delivery::Read)).await;
         }
     }
+}
+
+/// A person with a primary device and four companions.
+async fn five(world: &World, name: &str) -> Vec<Party> {
+    let mut devices = vec![world.party(name).await];
+    for n in 2..=5 {
+        let companion = world.companion(&devices[0], &format!("{name}{n}")).await;
+        devices.push(companion);
+    }
+    devices
+}
+
+/// The copies for nine devices would need ten times as much space as one frame has.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_text_reaches_ten_devices() {
+    let world = World::start().await;
+    let (adas, bens) = tokio::join!(five(&world, "ada"), five(&world, "ben"));
+    let thread = adas[0].thread_with(&bens[0]).await;
+    let longest = |letter: &str| letter.repeat(MAX_TEXT);
+    // At first, each device begins a session with the others; then there are sessions.
+    thread.send_text(&longest("a")).await.unwrap();
+    for device in adas.iter().chain(&bens) {
+        message_on(device, thread.id(), &longest("a"), |_| true).await;
+    }
+    for (sender, letter) in [(&bens[4], "b"), (&adas[0], "c")] {
+        thread_on(sender, thread.id()).await.send_text(&longest(letter)).await.unwrap();
+        for device in adas.iter().chain(&bens) {
+            let user = sender.client.user_id();
+            message_on(device, thread.id(), &longest(letter), |message| message.sender == user).await;
+        }
+    }
+}
+
+/// A relay that changes the part of messages that several devices share.
+#[derive(Clone, Default)]
+struct Damages(Arc<Mutex<Vec<Frame>>>);
+
+impl Interceptor for Damages {
+    fn down(&self, mut frame: Frame) -> Vec<Frame> {
+        let mut held = self.0.lock().unwrap();
+        let intact = frame.clone();
+        if let Some(Body::Deliver(deliver)) = &mut frame.body
+            && let Some(envelope) = &mut deliver.envelope
+            && matches!(envelope.kind, envelope::SIGNAL_WITH_SHARED | envelope::PRE_KEY_WITH_SHARED)
+            && held.is_empty()
+        {
+            let mut bytes = envelope.ciphertext.to_vec();
+            *bytes.last_mut().unwrap() ^= 1;
+            envelope.ciphertext = bytes.into();
+            held.push(intact);
+        }
+        vec![frame]
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_shared_part_opens_nothing_and_the_intact_one_is_still_opened() {
+    let (world, damages) = (World::start().await, Damages::default());
+    let proxy = Proxy::start(world.addr(), damages.clone()).await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let tablet = world.disk("tablet").through(&proxy.url()).link_to(&ben).await;
+    let thread = ada.thread_with(&ben).await;
+    let long = "long".repeat(5_000);
+    thread.send_text(&long).await.unwrap();
+    message_on(&ben, thread.id(), &long, |_| true).await;
+    let on_tablet = thread_on(&tablet, thread.id()).await;
+    let refused = MessageBody::Undecryptable(Undecryptable::NotDecryptable);
+    eventually("it is refused", async || {
+        history(&on_tablet).await.iter().any(|message| message.body == refused).then_some(())
+    })
+    .await;
+    let intact = damages.0.lock().unwrap().remove(0);
+    // Nothing else is damaged.
+    damages.0.lock().unwrap().push(intact.clone());
+    proxy.inject(&intact);
+    message_on(&tablet, thread.id(), &long, |_| true).await;
+    assert_eq!(history(&on_tablet).await.len(), 1);
+    thread.send_text(&long.to_uppercase()).await.unwrap();
+    message_on(&tablet, thread.id(), &long.to_uppercase(), |_| true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,7 @@ mod ratchet;
 pub mod sealed;
 mod session;
 mod session_id;
+mod shared_part;
 mod shared_work;
 mod stored;
 mod time;
@@ -60,5 +61,6 @@ pub use session::{
     SessionChange, SessionPolicy, SessionRecord, Standing, StoredSession,
 };
 pub use session_id::{SessionId, SessionVersion};
+pub use shared_part::{OtherPart, SharedPartKey};
 pub use stored::StoredBytes;
 pub use time::UnixSeconds;

@@ -401,6 +401,8 @@ fn errors(seen: &mut Seen) {
         &(InitiateError::Bug("why"), EncryptError::Bug("why"), DecryptError::MissingPreKey(PreKeyKind::Kem)),
         "(Bug(\"why\"), Bug(\"why\"), MissingPreKey(Kem))",
     );
+    let (shared, _) = SharedPartKey::seal(b"secret", &mut StdRng::seed_from_u64(1)).unwrap();
+    seen.prints(&(shared, OtherPart), "(SharedPartKey(..), OtherPart)");
     seen.prints(
         &(hpke::OpenError::Malformed(malformed), hpke::BadIdentityKey),
         "(Malformed(Malformed), BadIdentityKey)",

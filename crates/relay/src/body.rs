@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::state::State;
 use crate::store::InboxKey;
 
-/// A body of at most 64 KiB, or a response.
+/// A body of at most 96 KiB, or a response.
 #[derive(Debug)]
 pub(crate) struct Proto<T>(pub(crate) T);
 

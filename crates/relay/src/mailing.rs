@@ -31,7 +31,8 @@ pub(crate) type Mailing = BoxFuture<'static, Result<Sent, Problem>>;
 /// Charges mail to its sender, before anything else is done with it. What it adds to the recipients' mailboxes is
 /// charged when it is stored.
 pub(crate) fn charge(state: &State, sender: Address, mail: &Mail) -> Result<Wait, Problem> {
-    let wait = state.limiter.send(sender, mail.encoded_len(), state.clock.monotonic())?;
+    let bytes = sending::charged_bytes(mail.encoded_len(), &mail.shared, &mail.copies);
+    let wait = state.limiter.send(sender, bytes, state.clock.monotonic())?;
     if is_ephemeral(mail) {
         return Ok(wait);
     }
@@ -52,7 +53,9 @@ pub(crate) fn submit(
     if !is_ephemeral(mail) {
         return store(state, sender, thread, mail);
     }
-    let copies: Vec<Ephemeral> = mail.copies.iter().map(parse).collect::<Result<_, _>>()?;
+    let shared_of = sending::shared_of(&mail.copies, &mail.shared)?;
+    let copies = mail.copies.iter().map(|copy| parse(copy, &shared_of));
+    let copies: Vec<Ephemeral> = copies.collect::<Result<_, _>>()?;
     let (state, audience) = (Arc::clone(state), state.store.audience(thread, sender.user));
     Ok(Box::pin(async move { pass(&state, sender, thread, copies, audience.await) }))
 }
@@ -71,8 +74,7 @@ fn store(state: &State, sender: Address, thread: ThreadId, mail: &Mail) -> Resul
     if mail.copies.iter().filter_map(|copy| copy.envelope.as_ref()).any(|envelope| envelope.ephemeral) {
         return Err(Problem::Malformed);
     }
-    let copies: Vec<Copy> =
-        mail.copies.iter().map(|copy| sending::parse_copy(copy, now_ms)).collect::<Result<_, _>>()?;
+    let copies = sending::parse_copies(&mail.copies, &mail.shared, now_ms)?;
     let reason = |copy: &Copy| match MailClass::of(&copy.envelope) {
         MailClass::Urgent => WakeReason::UrgentMail,
         MailClass::Ordinary => WakeReason::OrdinaryMail,
@@ -111,18 +113,21 @@ struct Ephemeral {
     to: Address,
     registration_id: u32,
     envelope: Envelope,
+    /// What follows its ciphertext.
+    shared: Bytes,
 }
 
-fn parse(copy: &DeviceCopy) -> Result<Ephemeral, Problem> {
+fn parse(copy: &DeviceCopy, shared_of: impl Fn(&Envelope) -> Bytes) -> Result<Ephemeral, Problem> {
     let envelope = copy.envelope.clone().ok_or(Problem::Malformed)?;
-    if envelope.ciphertext.len() > MAX_EPHEMERAL {
+    let shared = shared_of(&envelope);
+    if envelope.ciphertext.len().saturating_add(shared.len()) > MAX_EPHEMERAL {
         return Err(Problem::TooLarge);
     }
     if !envelope.ephemeral || !sending::is_known(&envelope) || envelope.ttl_s > MAX_EPHEMERAL_TTL_S {
         return Err(Problem::Malformed);
     }
     let to = Address::from_wire(&copy.user_id, copy.device_id)?;
-    Ok(Ephemeral { to, registration_id: copy.registration_id, envelope })
+    Ok(Ephemeral { to, registration_id: copy.registration_id, envelope, shared })
 }
 
 /// Nothing is passed on unless everything may be. The sender does not learn who is connected or has accepted the thread.
@@ -138,13 +143,17 @@ fn pass(
     check_recipients(&live, left_alone, sender, named)?;
     let now = state.clock.monotonic();
     for copy in &copies {
-        state.limiter.ephemeral(sender.user, copy.to.user, copy.envelope.ciphertext.len(), now)?;
+        let bytes = copy.envelope.ciphertext.len().saturating_add(copy.shared.len());
+        state.limiter.ephemeral(sender.user, copy.to.user, bytes, now)?;
     }
     let (epoch, server_time_ms) = (state.store.epoch(), state.clock.unix_ms());
-    for Ephemeral { to, envelope, .. } in copies {
+    for Ephemeral { to, mut envelope, shared, .. } in copies {
         // Only an accepted thread shows that somebody is typing.
         if not_accepted.contains(&to.user) {
             continue;
+        }
+        if !shared.is_empty() {
+            envelope.ciphertext = [&envelope.ciphertext[..], &shared].concat().into();
         }
         let ttl_s = if envelope.ttl_s == 0 { EPHEMERAL_TTL_S } else { envelope.ttl_s };
         let until = now.saturating_add(Duration::from_secs(ttl_s.into()));

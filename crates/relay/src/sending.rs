@@ -1,11 +1,12 @@
 //! Handles a send: parses it, appends it to the store and builds the answer. The socket and the HTTP endpoint share
 //! this code.
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use prost::Message as _;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ClientMsgId, ThreadId, UserId};
-use sealpost_wire::limits::{MAILBOX_TTL_S, MAX_CIPHERTEXT};
+use sealpost_wire::limits::{MAILBOX_TTL_S, MAX_CIPHERTEXT, MAX_COPIES};
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{DeviceCopy, Envelope, Send, SendAck, envelope};
 use sha2::{Digest as _, Sha256};
@@ -46,7 +47,19 @@ pub(crate) type Sending = BoxFuture<'static, Result<Sent, Problem>>;
 pub(crate) fn charge(state: &State, sender: Address, send: &Send) -> Result<Wait, Problem> {
     let now = state.clock.monotonic();
     let wait = charge_recipients(state, sender, &send.copies)?;
-    Ok(wait.max(state.limiter.send(sender, send.encoded_len(), now)?))
+    Ok(wait.max(state.limiter.send(
+        sender,
+        charged_bytes(send.encoded_len(), &send.shared, &send.copies),
+        now,
+    )?))
+}
+
+/// The bytes for which a sender is charged: those of the frame, and those of the shared part once more for each further copy with it. No accepted
+/// message has more copies than are counted.
+pub(crate) fn charged_bytes(frame: usize, shared: &Bytes, copies: &[DeviceCopy]) -> usize {
+    let with_shared =
+        copies.iter().filter(|copy| copy.envelope.as_ref().is_some_and(has_shared)).take(MAX_COPIES);
+    frame.saturating_add(shared.len().saturating_mul(with_shared.count().saturating_sub(1)))
 }
 
 /// Checks what the sender may deliver to the recipients.
@@ -130,7 +143,7 @@ fn parse(sender: Address, send: &Send, now_ms: u64) -> Result<Append, Problem> {
         thread: ThreadId::from_slice(&send.thread_id)?,
         roster_version: send.roster_version,
         body_hash: body_hash(send),
-        copies: send.copies.iter().map(|copy| parse_copy(copy, now_ms)).collect::<Result<_, _>>()?,
+        copies: parse_copies(&send.copies, &send.shared, now_ms)?,
         now_ms,
     })
 }
@@ -148,16 +161,45 @@ fn body_hash(send: &Send) -> BodyHash {
 
 /// Whether it is a message of a session, which may begin the session, and is not empty.
 pub(crate) fn is_known(envelope: &Envelope) -> bool {
-    matches!(envelope.kind, envelope::SIGNAL | envelope::PRE_KEY) && !envelope.ciphertext.is_empty()
+    let is_known = matches!(envelope.kind, envelope::SIGNAL | envelope::PRE_KEY) || has_shared(envelope);
+    is_known && !envelope.ciphertext.is_empty()
 }
 
-/// Parses a copy that will be stored.
-pub(crate) fn parse_copy(copy: &DeviceCopy, now_ms: u64) -> Result<Copy, Problem> {
+/// Whether the shared part follows its ciphertext.
+const fn has_shared(envelope: &Envelope) -> bool {
+    matches!(envelope.kind, envelope::SIGNAL_WITH_SHARED | envelope::PRE_KEY_WITH_SHARED)
+}
+
+/// What follows the ciphertext of a copy. A shared part that belongs to none, and a copy that lacks it, are malformed.
+pub(crate) fn shared_of(
+    copies: &[DeviceCopy],
+    shared: &Bytes,
+) -> Result<impl Fn(&Envelope) -> Bytes, Problem> {
+    let is_any = copies.iter().filter_map(|copy| copy.envelope.as_ref()).any(has_shared);
+    if is_any == shared.is_empty() {
+        return Err(Problem::Malformed);
+    }
+    let shared = shared.clone();
+    Ok(move |envelope: &Envelope| if has_shared(envelope) { shared.clone() } else { Bytes::new() })
+}
+
+/// Parses copies that will be stored.
+pub(crate) fn parse_copies(copies: &[DeviceCopy], shared: &Bytes, now_ms: u64) -> Result<Vec<Copy>, Problem> {
+    let shared_of = shared_of(copies, shared)?;
+    copies.iter().map(|copy| parse_copy(copy, &shared_of, now_ms)).collect()
+}
+
+fn parse_copy(
+    copy: &DeviceCopy,
+    shared_of: impl Fn(&Envelope) -> Bytes,
+    now_ms: u64,
+) -> Result<Copy, Problem> {
     let envelope = copy.envelope.clone().ok_or(Problem::Malformed)?;
     if envelope.ephemeral {
         return Err(Problem::EphemeralRefused);
     }
-    if envelope.ciphertext.len() > MAX_CIPHERTEXT {
+    let shared = shared_of(&envelope);
+    if envelope.ciphertext.len().saturating_add(shared.len()) > MAX_CIPHERTEXT {
         return Err(Problem::TooLarge);
     }
     let ttl_s = match u64::from(envelope.ttl_s) {
@@ -171,6 +213,44 @@ pub(crate) fn parse_copy(copy: &DeviceCopy, now_ms: u64) -> Result<Copy, Problem
         to: Address::from_wire(&copy.user_id, copy.device_id)?,
         registration_id: copy.registration_id,
         envelope,
+        shared,
         expires_ms: now_ms.saturating_add(ttl_s.saturating_mul(1_000)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copies(kinds: &[u32]) -> Vec<DeviceCopy> {
+        let copy = |kind: &u32| DeviceCopy {
+            user_id: UserId::from_bytes([1; 16]).to_wire(),
+            device_id: 1,
+            registration_id: 1,
+            envelope: Some(Envelope { kind: *kind, ciphertext: vec![1].into(), ..Envelope::default() }),
+        };
+        kinds.iter().map(copy).collect()
+    }
+
+    #[test]
+    fn the_shared_part_is_charged_once_for_each_copy_that_is_written() {
+        let shared = Bytes::from(vec![0; 1_000]);
+        for (kinds, bytes) in [(&[1, 2][..], 5_000), (&[9, 1], 5_000), (&[9, 1, 10, 9], 7_000)] {
+            assert_eq!(charged_bytes(5_000, &shared, &copies(kinds)), bytes, "{kinds:?}");
+        }
+        // Nothing is written for so many copies, and no bucket has room for them.
+        assert_eq!(charged_bytes(5_000, &shared, &copies(&[9; 4_000])), 5_000 + 8 * 1_000);
+    }
+
+    #[test]
+    fn copies_take_no_memory_for_their_shared_part() {
+        let shared = Bytes::from(vec![0; 1_000]);
+        let parsed = parse_copies(&copies(&[9, 10, 1]), &shared, 1).unwrap();
+        let lengths: Vec<_> = parsed.iter().map(Copy::ciphertext_len).collect();
+        assert_eq!(lengths, [1_001, 1_001, 1]);
+        for copy in &parsed[..2] {
+            assert_eq!(copy.shared.as_ptr(), shared.as_ptr(), "it is the bytes of the frame");
+        }
+        assert_eq!(parsed[0].ciphertext().len(), 1_001);
+    }
 }

@@ -15,6 +15,10 @@ pub mod envelope {
     pub const SIGNAL: u32 = 1;
     /// A message that carries the handshake of a new session.
     pub const PRE_KEY: u32 = 2;
+    /// Like [`SIGNAL`], and followed by the shared part of the [`Send`](crate::Send) or [`Mail`](crate::Mail).
+    pub const SIGNAL_WITH_SHARED: u32 = 9;
+    /// Like [`PRE_KEY`], and followed by the shared part.
+    pub const PRE_KEY_WITH_SHARED: u32 = 10;
 }
 
 /// The values of [`Hello::features`].

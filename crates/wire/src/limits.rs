@@ -1,9 +1,12 @@
 //! Limits that both sides enforce.
 
-/// Largest frame, in bytes; checked before decoding.
-pub const MAX_FRAME: usize = 65_536;
-/// Largest ciphertext of one copy, in bytes. The `Deliver` frame has more fields around it than the `Send` had.
-pub const MAX_CIPHERTEXT: usize = MAX_FRAME - 512;
+/// Largest frame, in bytes; checked before decoding. A [`Send`](crate::Send) has room for the largest shared part, and a copy for each of nine devices
+/// that begins a session.
+pub const MAX_FRAME: usize = 96 << 10;
+/// Largest ciphertext of one copy together with the shared part, in bytes.
+pub const MAX_CIPHERTEXT: usize = 68 << 10;
+/// Maximum number of copies of a message in a direct thread: for the devices of both members, except the sending one.
+pub const MAX_COPIES: usize = 2 * MAX_DEVICES as usize - 1;
 /// Largest ciphertext of one copy of ephemeral mail, in bytes.
 pub const MAX_EPHEMERAL: usize = 16 << 10;
 /// How long ephemeral mail is worth delivering if its envelope does not say, in seconds.
@@ -11,7 +14,7 @@ pub const EPHEMERAL_TTL_S: u32 = 5;
 /// The longest time that it may say, in seconds.
 pub const MAX_EPHEMERAL_TTL_S: u32 = 60;
 /// Largest REST body, in bytes, except for the two endpoints that upload keys.
-pub const MAX_BODY: usize = 65_536;
+pub const MAX_BODY: usize = MAX_FRAME;
 /// Largest body of `POST /v1/accounts` and `PUT /v1/keys`, in bytes; 100 one-time KEM keys alone take 164 kB.
 pub const MAX_KEYS_BODY: usize = 256 << 10;
 /// Maximum number of `Deliver` frames without an `Ack` on one connection.

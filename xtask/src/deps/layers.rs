@@ -70,7 +70,7 @@ const PROTOCOL: Rules = Rules {
         &["session_id", "stored"],
         &["form"],
         &["identity"],
-        &["hpke", "prekey", "device"],
+        &["hpke", "shared_part", "prekey", "device"],
         &["message"],
         &["ratchet", "sealed"],
         &["pqxdh", "group"],

@@ -23,7 +23,7 @@ use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_protocol::sealed::{self, Remembered};
 use sealpost_protocol::{
     DistributionId, IdentityKeyPair, KemPreKey, KemPreKeyId, KnownKeys, OneTimePreKey, OneTimePreKeyId,
-    Secret, SenderKeyDistributionMessage, SignedPreKey, SignedPreKeyId, UnixSeconds, hpke,
+    Secret, SenderKeyDistributionMessage, SharedPartKey, SignedPreKey, SignedPreKeyId, UnixSeconds, hpke,
 };
 
 /// Only one search runs at a time, because it would find the buffer of another.
@@ -160,6 +160,20 @@ fn cached_agreements_of_sealed_sender_are_wiped() {
     let mut remembered = Remembered::default();
     let opened = sealed::open(&sealed, &bob, &mut remembered).unwrap();
     is_wiped_with((remembered, opened), &[needle]);
+}
+
+#[test]
+fn keys_of_shared_parts_and_what_they_open_are_wiped() {
+    let _alone = alone();
+    let rng = &mut StdRng::seed_from_u64(107);
+    let text = Secret::new(rng.random::<[u8; 64]>());
+    let (key, part) = SharedPartKey::seal(text.expose(), rng).unwrap();
+    let needles = [Needle::new(text.expose()), Needle::new(&key.serialize()[..32])];
+    drop(text);
+    let keys = many(|| SharedPartKey::parse(&*key.serialize()).unwrap());
+    let opened = many(|| key.open(&part).unwrap());
+    is_wiped_with((key, keys), &needles[1..]);
+    is_wiped_with(opened, &needles[..1]);
 }
 
 #[test]

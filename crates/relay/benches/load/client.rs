@@ -62,8 +62,7 @@ impl Pair {
                     ..Envelope::default()
                 }),
             }],
-            resume: false,
-            lookup: false,
+            ..Send::default()
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use sealpost_wire::limits::{MAX_ACK_KEYS, MAX_EPHEMERAL, MAX_FRAME, MAX_UPLOAD_KEYS, ROW_BYTES};
+use sealpost_wire::limits::{
+    MAX_ACK_KEYS, MAX_CIPHERTEXT, MAX_COPIES, MAX_DEVICES, MAX_EPHEMERAL, MAX_FRAME, MAX_UPLOAD_KEYS,
+    ROW_BYTES,
+};
 
 use super::bucket::Rate;
 
@@ -152,8 +155,10 @@ pub struct Limit {
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// The maximum number of bytes that a message delivers to one user: the rows of 127 devices.
-const MAX_INBOUND: usize = MAX_FRAME + 127 * ROW_BYTES as usize;
+/// The maximum number of bytes that a message delivers to one user: the rows of all their devices.
+const MAX_INBOUND: usize = MAX_DEVICES as usize * (MAX_CIPHERTEXT + ROW_BYTES as usize);
+/// The maximum number of bytes for which the sender of a message is charged: the frame, and the shared part for each further copy.
+const MAX_SENT: usize = MAX_FRAME + (MAX_COPIES - 1) * MAX_CIPHERTEXT;
 
 /// All limits, in the order of [`Name`].
 pub const TABLE: [Limit; COUNT] = {
@@ -209,7 +214,7 @@ pub const TABLE: [Limit; COUNT] = {
             Rate::new(64 << 20, 4 << 20, SECOND),
             Slow(SECOND),
             Allow,
-            MAX_FRAME,
+            MAX_SENT,
         ),
         row(
             N::PairBytes,

@@ -1,7 +1,9 @@
 //! Lanes: the total order of the messages of each thread.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
 use sealpost_wire::id::{ClientMsgId, ThreadId};
 use sealpost_wire::{DeviceMismatch, Envelope};
 
@@ -30,6 +32,9 @@ pub struct Copy {
     pub registration_id: u32,
     /// Opaque to the relay.
     pub envelope: Envelope,
+    /// What follows its ciphertext, and is the same for other devices; empty if there is nothing. It is joined with the ciphertext when the row is
+    /// written, so that a message that waits takes no more memory than its frame had.
+    pub shared: Bytes,
     /// When the row is removed from the mailbox, even if it was not acknowledged.
     pub expires_ms: u64,
 }
@@ -37,6 +42,21 @@ pub struct Copy {
 impl fmt::Debug for Copy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Copy").field("to", &self.to).finish_non_exhaustive()
+    }
+}
+
+impl Copy {
+    /// The length of the ciphertext of the row.
+    pub fn ciphertext_len(&self) -> usize {
+        self.envelope.ciphertext.len().saturating_add(self.shared.len())
+    }
+
+    /// The ciphertext of the row.
+    pub fn ciphertext(&self) -> Cow<'_, [u8]> {
+        match self.shared.is_empty() {
+            true => Cow::Borrowed(&self.envelope.ciphertext),
+            false => Cow::Owned([&self.envelope.ciphertext[..], &self.shared].concat()),
+        }
     }
 }
 

@@ -29,7 +29,7 @@ async fn malformed_frames_end_the_connection() {
         (Message::Binary(Bytes::new()), 4426),
         (Message::Binary(no_hello.into()), 4400),
         (Message::Binary(schema.into()), 4426),
-        (Message::Binary(vec![0; 65_537].into()), 1009),
+        (Message::Binary(vec![0; 98_305].into()), 1009),
     ];
     for (message, code) in cases {
         let mut socket = Socket::open(&world).await;
@@ -41,7 +41,7 @@ async fn malformed_frames_end_the_connection() {
         (Message::Text("hello".into()), 4400),
         (Message::Binary(good[..good.len() - 1].to_vec().into()), 4400),
         (Message::Binary(welcome.encode_to_vec().into()), 4400),
-        (Message::Binary(vec![0; 65_537].into()), 1009),
+        (Message::Binary(vec![0; 98_305].into()), 1009),
     ];
     for (message, code) in cases {
         let mut socket = Socket::connect(&world, &alice).await;
@@ -62,7 +62,7 @@ async fn a_fragmented_message_is_refused_above_the_size_limit() {
     };
     socket.raw.send(piece(Data::Binary)).await.unwrap();
     // The relay may have closed the connection before the last of them.
-    for _ in 0..80 {
+    for _ in 0..120 {
         if socket.raw.send(piece(Data::Continue)).await.is_err() {
             break;
         }
@@ -184,7 +184,7 @@ async fn bodies_that_are_too_large_or_not_protobuf_are_refused() {
     let post = || world.http.post(world.url("/v1/threads"));
     let by = Some(&alice);
 
-    let large = vec![0; 65_537];
+    let large = vec![0; 98_305];
     let request = post().header("content-type", sealpost_wire::MEDIA_TYPE).body(large.clone());
     world.request(request, by).await.refused(413, reason::TOO_LARGE);
     let pieces = futures_util::stream::iter(
@@ -240,7 +240,7 @@ async fn invalid_sends_are_refused_with_a_reason() {
     };
     let cases = [
         (with(|envelope| envelope.ephemeral = true), 400, reason::EPHEMERAL_REFUSED),
-        (with(|envelope| envelope.ciphertext = vec![1; 65_025].into()), 413, reason::TOO_LARGE),
+        (with(|envelope| envelope.ciphertext = vec![1; 69_633].into()), 413, reason::TOO_LARGE),
         (with(|envelope| envelope.ciphertext = Bytes::new()), 400, reason::MALFORMED),
         (with(|envelope| envelope.kind = 3), 400, reason::MALFORMED),
         (with(|envelope| envelope.ttl_s = 2_592_001), 400, reason::MALFORMED),
@@ -279,7 +279,7 @@ async fn the_largest_ciphertext_still_fits_into_its_delivery() {
         panic!()
     };
     let deliver = bobs.deliver().await;
-    assert!(Frame { v: 1, id: 0, body: Some(Body::Deliver(deliver)) }.encoded_len() <= 65_536);
+    assert!(Frame { v: 1, id: 0, body: Some(Body::Deliver(deliver)) }.encoded_len() <= 98_304);
     world.end((alices, bobs)).await;
 }
 

@@ -168,7 +168,7 @@ async fn own_devices_reach_each_other_in_the_note_to_self() {
     let path = |what| format!("/v1/threads/{note}/{what}");
     assert_eq!(world.post(&path("messages"), companion, &own).await.status, 201);
     let Send { client_msg_id, thread_id, copies, .. } = world.message(note, member, b"sealed");
-    let mail = Mail { client_msg_id, thread_id, copies };
+    let mail = Mail { client_msg_id, thread_id, copies, ..Mail::default() };
     assert_eq!(world.post(&path("mail"), companion, &mail).await.status, 201);
     let page: InboxPage = world.get("/v1/inbox", Some(member)).await.body();
     let of_note = page.rows.iter().filter(|row| row.key.as_ref().unwrap().thread_id == note.to_wire());

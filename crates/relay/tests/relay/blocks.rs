@@ -41,6 +41,7 @@ async fn a_blocked_sender_gets_the_answer_of_a_full_thread_that_was_not_accepted
             client_msg_id: send.client_msg_id.clone(),
             thread_id: send.thread_id.clone(),
             copies: send.copies.clone(),
+            ..Mail::default()
         };
         let mut ephemeral = Mail { thread_id: send.thread_id.clone(), ..mail.clone() };
         ephemeral.copies[0].envelope.as_mut().unwrap().ephemeral = true;

@@ -126,7 +126,7 @@ async fn the_welcome_contains_the_settings_of_the_connection() {
     let world = World::start().await;
     let alice = world.register().await;
     let (socket, welcome) = Socket::connect_with(&world, hello(&alice)).await;
-    assert_eq!(welcome.max_frame, 65_536);
+    assert_eq!(welcome.max_frame, 98_304);
     assert_eq!((welcome.epoch, welcome.epoch_changed, welcome.needs_full_sync), (1, false, false));
     assert_eq!(welcome.access_expires_ms, alice.tokens.access_expires_ms);
     assert_eq!(welcome.server_time_ms, START_MS);

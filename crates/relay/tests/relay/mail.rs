@@ -13,7 +13,7 @@ use crate::common::{Party, World};
 
 fn mail(world: &World, thread: ThreadId, to: &Party, text: &[u8]) -> Mail {
     let Send { client_msg_id, thread_id, copies, .. } = world.message(thread, to, text);
-    Mail { client_msg_id, thread_id, copies }
+    Mail { client_msg_id, thread_id, copies, ..Mail::default() }
 }
 
 fn urgent(world: &World, thread: ThreadId, to: &Party, text: &[u8]) -> Mail {

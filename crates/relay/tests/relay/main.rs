@@ -26,5 +26,6 @@ mod networks;
 mod pre_keys;
 mod process;
 mod revocation;
+mod shared;
 mod tls;
 mod tokens;

@@ -87,6 +87,7 @@ pub(crate) fn copy(to: Address, ciphertext: &[u8]) -> Copy {
         to,
         registration_id: 77,
         envelope: Envelope { kind: 1, ciphertext: Bytes::copy_from_slice(ciphertext), ..Envelope::default() },
+        shared: Bytes::new(),
         expires_ms: NOW_MS + 30 * 24 * 3_600_000,
     }
 }

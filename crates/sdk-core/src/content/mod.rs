@@ -27,6 +27,7 @@ mod profile;
 mod quote;
 mod reaction;
 mod receipt;
+mod shared;
 mod target;
 mod text;
 mod timer;
@@ -69,6 +70,7 @@ pub use profile::{MAX_PROFILE_ABOUT, MAX_PROFILE_AVATAR, MAX_PROFILE_NAME, Profi
 pub(crate) use quote::Quote;
 pub(crate) use reaction::{EmojiSequence, Reaction};
 pub(crate) use receipt::{MAX_RECEIPT_EXCEPTIONS, MAX_RECEIPT_MARKS, Receipt, ReceiptKind};
+pub(crate) use shared::{MAX_PLAINTEXT, SHARED_FROM, SharedContent, before_shared, split_shared};
 pub(crate) use target::Target;
 pub use text::MAX_TEXT;
 pub(crate) use text::Text;

@@ -8,7 +8,7 @@ use sealpost_protocol::{
 };
 use sealpost_wire as wire;
 
-use crate::content::Content;
+use crate::content::{Content, ContentError, SharedContent, split_shared};
 use crate::error::{Error, Result};
 use crate::message::Undecryptable;
 
@@ -45,14 +45,23 @@ pub(super) struct NamedPreKeys {
     pub(super) kem: Option<KemPreKey>,
 }
 
-/// Station 3, Parse.
-pub(super) fn parse(envelope: &wire::Envelope) -> Result<Parsed, Undecryptable> {
-    let bytes = &envelope.ciphertext;
-    match envelope.kind {
-        wire::envelope::SIGNAL => SignalMessage::parse(bytes).map(Parsed::Signal).map_err(malformed),
-        wire::envelope::PRE_KEY => PreKeySignalMessage::parse(bytes).map(Parsed::PreKey).map_err(malformed),
-        _ => Err(Undecryptable::UnsupportedVersion),
-    }
+/// Station 3, Parse. Also returns the shared part that follows the message, if any.
+pub(super) fn parse(envelope: &wire::Envelope) -> Result<(Parsed, Option<&[u8]>), Undecryptable> {
+    use wire::envelope::{PRE_KEY, PRE_KEY_WITH_SHARED, SIGNAL, SIGNAL_WITH_SHARED};
+    let (bytes, shared) = match envelope.kind {
+        SIGNAL | PRE_KEY => (&envelope.ciphertext[..], None),
+        SIGNAL_WITH_SHARED | PRE_KEY_WITH_SHARED => {
+            let split = split_shared(&envelope.ciphertext);
+            let (bytes, shared) = split.map_err(|_| Undecryptable::Malformed)?;
+            (bytes, Some(shared))
+        }
+        _ => return Err(Undecryptable::UnsupportedVersion),
+    };
+    let parsed = match envelope.kind {
+        SIGNAL | SIGNAL_WITH_SHARED => SignalMessage::parse(bytes).map(Parsed::Signal),
+        _ => PreKeySignalMessage::parse(bytes).map(Parsed::PreKey),
+    };
+    Ok((parsed.map_err(malformed)?, shared))
 }
 
 impl Parsed {
@@ -72,7 +81,7 @@ impl Parsed {
 pub(super) fn open(
     inbound: &Inbound<'_>,
     record: &SessionRecord,
-    message: &Parsed,
+    (message, shared): (&Parsed, Option<&[u8]>),
     keys: &NamedPreKeys,
     rng: &mut StdRng,
 ) -> Result<(Opened, Option<Changes>)> {
@@ -99,14 +108,33 @@ pub(super) fn open(
         Err(error) => return Ok((Opened::Undecryptable(cause(error)), None)),
     };
     let Decrypted { plaintext, authenticated_by } = output;
+    let Some(content) = read(&plaintext, shared) else {
+        // The relay has changed or exchanged the shared part. Nothing changes, so that the intact message can still be opened.
+        return Ok((Opened::Undecryptable(Undecryptable::NotDecryptable), None));
+    };
     let changes = Changes { record: next, skipped, consumed, authenticated_by, registration_id };
-    Ok((read(&plaintext), Some(changes)))
+    let opened = match content {
+        Ok(content) => Opened::Content(Box::new(content)),
+        Err(ContentError::Malformed | ContentError::Unknown) => {
+            Opened::Undecryptable(Undecryptable::Malformed)
+        }
+    };
+    Ok((opened, Some(changes)))
 }
 
-fn read(plaintext: &Plaintext) -> Opened {
-    match Content::from_plaintext(plaintext.expose()) {
-        Ok(content) => Opened::Content(Box::new(content)),
-        Err(_) => Opened::Undecryptable(Undecryptable::Malformed),
+/// The content of a message. None if the shared part is not the one that the sender has named.
+fn read(plaintext: &Plaintext, shared: Option<&[u8]>) -> Option<Result<Content, ContentError>> {
+    let named = match SharedContent::from_plaintext(plaintext.expose()) {
+        Ok(named) => named,
+        Err(error) => return Some(Err(error)),
+    };
+    match (named, shared) {
+        (None, None) => Some(Content::from_plaintext(plaintext.expose())),
+        (Some(named), Some(shared)) => {
+            let opened = named.key.open(shared).ok()?;
+            Some(named.read(opened.expose()))
+        }
+        (None, Some(_)) | (Some(_), None) => None,
     }
 }
 

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use prost::Message as _;
 use rand::rngs::StdRng;
 use sealpost_protocol::{
-    Address, Advanced, Ciphertext, EncryptError, LocalDevice, SessionRecord, SkippedChange, UnixSeconds,
+    Address, Advanced, Ciphertext, EncryptError, LocalDevice, SessionRecord, SharedPartKey, SkippedChange,
+    UnixSeconds,
 };
 use sealpost_wire as wire;
 use sealpost_wire::id::ToWire as _;
@@ -13,12 +14,12 @@ use zeroize::Zeroizing;
 
 use super::plan::{Recipients, ToMeet};
 use crate::account::registration::{address, local_device};
-use crate::content::{Content, Header};
+use crate::content::{Content, Header, MAX_PLAINTEXT, SHARED_FROM, SharedContent, before_shared};
 use crate::error::{Error, Result};
 use crate::id::{ClientMsgId, UserId};
 use crate::store::{Account, Device, PeerSessions, Registered, Rows, Thread};
 
-/// Space for what the frame adds around a `Send`.
+/// Without the space for what the frame adds around a `Send`.
 const MAX_SEND: usize = wire::limits::MAX_FRAME - 64;
 
 /// The copy for a device that is skipped: not a message.
@@ -28,7 +29,7 @@ const OPENS_NOWHERE: Bytes = Bytes::from_static(&[0]);
 pub(super) enum Sealing {
     /// The bytes of the `Send` or `Mail`, and for each recipient the changes to the skipped keys.
     Sealed { send: Bytes, skipped: Vec<Vec<SkippedChange>> },
-    /// With a copy for each device, it does not fit into a frame.
+    /// It is larger than contents may be.
     TooLarge,
     /// The session with this device cannot encrypt any more; a new one is needed.
     SpentSession(ToMeet),
@@ -55,9 +56,11 @@ impl<'s> Sender<'s> {
     }
 }
 
-/// The padded forms of a content, each made when it is needed first.
+/// The padded plaintexts for the devices, each made when it is needed first.
 struct Plaintexts<'p> {
     content: &'p Content,
+    /// If the content is in a shared part: the key of that part.
+    shared: Option<SharedPartKey>,
     /// Our device list, for those who may know nothing of our devices.
     devices: Option<&'p Vec<u8>>,
     /// The other member of the thread, for our own devices: the relay could name another one.
@@ -69,16 +72,20 @@ impl Plaintexts<'_> {
     fn get(&mut self, is_new: bool, is_ours: bool) -> Result<&[u8]> {
         let at = usize::from(is_new).saturating_add(usize::from(is_ours).saturating_mul(2));
         let made = self.made.get_mut(at).ok_or(Error::Bug("a form of a content that does not exist"))?;
-        let (content, devices) = (self.content, self.devices.filter(|_| is_new).cloned());
-        let peer = self.peer.filter(|_| is_ours);
-        let plaintext = made.get_or_insert_with(|| {
-            if devices.is_none() && peer.is_none() {
-                return content.to_plaintext();
-            }
-            let header = Header { devices, peer, ..content.header.clone() };
-            Content { header, ..content.clone() }.to_plaintext()
-        });
-        Ok(plaintext)
+        if made.is_none() {
+            let (content, devices) = (self.content, self.devices.filter(|_| is_new).cloned());
+            let peer = self.peer.filter(|_| is_ours);
+            let devices = devices.or_else(|| content.header.devices.clone());
+            *made = Some(match &self.shared {
+                Some(key) => SharedContent { key: key.copy(), devices, peer }.to_plaintext(),
+                None if devices.is_none() && peer.is_none() => content.to_plaintext(),
+                None => {
+                    let header = Header { devices, peer, ..content.header.clone() };
+                    Content { header, ..content.clone() }.to_plaintext()
+                }
+            });
+        }
+        made.as_ref().map(|plaintext| plaintext.as_slice()).ok_or(Error::Bug("a plaintext was not made"))
     }
 }
 
@@ -98,9 +105,10 @@ pub(super) fn seal(
     let form = wire::Envelope { urgent: is_urgent, ..wire::Envelope::default() };
     let peer = (thread.peer != from.user).then_some(thread.peer);
     let sealed = seal_each((content, peer), &form, ready, from, now, rng)?;
-    let Copies { mut copies, advanced, changes } = match sealed {
-        Ok(copies) => copies,
-        Err(spent) => return Ok(Sealing::SpentSession(spent)),
+    let Copies { mut copies, shared, advanced, changes } = match sealed {
+        Sealed::Copies(copies) => copies,
+        Sealed::TooLarge => return Ok(Sealing::TooLarge),
+        Sealed::Spent(spent) => return Ok(Sealing::SpentSession(spent)),
     };
     copies.extend(skip.iter().map(|skipped| wire::DeviceCopy {
         user_id: skipped.user.to_wire(),
@@ -119,6 +127,7 @@ pub(super) fn seal(
         copies,
         resume: false,
         lookup: false,
+        shared,
     };
     if send.encoded_len() > MAX_SEND {
         return Ok(Sealing::TooLarge);
@@ -139,14 +148,16 @@ pub(super) fn seal_mail(
     rng: &mut StdRng,
 ) -> Result<Sealing> {
     let sealed = seal_each((content, None), form, ready, from, now, rng)?;
-    let Copies { copies, advanced, changes } = match sealed {
-        Ok(copies) => copies,
-        Err(spent) => return Ok(Sealing::SpentSession(spent)),
+    let Copies { copies, shared, advanced, changes } = match sealed {
+        Sealed::Copies(copies) => copies,
+        Sealed::TooLarge => return Ok(Sealing::TooLarge),
+        Sealed::Spent(spent) => return Ok(Sealing::SpentSession(spent)),
     };
     let mail = wire::Mail {
         client_msg_id: if form.ephemeral { Bytes::new() } else { client_msg_id.to_wire() },
         thread_id: content.thread.to_wire(),
         copies,
+        shared,
     };
     if mail.encoded_len() > MAX_SEND {
         return Ok(Sealing::TooLarge);
@@ -158,11 +169,21 @@ pub(super) fn seal_mail(
 /// One ciphertext for each device, and what storing them requires.
 struct Copies {
     copies: Vec<wire::DeviceCopy>,
+    /// The ciphertext that is the same for all of them; empty if there is none.
+    shared: Bytes,
     advanced: Vec<SessionRecord>,
     changes: Vec<Vec<SkippedChange>>,
 }
 
-/// Seals a content for each device, in envelopes like `form`. The sessions do not advance yet.
+/// The result of [`seal_each`].
+enum Sealed {
+    Copies(Copies),
+    TooLarge,
+    Spent(ToMeet),
+}
+
+/// Seals a content for each device, in envelopes like `form`. A large one is encrypted once, if it is for several devices. The sessions do not advance
+/// yet.
 fn seal_each(
     (content, peer): (&Content, Option<UserId>),
     form: &wire::Envelope,
@@ -170,9 +191,21 @@ fn seal_each(
     from: &Sender<'_>,
     now: UnixSeconds,
     rng: &mut StdRng,
-) -> Result<Result<Copies, ToMeet>> {
-    let mut plaintexts =
-        Plaintexts { content, devices: from.devices.as_ref(), peer, made: Default::default() };
+) -> Result<Sealed> {
+    let plaintext = content.to_plaintext();
+    if plaintext.len() > MAX_PLAINTEXT {
+        return Ok(Sealed::TooLarge);
+    }
+    let (key, shared) = if ready.len() > 1 && plaintext.len() >= SHARED_FROM {
+        let sealed = SharedPartKey::seal(&plaintext, rng);
+        let (key, part) = sealed.ok_or(Error::Bug("a content of many gigabytes"))?;
+        (Some(key), Bytes::from(part))
+    } else {
+        (None, Bytes::new())
+    };
+    // Without anything that is for some devices only, it is the plaintext itself.
+    let made = [key.is_none().then_some(plaintext), None, None, None];
+    let mut plaintexts = Plaintexts { content, shared: key, devices: from.devices.as_ref(), peer, made };
     let mut copies = Vec::with_capacity(ready.len());
     let mut advanced = Vec::with_capacity(ready.len());
     let mut changes = Vec::with_capacity(ready.len());
@@ -185,19 +218,19 @@ fn seal_each(
                 Err(EncryptError::Bug(what)) => return Err(Error::Bug(what)),
                 Err(_) => {
                     sessions.record = sessions.record.archive(now);
-                    return Ok(Err(ToMeet { user: device.user, devices: vec![device.device] }));
+                    return Ok(Sealed::Spent(ToMeet { user: device.user, devices: vec![device.device] }));
                 }
             };
         copies.push(wire::DeviceCopy {
             user_id: device.user.to_wire(),
             device_id: device.device.get(),
             registration_id: device.registration_id,
-            envelope: Some(envelope(&output, form)),
+            envelope: Some(envelope(&output, form, !shared.is_empty())?),
         });
         advanced.push(next);
         changes.push(skipped);
     }
-    Ok(Ok(Copies { copies, advanced, changes }))
+    Ok(Sealed::Copies(Copies { copies, shared, advanced, changes }))
 }
 
 fn advance(ready: &mut [(Device, PeerSessions)], advanced: Vec<SessionRecord>) {
@@ -206,10 +239,18 @@ fn advance(ready: &mut [(Device, PeerSessions)], advanced: Vec<SessionRecord>) {
     }
 }
 
-fn envelope(ciphertext: &Ciphertext, form: &wire::Envelope) -> wire::Envelope {
-    let kind = match ciphertext {
-        Ciphertext::Signal(_) => wire::envelope::SIGNAL,
-        Ciphertext::PreKey(_) => wire::envelope::PRE_KEY,
+fn envelope(ciphertext: &Ciphertext, form: &wire::Envelope, is_shared: bool) -> Result<wire::Envelope> {
+    use wire::envelope::{PRE_KEY, PRE_KEY_WITH_SHARED, SIGNAL, SIGNAL_WITH_SHARED};
+    let kind = match (ciphertext, is_shared) {
+        (Ciphertext::Signal(_), false) => SIGNAL,
+        (Ciphertext::PreKey(_), false) => PRE_KEY,
+        (Ciphertext::Signal(_), true) => SIGNAL_WITH_SHARED,
+        (Ciphertext::PreKey(_), true) => PRE_KEY_WITH_SHARED,
     };
-    wire::Envelope { kind, ciphertext: Bytes::copy_from_slice(ciphertext.serialize()), ..form.clone() }
+    let bytes = ciphertext.serialize();
+    let ciphertext = match is_shared {
+        true => before_shared(bytes).ok_or(Error::Bug("the key of a shared part is too long"))?.into(),
+        false => Bytes::copy_from_slice(bytes),
+    };
+    Ok(wire::Envelope { kind, ciphertext, ..form.clone() })
 }

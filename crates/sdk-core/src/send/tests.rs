@@ -17,8 +17,8 @@ use super::seal::{Sealing, Sender, seal};
 use crate::account::registration::{address, local_device};
 use crate::config::DatabaseKey;
 use crate::content::{
-    Body, Content, Counts, Header, ListDigest, MAX_SEEN_EXCEPTIONS, MAX_TEXT, MAX_TIMER_S, Mark, Markup,
-    NamedLists, Number, Post, Quote, Run, Text, Timer,
+    Body, Content, Counts, Header, ListDigest, MAX_PLAINTEXT, MAX_SEEN_EXCEPTIONS, MAX_TEXT, MAX_TIMER_S,
+    Mark, Markup, NamedLists, Number, Post, Quote, Run, SharedContent, Text, Timer, split_shared,
 };
 use crate::context::{Skipped, SkippedDevices};
 use crate::event::EventBus;
@@ -271,6 +271,75 @@ async fn the_longest_text_fits_with_the_longest_header() {
         // Something larger is refused here, before the relay does.
         content.body = Body::text("a".repeat(wire::limits::MAX_FRAME));
         assert!(sealed(tx, &content, rng)?.is_none());
+        Ok(())
+    });
+    work.await.unwrap();
+}
+
+/// The greatest number of devices of two people, which all begin a session, and the largest content.
+#[tokio::test]
+async fn a_content_that_fits_for_one_device_fits_for_nine() {
+    let (_dir, store) = three().await;
+    let work = store.write(|tx| {
+        let rng = &mut StdRng::seed_from_u64(1);
+        let keys = Keys::new(rng);
+        let devices: Vec<_> = (1..=5).map(|n| (BEN, 122 + n)).chain((2..=5).map(|n| (US, n))).collect();
+        for (user, device) in &devices {
+            keys.meet(tx, *user, *device);
+        }
+        let (account, us) = tx.our_account()?;
+        let ours = address(us.user, us.device)?;
+        let thread = tx.thread(THREAD)?.unwrap();
+        let content = |length: usize| Content {
+            timer: Timer::default(),
+            thread: THREAD,
+            id: ClientMsgId::new(1, &[1; 10]),
+            sent_ms: MAX_COUNT,
+            header: Header::default(),
+            body: Body::text("a".repeat(length)),
+        };
+        let seal_for = |tx: &mut Tx<'_>, content: &Content, devices: &[(UserId, u32)], rng: &mut StdRng| {
+            let ready = devices.iter().map(|(user, number)| {
+                let sessions = tx.sessions(*user, DeviceId::new(*number).unwrap()).unwrap();
+                (keys.device(*user, *number), sessions)
+            });
+            let mut recipients = Recipients { ready: ready.collect(), skip: Vec::new() };
+            let local = local_device(&account, &ours);
+            let from = Sender { local, user: us.user, devices: Some(vec![7; 641]) };
+            let id = ClientMsgId::new(2, &[2; 10]);
+            match seal(id, content, &thread, &mut recipients, &from, NOW, rng).unwrap() {
+                Sealing::Sealed { send, .. } => Some(send),
+                Sealing::TooLarge => None,
+                Sealing::SpentSession(_) => panic!("a new session"),
+            }
+        };
+        let padded = |length: usize| content(length).to_plaintext().len();
+        let longest = (0..70_000).rev().find(|length| padded(*length) <= MAX_PLAINTEXT).unwrap();
+        assert_eq!(padded(longest), MAX_PLAINTEXT, "the limit is a length that occurs");
+        for devices in [&devices[..1], &devices[..]] {
+            assert!(seal_for(tx, &content(longest + 1), devices, rng).is_none(), "{} devices", devices.len());
+            let send = seal_for(tx, &content(longest), devices, rng).expect("it fits");
+            let frame = send.len() + 64;
+            assert!(frame <= wire::limits::MAX_FRAME, "{frame} for {} devices", devices.len());
+            let send: wire::Send = wire::decode(send).unwrap();
+            assert_eq!(send.shared.is_empty(), devices.len() == 1);
+            for (copy, (user, number)) in send.copies.iter().zip(devices) {
+                let envelope = copy.envelope.as_ref().unwrap();
+                let whole = wire::Envelope {
+                    ciphertext: [&envelope.ciphertext[..], &send.shared].concat().into(),
+                    ..envelope.clone()
+                };
+                assert!(whole.ciphertext.len() <= wire::limits::MAX_CIPHERTEXT);
+                if send.shared.is_empty() {
+                    continue;
+                }
+                let (ciphertext, part) = split_shared(&whole.ciphertext).unwrap();
+                let opened = keys.open((*user, *number), ciphertext).unwrap();
+                let named = SharedContent::from_plaintext(&opened).unwrap().unwrap();
+                assert_eq!((named.peer, named.devices.is_some()), ((*user == US).then_some(BEN), true));
+                assert_eq!(named.key.open(part).unwrap().expose(), &content(longest).to_plaintext()[..]);
+            }
+        }
         Ok(())
     });
     work.await.unwrap();

@@ -63,7 +63,7 @@ pub(super) fn append(
     for copy in &append.copies {
         deliver(tx, arrivals.next(), append, copy, stored)?;
         let accepted = copy.to.user == sender || !lane.not_accepted.contains_key(&copy.to.user);
-        let bytes = row_bytes(copy.envelope.ciphertext.len());
+        let bytes = row_bytes(copy.ciphertext_len());
         mailboxes.grow(tx, copy.to, append.thread, (bytes, !accepted))?;
         note(inbound, Inbound { recipient: copy.to.user, bytes, accepted });
     }
@@ -159,7 +159,7 @@ fn deliver(tx: &Connection, arrival: i64, append: &Append, copy: &Copy, stored: 
             copy.envelope.urgent,
             copy.envelope.ttl_s,
             copy.expires_ms,
-            &copy.envelope.ciphertext[..],
+            copy.ciphertext(),
             arrival
         ])?,
     )

@@ -96,6 +96,7 @@ impl Fixture {
                 to: address(2),
                 registration_id: 77,
                 envelope: Envelope { kind: 1, ciphertext: vec![7; 500].into(), ..Envelope::default() },
+                shared: bytes::Bytes::new(),
                 expires_ms: NOW_MS + 1_000_000,
             }],
             now_ms: NOW_MS,

@@ -123,6 +123,7 @@ fn send(from: u8, to: u8, thread: ThreadId, name: u64, bytes: usize) -> Append {
             to: address(to),
             registration_id: 77,
             envelope: Envelope { kind: 1, ciphertext: vec![7; bytes].into(), ..Envelope::default() },
+            shared: bytes::Bytes::new(),
             expires_ms: NOW_MS + 1_000_000,
         }],
         now_ms: NOW_MS,

@@ -47,7 +47,7 @@ pub(super) fn post(
     }
     for copy in &mail.copies {
         store(tx, arrivals.next(), mail, copy)?;
-        let bytes = row_bytes(copy.envelope.ciphertext.len());
+        let bytes = row_bytes(copy.ciphertext_len());
         mailboxes.grow(tx, copy.to, mail.thread, (bytes, false))?;
         inbound.push(Inbound { recipient: copy.to.user, bytes, accepted: true });
     }
@@ -104,7 +104,7 @@ fn store(tx: &Connection, arrival: i64, mail: &NewMail, copy: &Copy) -> Result<(
             copy.envelope.kind,
             copy.envelope.ttl_s,
             copy.expires_ms,
-            &copy.envelope.ciphertext[..]
+            copy.ciphertext()
         ])?,
     )
 }

@@ -41,7 +41,7 @@ pub(super) fn admit(
     }
     for copy in copies() {
         mailboxes.write(tx, copy.to)?;
-        if !mailbox_has_room(tx, copy.to, row_bytes(copy.envelope.ciphertext.len()))? {
+        if !mailbox_has_room(tx, copy.to, row_bytes(copy.ciphertext_len()))? {
             return Ok(None);
         }
     }
@@ -80,5 +80,5 @@ fn mailbox_has_room(tx: &Connection, owner: Address, bytes: u64) -> Result<bool>
 }
 
 fn size(copy: &Copy) -> u64 {
-    u64::try_from(copy.envelope.ciphertext.len()).unwrap_or(u64::MAX)
+    u64::try_from(copy.ciphertext_len()).unwrap_or(u64::MAX)
 }

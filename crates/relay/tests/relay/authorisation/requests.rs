@@ -404,13 +404,18 @@ pub(super) async fn post_mail_in_an_unknown_thread(cast: &mut Cast) -> Outcome {
 fn mail(cast: &Cast, thread: ThreadId) -> Mail {
     let Send { client_msg_id, thread_id, mut copies, .. } = cast.message(thread);
     copies.truncate(1);
-    Mail { client_msg_id, thread_id, copies }
+    Mail { client_msg_id, thread_id, copies, ..Mail::default() }
 }
 
 pub(super) async fn acknowledge_mail(cast: &mut Cast) -> Outcome {
     let (world, member) = (&cast.world, &cast.member);
     let send = world.message(cast.thread, member, b"mail");
-    let mail = Mail { client_msg_id: send.client_msg_id, thread_id: send.thread_id, copies: send.copies };
+    let mail = Mail {
+        client_msg_id: send.client_msg_id,
+        thread_id: send.thread_id,
+        copies: send.copies,
+        ..Mail::default()
+    };
     let stored = world.post(&format!("/v1/threads/{}/mail", cast.thread), Some(&cast.peer), &mail).await;
     let (status, rows) = match cast.actor {
         // The device has no mailbox any more, or the token of the peer has expired too.

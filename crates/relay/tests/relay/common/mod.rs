@@ -226,6 +226,7 @@ impl World {
             copies: vec![copy(to.user, 77, text)],
             resume: false,
             lookup: false,
+            shared: Bytes::new(),
         }
     }
 

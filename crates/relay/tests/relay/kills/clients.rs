@@ -240,7 +240,7 @@ impl Client {
         let client_msg_id = ClientMsgId::new(self.me().tokens.server_time_ms, &random).to_wire();
         let thread_id = self.world.threads[thread].to_wire();
         if matches!(self.sent % 16, 3 | 5 | 9 | 14) {
-            return Body::Mail(Mail { client_msg_id, thread_id, copies: vec![copy] });
+            return Body::Mail(Mail { client_msg_id, thread_id, copies: vec![copy], ..Mail::default() });
         }
         Body::Send(Send {
             client_msg_id,
@@ -249,7 +249,7 @@ impl Client {
             copies: vec![copy],
             // A refused acknowledgement does not affect the next one.
             resume: true,
-            lookup: false,
+            ..Send::default()
         })
     }
 
@@ -257,7 +257,7 @@ impl Client {
         let call = match &body {
             Body::Send(send) => Call::Send(recorded(self.me(), send)),
             Body::Mail(mail) if mail.copies[0].envelope.as_ref().unwrap().ephemeral => {
-                let Mail { client_msg_id, thread_id, copies } = mail.clone();
+                let Mail { client_msg_id, thread_id, copies, .. } = mail.clone();
                 let send = Send { client_msg_id, thread_id, copies, ..Send::default() };
                 Call::Send(recorded(self.me(), &send))
             }

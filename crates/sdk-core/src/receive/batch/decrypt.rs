@@ -24,8 +24,8 @@ impl Batch<'_, '_> {
         rng: &mut StdRng,
     ) -> Result<(Opened, Option<SessionRecord>)> {
         let undecryptable = |cause| Ok((Opened::Undecryptable(cause), None));
-        let message = match parse(source.sealed) {
-            Ok(message) => message,
+        let (message, shared) = match parse(source.sealed) {
+            Ok(parsed) => parsed,
             Err(cause) => return undecryptable(cause),
         };
         let (user, device) = (source.sender, source.sender_device);
@@ -49,7 +49,7 @@ impl Batch<'_, '_> {
             policy: self.ctx.policy,
             now: UnixSeconds(self.ctx.server_now_ms() / 1000),
         };
-        let (opened, changes) = open(&inbound, &sessions.record, &message, &keys, rng)?;
+        let (opened, changes) = open(&inbound, &sessions.record, (&message, shared), &keys, rng)?;
         if is_damaged && may_need_a_session(&opened) {
             return undecryptable(Undecryptable::StorageDamaged);
         }

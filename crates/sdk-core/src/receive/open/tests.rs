@@ -9,12 +9,12 @@ use proptest::prelude::*;
 use rand::SeedableRng as _;
 use sealpost_protocol::{
     Address, Ciphertext, DeviceId as ProtocolDeviceId, IdentityKeyPair, KemPreKeyId, LocalDevice,
-    OneTimePreKeyId, PreKeyBundle, RawPreKeyBundle, RawSigned, SessionPolicy, SignedPreKeyId, SkippedKeys,
-    UnixSeconds,
+    OneTimePreKeyId, PreKeyBundle, RawPreKeyBundle, RawSigned, SessionPolicy, SharedPartKey, SignedPreKeyId,
+    SkippedKeys, UnixSeconds,
 };
 
 use super::*;
-use crate::content::{Body, Header};
+use crate::content::{Body, Header, before_shared};
 use crate::id::{ClientMsgId, ThreadId};
 
 const NOW: UnixSeconds = UnixSeconds(1_795_000_000);
@@ -82,14 +82,14 @@ impl Device {
 
     /// Opens an envelope, and stores the changes.
     fn open(&mut self, peer: &Address, envelope: &wire::Envelope, rng: &mut StdRng) -> Opened {
-        let message = match parse(envelope) {
-            Ok(message) => message,
+        let (message, shared) = match parse(envelope) {
+            Ok(parsed) => parsed,
             Err(cause) => return Opened::Undecryptable(cause),
         };
         let skipped = self.skipped.find(message.signal());
         let policy = SessionPolicy::TripleRatchet;
         let inbound = Inbound { local: self.local(), remote: peer, skipped: &skipped, policy, now: NOW };
-        let (opened, changes) = open(&inbound, &self.record, &message, &self.keys, rng).unwrap();
+        let (opened, changes) = open(&inbound, &self.record, (&message, shared), &self.keys, rng).unwrap();
         // A duplicate changes nothing, so there is nothing to store.
         assert!(!matches!(opened, Opened::Duplicate) || changes.is_none());
         if let Some(changes) = changes {
@@ -281,5 +281,54 @@ proptest! {
                 Event::Deliver { .. } | Event::Damage { .. } => {}
             }
         }
+    }
+}
+
+/// The relay has changed or exchanged the part that several devices share, or says that there is one, or none. Nothing changes, so the intact message
+/// is still opened.
+#[test]
+fn a_shared_part_that_is_not_the_named_one_changes_nothing() {
+    let (mut ada, mut ben, mut rng) = two(9);
+    let with_part = |ada: &mut Device, ben: &Device, number: u8, rng: &mut StdRng| {
+        let (key, part) = SharedPartKey::seal(&content(number).to_plaintext(), rng).unwrap();
+        let named = SharedContent { key, devices: None, peer: None };
+        let sealed = ada.seal(&ben.address, &named.to_plaintext(), rng);
+        (before_shared(&sealed.ciphertext).unwrap(), part)
+    };
+    let (one, part) = with_part(&mut ada, &ben, 1, &mut rng);
+    let (_, other) = with_part(&mut ada, &ben, 2, &mut rng);
+    let plain = ada.seal(&ben.address, &content(3).to_plaintext(), &mut rng);
+    let kind = wire::envelope::PRE_KEY_WITH_SHARED;
+    let joined = |kind: u32, before: &[u8], part: &[u8]| wire::Envelope {
+        kind,
+        ciphertext: [before, part].concat().into(),
+        ..wire::Envelope::default()
+    };
+    let mut damaged = part.clone();
+    damaged[50] ^= 1;
+    let long = [&part[..], b"x"].concat();
+    let wrong = [
+        ("damaged", joined(kind, &one, &damaged)),
+        ("of another message", joined(kind, &one, &other)),
+        ("absent", joined(kind, &one, b"")),
+        ("cut", joined(kind, &one, &part[..part.len() - 1])),
+        ("too long", joined(kind, &one, &long)),
+        ("taken away", joined(wire::envelope::PRE_KEY, &one[2..], b"")),
+        ("added", joined(kind, &before_shared(&plain.ciphertext).unwrap(), &part)),
+    ];
+    let before = ben.stored();
+    for (what, envelope) in &wrong {
+        assert_eq!(
+            cause(ben.open(&ada.address, envelope, &mut rng)),
+            Undecryptable::NotDecryptable,
+            "{what}"
+        );
+        assert_eq!(ben.stored(), before, "{what}");
+    }
+    let cut = joined(kind, &one[..one.len() - 1], b"");
+    assert_eq!(cause(ben.open(&ada.address, &cut, &mut rng)), Undecryptable::Malformed);
+    for (envelope, number) in [(joined(kind, &one, &part), 1), (plain, 3)] {
+        let opened = ben.open(&ada.address, &envelope, &mut rng);
+        assert!(matches!(opened, Opened::Content(opened) if *opened == content(number)), "{number}");
     }
 }
