@@ -3,7 +3,7 @@
 #![cfg(test)]
 
 use sealpost_core::{
-    Delivery, Folder, Message, Notice, NoticeAction, Notices, PrivacySetting, Thread, ThreadId,
+    Delivery, Event, Folder, Message, Notice, NoticeAction, Notices, PrivacySetting, Thread, ThreadId,
     ThreadSummary, TrustState, UserId,
 };
 use sealpost_testkit::{Party, World, eventually, history, newest, open_database, texts, within};
@@ -233,4 +233,42 @@ async fn devices_that_change_the_same_while_they_are_offline_agree_in_the_end() 
     // What one of them has read is read.
     assert_eq!(summary.unread, 1);
     assert!(["phone", "tablet"].contains(&summary.draft.unwrap().as_str()));
+}
+
+/// The names of the devices of an account on this device, in the order of their numbers.
+async fn names(device: &Party) -> Vec<String> {
+    let devices = device.client.devices().await.unwrap();
+    devices.into_iter().map(|device| device.name.unwrap_or_default()).collect()
+}
+
+async fn have_names(devices: &[&Party], expected: &[&str]) {
+    for device in devices {
+        eventually(&format!("{expected:?}"), async || (names(device).await == expected).then_some(())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_have_the_same_names_on_all_devices() {
+    let world = World::start().await;
+    let phone = world.party("ada").await;
+    let first = phone.client.device_id();
+    // Before there is anybody to tell.
+    phone.client.rename_device(first, "phone").await.unwrap();
+    let tablet = world.companion(&phone, "tablet").await;
+    have_names(&[&phone, &tablet], &["phone", "tablet"]).await;
+    let mut events = phone.client.events();
+    tablet.client.rename_device(first, "the old phone").await.unwrap();
+    tablet.client.rename_device(tablet.client.device_id(), "kitchen").await.unwrap();
+    have_names(&[&phone, &tablet], &["the old phone", "kitchen"]).await;
+    let renamed = Event::DeviceRenamed { device: first, name: "the old phone".to_owned() };
+    within("it is told", async { while events.next().await != Some(Ok(renamed.clone())) {} }).await;
+    // One that was off, and one that is new.
+    let tablet = tablet.close().await;
+    phone.client.rename_device(first, "phone").await.unwrap();
+    let laptop = world.companion(&phone, "laptop").await;
+    let tablet = tablet.open().await;
+    have_names(&[&phone, &tablet, &laptop], &["phone", "kitchen", "laptop"]).await;
+    laptop.client.rename_device(laptop.client.device_id(), "work").await.unwrap();
+    phone.client.remove_device(tablet.client.device_id()).await.unwrap();
+    have_names(&[&phone, &laptop], &["phone", "work"]).await;
 }

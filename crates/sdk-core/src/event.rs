@@ -112,6 +112,13 @@ pub enum Event {
         /// Its name, on the devices that know it.
         name: Option<String>,
     },
+    /// A device of our account has another name ([`Client::rename_device`](crate::Client::rename_device)).
+    DeviceRenamed {
+        /// Its number.
+        device: DeviceId,
+        /// Its name.
+        name: String,
+    },
     /// A device of our account was removed, has left, or was not connected for 45 days.
     DeviceUnlinked(DeviceId),
     /// More of what a new companion gets from the primary device has come to it: contacts, settings, threads and messages. Reported on

@@ -67,16 +67,16 @@ mod waiting;
 
 pub use call::{CallEnd, CallEvent, CallKeys, CallSignal, SrtpKey};
 pub use client::{
-    Client, Contact, Departure, Fetched, History, Linking, MAX_DEVICE_NAME, Opened, OwnDevice, PendingLink,
-    Presence, SharedHistory, Thread, Unregistered, fetch_for_push,
+    Client, Contact, Departure, Fetched, History, Linking, Opened, OwnDevice, PendingLink, Presence,
+    SharedHistory, Thread, Unregistered, fetch_for_push,
 };
 pub use config::{ChangeLimits, Config, DatabaseKey, MessageRequests, ProxyChoice, Trust};
 pub use content::{
     CallId, ContactCard, LinkPreview, Location, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION, MAX_CARD_FIELD,
-    MAX_MENTIONS, MAX_OPTION, MAX_OPTIONS, MAX_PINNED, MAX_PLACE_NAME, MAX_PREVIEW_DESCRIPTION,
-    MAX_PREVIEW_THUMBNAIL, MAX_PREVIEW_TITLE, MAX_PREVIEW_URL, MAX_PROFILE_ABOUT, MAX_PROFILE_AVATAR,
-    MAX_PROFILE_NAME, MAX_QUESTION, MAX_STYLES, MAX_TEXT, MAX_TIMER_S, Markup, Mention, Profile, StyledRange,
-    TextRange, TextStyle,
+    MAX_DEVICE_NAME, MAX_MENTIONS, MAX_OPTION, MAX_OPTIONS, MAX_PINNED, MAX_PLACE_NAME,
+    MAX_PREVIEW_DESCRIPTION, MAX_PREVIEW_THUMBNAIL, MAX_PREVIEW_TITLE, MAX_PREVIEW_URL, MAX_PROFILE_ABOUT,
+    MAX_PROFILE_AVATAR, MAX_PROFILE_NAME, MAX_QUESTION, MAX_STYLES, MAX_TEXT, MAX_TIMER_S, Markup, Mention,
+    Profile, StyledRange, TextRange, TextStyle,
 };
 pub use env::{Clock, SystemClock};
 pub use error::{Error, InvalidContent, LinkFailure, Offline, Result, Storage};

@@ -7,6 +7,7 @@ use sealpost_protocol::device::link::{LinkCode, ShortCode};
 use super::Client;
 use crate::account::companions::{self, Waiting};
 use crate::account::{bootstrap, device_upkeep, own_devices};
+use crate::content::{MAX_DEVICE_NAME, StateKey};
 use crate::context::Context;
 use crate::error::{Error, LinkFailure, Result};
 use crate::event::LinkProgress;
@@ -14,8 +15,6 @@ use crate::id::DeviceId;
 use crate::name::displayable_name;
 use crate::store::Rows;
 
-/// The maximum size of the name of a device, in bytes.
-pub const MAX_DEVICE_NAME: usize = 256;
 const DAY_MS: u64 = 24 * 3_600_000;
 
 /// Which messages from before it was linked a companion gets. Chats, contacts and settings it gets in any case.
@@ -88,7 +87,7 @@ impl Client {
         Ok(PendingLink { client: self.clone(), waiting })
     }
 
-    /// Names a device of the account. Only the own devices know the names.
+    /// Names a device of the account, on all devices of the account. Nobody else knows the names.
     ///
     /// # Errors
     /// [`Error::Link`] with [`Name`](LinkFailure::Name), [`Error::NotFound`], [`Error::Storage`].
@@ -98,7 +97,8 @@ impl Client {
             if !list(tx)?.iter().any(|own| own.id == device) {
                 return Err(Error::NotFound);
             }
-            tx.name_device(device, &name)
+            tx.rename_device(device, &name)?;
+            tx.note_state(StateKey::DeviceName(device))
         };
         self.inner.ctx.store.write(work).await
     }

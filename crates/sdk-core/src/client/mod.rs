@@ -21,7 +21,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 pub use contact::Contact;
-pub use devices::{MAX_DEVICE_NAME, OwnDevice, PendingLink, SharedHistory};
+pub use devices::{OwnDevice, PendingLink, SharedHistory};
 pub use ephemeral::Presence;
 pub use leaving::{Departure, History};
 pub use linking::Linking;

@@ -37,6 +37,7 @@ mod vote;
 use prost::Message as _;
 use zeroize::Zeroizing;
 
+pub use account_state::MAX_DEVICE_NAME;
 pub(crate) use account_state::{
     AccountState, MAX_STATE_BYTES, MAX_STATE_DRAFT, ReadSet, Stamp, StateItem, StateKey, StateValue, stamping,
 };

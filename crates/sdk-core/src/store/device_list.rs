@@ -124,6 +124,7 @@ impl Tx<'_> {
         let others = list.devices().iter().filter(|entry| entry.device.get() != us.device.get());
         for new in others.filter(|entry| !before.is_empty() && !is_among(entry, before)) {
             let device = DeviceId::new(new.device.get())?;
+            self.apply_waiting_name(device)?;
             let name = self.device_name(device)?;
             self.emit(Event::DeviceLinked { device, name });
         }

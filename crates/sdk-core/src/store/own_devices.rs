@@ -2,10 +2,13 @@
 
 use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::Secret;
+use sealpost_protocol::device::DeviceEntry;
 use zeroize::Zeroizing;
 
 use super::{Rows, Tx, from_sql, narrow, to_sql};
+use crate::content::StateKey;
 use crate::error::{Error, Result, Storage};
+use crate::event::Event;
 use crate::id::DeviceId;
 
 /// How far a link has come.
@@ -100,6 +103,21 @@ impl Rows<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row([device.get()], |row| row.get(0)).optional()?)
     }
 
+    /// The devices of our account that have a name here.
+    pub(crate) fn named_devices(&self) -> Result<Vec<DeviceId>> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT device FROM own_device ORDER BY device")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        rows.map(|device| Ok(DeviceId::new(narrow(device?)?)?)).collect()
+    }
+
+    /// Whether our list names a device with this number.
+    pub(crate) fn is_own_listed(&self, device: DeviceId) -> Result<bool> {
+        let list = self.device_list(self.our_account()?.1.user)?;
+        let is_this = |entry: &DeviceEntry| entry.device.get() == device.get();
+        Ok(list.is_some_and(|list| list.devices().iter().any(is_this)))
+    }
+
     /// The highest number that any device of the account had, as far as this device knows.
     pub(crate) fn highest_device(&self) -> Result<u32> {
         let sql = "SELECT highest_device FROM account";
@@ -150,9 +168,19 @@ impl Tx<'_> {
         )
     }
 
+    /// Like [`Tx::name_device`], for a device whose name may be shown already.
+    pub(crate) fn rename_device(&mut self, device: DeviceId, name: &str) -> Result<()> {
+        if self.device_name(device)?.as_deref() == Some(name) {
+            return Ok(());
+        }
+        self.name_device(device, name)?;
+        self.emit(Event::DeviceRenamed { device, name: name.to_owned() });
+        Ok(())
+    }
+
     pub(crate) fn forget_device_name(&mut self, device: DeviceId) -> Result<()> {
         self.change("DELETE FROM own_device WHERE device = ?1", [device.get()])?;
-        Ok(())
+        self.forget_state(&StateKey::DeviceName(device))
     }
 
     pub(crate) fn raise_highest_device(&mut self, highest: u32) -> Result<()> {

@@ -17,6 +17,8 @@ pub(crate) use value::StateValue;
 
 /// Maximum size of the items of a content, in bytes. A frame of the relay holds the copies for all devices of an account.
 pub(crate) const MAX_STATE_BYTES: usize = 12_000;
+/// Maximum size of the name of a device, in bytes.
+pub const MAX_DEVICE_NAME: usize = 256;
 /// Maximum size of a draft that is told, in bytes. A longer one stays on its device.
 pub(crate) const MAX_STATE_DRAFT: usize = 8_000;
 
@@ -57,6 +59,8 @@ pub(crate) enum StateKey {
     DeletedForMe(Target),
     /// Our own profile.
     Profile,
+    /// The name of a device of ours.
+    DeviceName(DeviceId),
 }
 
 impl StateKey {
@@ -79,6 +83,7 @@ impl StateKey {
             Self::TimerStarted(message) => (12, target(message)),
             Self::DeletedForMe(message) => (13, target(message)),
             Self::Profile => (14, Vec::new()),
+            Self::DeviceName(device) => (15, vec![stamping(*device)]),
         }
     }
 
@@ -120,6 +125,10 @@ impl StateKey {
             13 => Self::DeletedForMe(target()?),
             14 if key.is_empty() => Self::Profile,
             14 => return Err(ContentError::Malformed),
+            15 => match key {
+                [device] => Self::DeviceName(DeviceId::new(u32::from(*device)).map_err(malformed)?),
+                _ => return Err(ContentError::Malformed),
+            },
             _ => return Ok(None),
         }))
     }
@@ -134,7 +143,8 @@ impl StateKey {
             | Self::Draft(_)
             | Self::Blocked(_)
             | Self::Trust(..)
-            | Self::Privacy(..) => true,
+            | Self::Privacy(..)
+            | Self::DeviceName(_) => true,
             Self::Accepted(_)
             | Self::Read(_)
             | Self::Cleared(_)
@@ -160,7 +170,8 @@ impl StateKey {
             | Self::Privacy(..)
             | Self::TimerStarted(_)
             | Self::DeletedForMe(_)
-            | Self::Profile => None,
+            | Self::Profile
+            | Self::DeviceName(_) => None,
         }
     }
 }
@@ -276,6 +287,7 @@ mod tests {
             item(StateKey::TimerStarted(message), number(5)),
             item(StateKey::DeletedForMe(message), number(1)),
             item(StateKey::Profile, StateValue::Profile(Box::new(Revised { profile, revision: 7 }))),
+            item(StateKey::DeviceName(DeviceId::PRIMARY), StateValue::Text("Ada's phone".into())),
         ]
     }
 
@@ -317,7 +329,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_refused_or_written_as_they_were(
-            kind in 0..16_u8,
+            kind in 0..17_u8,
             key in prop::collection::vec(any::<u8>(), 0..50),
             value in prop::collection::vec(any::<u8>(), 0..80),
         ) {

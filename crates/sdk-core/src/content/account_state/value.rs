@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::read::{MAX_UNREAD_BELOW, ReadSet};
-use super::{MAX_STATE_DRAFT, StateKey};
+use super::{MAX_DEVICE_NAME, MAX_STATE_DRAFT, StateKey};
 use crate::content::{ContentError, Profile, Revised};
 
 /// What something is now. Which kind of value it is depends on the key.
@@ -14,7 +14,7 @@ pub(crate) enum StateValue {
     Number(u64),
     /// Whether a thread is in the archive, and up to which place it was known then: a later message takes it out.
     Archived { is_archived: bool, up_to: i64 },
-    /// A draft; empty if there is none.
+    /// A draft, empty if there is none, or the name of a device.
     Text(String),
     /// What has been read.
     Read(ReadSet),
@@ -65,6 +65,10 @@ impl StateValue {
             }
             StateKey::Draft(_) if bytes.len() <= MAX_STATE_DRAFT => text(bytes).map(Self::Text),
             StateKey::Draft(_) => Err(ContentError::Malformed),
+            StateKey::DeviceName(_) if (1..=MAX_DEVICE_NAME).contains(&bytes.len()) => {
+                text(bytes).map(Self::Text)
+            }
+            StateKey::DeviceName(_) => Err(ContentError::Malformed),
             StateKey::Read(_) => read_set(bytes).map(Self::Read),
             StateKey::Profile => profile(bytes).map(|revised| Self::Profile(Box::new(revised))),
             StateKey::Muted(_)
@@ -138,6 +142,9 @@ mod tests {
         assert!(refused(StateKey::Archived(thread), &[2, 0, 0, 0, 0, 0, 0, 0, 0]));
         assert!(refused(StateKey::Draft(thread), &[b'a'; MAX_STATE_DRAFT + 1]));
         assert!(refused(StateKey::Draft(thread), &[0xff]));
+        let name = StateKey::DeviceName(crate::id::DeviceId::PRIMARY);
+        assert!(!refused(name, &[b'a'; MAX_DEVICE_NAME]) && refused(name, &[b'a'; MAX_DEVICE_NAME + 1]));
+        assert!(refused(name, &[]) && refused(name, &[0xff]));
         assert!(refused(StateKey::Read(thread), &[]));
         // Exceptions are ascending and below the mark.
         let places = |places: &[i64]| places.iter().copied().flat_map(i64::to_be_bytes).collect::<Vec<_>>();

@@ -41,6 +41,10 @@ pub(super) fn apply(
             // The other companions do not make one.
             Bootstrap::Received { .. } if primary != Some(us.device) => true,
             Bootstrap::Received { transfer, number } => {
+                if *number == 0 {
+                    // It knows no names yet, and the other companions do not know what this one is called.
+                    tx.tell_device_names()?;
+                }
                 transfer.device == mail.sender_device
                     && receive_acknowledgement(tx, mail.sender_device, *transfer, *number)?
             }

@@ -8,7 +8,8 @@ use super::Known;
 use crate::content::{AccountState, Stamp, StateItem, StateKey, StateValue, Target};
 use crate::error::Result;
 use crate::event::Event;
-use crate::id::{MessageId, ThreadId, UserId};
+use crate::id::{DeviceId, MessageId, ThreadId, UserId};
+use crate::name::displayable_name;
 use crate::store::contact::trust_from_stored;
 use crate::store::message::POSITION_PENDING;
 use crate::store::thread::UNLISTED;
@@ -115,6 +116,16 @@ impl Tx<'_> {
                     self.set_trust(*user, trust)?;
                 }
                 return Ok(is_this);
+            }
+            (StateKey::DeviceName(device), StateValue::Text(name)) => {
+                let Some(name) = Some(displayable_name(name)).filter(|name| !name.is_empty()) else {
+                    return Ok(true);
+                };
+                // It comes before the list with a new device, or after the list without a removed one.
+                if !self.is_own_listed(*device)? {
+                    return Ok(false);
+                }
+                self.rename_device(*device, &name)?;
             }
             (StateKey::Privacy(scope, setting), StateValue::Number(is_on)) => {
                 if let Some(setting) = PrivacySetting::of_number(*setting) {
@@ -291,6 +302,11 @@ impl Tx<'_> {
         }
     }
 
+    /// A device of ours was added: it gets the name that was said.
+    pub(in crate::store) fn apply_waiting_name(&mut self, device: DeviceId) -> Result<()> {
+        if self.has_companions()? { self.apply_waiting(&StateKey::DeviceName(device), 0) } else { Ok(()) }
+    }
+
     fn apply_waiting(&mut self, key: &StateKey, now_ms: u64) -> Result<()> {
         if !self.known_state(key)?.is_waiting {
             return Ok(());
@@ -312,7 +328,7 @@ impl Tx<'_> {
         Ok(self.has_companions()? && self.said(&StateKey::Accepted(thread))?.is_some())
     }
 
-    fn forget_state(&mut self, key: &StateKey) -> Result<()> {
+    pub(in crate::store) fn forget_state(&mut self, key: &StateKey) -> Result<()> {
         let (what, key) = key.parts();
         let sql = "DELETE FROM account_state WHERE what = ?1 AND key = ?2";
         self.change(sql, params![what, key]).map(drop)

@@ -122,6 +122,7 @@ impl Rows<'_> {
                 None => self.said(key)?,
             },
             StateKey::DeletedForMe(_) => Some(StateValue::Number(1)),
+            StateKey::DeviceName(device) => self.device_name(*device)?.map(StateValue::Text),
             StateKey::Profile => {
                 let profile = self.profile(self.our_account()?.1.user)?;
                 profile.map(|profile| StateValue::Profile(Box::new(profile)))
@@ -278,6 +279,21 @@ impl Tx<'_> {
             items.push(item);
         }
         Ok(items)
+    }
+
+    /// The names of our devices are told once more, as they are: a new companion has asked for what it does not know.
+    pub(crate) fn tell_device_names(&mut self) -> Result<()> {
+        for device in self.named_devices()? {
+            let (what, key) = StateKey::DeviceName(device).parts();
+            // No mail has this number, so it is due, and keeps its stamp.
+            let told = self.change(
+                "INSERT INTO account_state (what, key, mail) VALUES (?1, ?2, -1)
+                 ON CONFLICT DO UPDATE SET mail = -1 WHERE mail IS NULL OR mail <> 0",
+                params![what, key],
+            )?;
+            self.is_state_noted |= told > 0;
+        }
+        Ok(())
     }
 
     fn set_state_told(&mut self, item: &StateItem, mail: MailId) -> Result<()> {
