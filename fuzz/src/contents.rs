@@ -220,6 +220,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         call(CallStep::Candidates(b"candidates".to_vec())),
         call(CallStep::HangUp),
         call(CallStep::Busy),
+        call(CallStep::Elsewhere { is_answered: true }),
+        call(CallStep::Elsewhere { is_answered: false }),
         Body::Typing { is_typing: true },
         Body::Typing { is_typing: false },
         Body::Presence { is_here: true },
@@ -287,6 +289,8 @@ mod tests {
                 Body::Call(Call { step: CallStep::Candidates(_), .. }) => "candidates",
                 Body::Call(Call { step: CallStep::HangUp, .. }) => "hang-up",
                 Body::Call(Call { step: CallStep::Busy, .. }) => "busy",
+                Body::Call(Call { step: CallStep::Elsewhere { is_answered: true }, .. }) => "answered",
+                Body::Call(Call { step: CallStep::Elsewhere { is_answered: false }, .. }) => "declined",
                 Body::Typing { is_typing: true } => "typing",
                 Body::Typing { is_typing: false } => "stopped",
                 Body::Presence { is_here: true } => "here",
@@ -299,6 +303,6 @@ mod tests {
         for number in crate::content::of_the_proto_file().0 {
             assert!(kinds.iter().any(|kind| format!("{kind:?}") == format!("Kind({number})")), "{number}");
         }
-        assert_eq!(forms.len(), 13, "{forms:?}");
+        assert_eq!(forms.len(), 15, "{forms:?}");
     }
 }

@@ -67,6 +67,49 @@ async fn two_people_agree_on_a_call_and_on_its_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_one_device_takes_stops_ringing_on_the_others() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let tablet = world.companion(&ben, "tablet").await;
+    let hers = ada.thread_with(&ben).await;
+    let hello = hers.send_text("hello").await.unwrap();
+    ada.message_reaches(&hers, hello.id, Delivery::Delivered).await;
+    let on_tablet = eventually("the thread", async || tablet.client.thread(hers.id()).await.ok()).await;
+    let his = ben.thread_with(&ada).await;
+    // His devices have a session with each other.
+    his.send_text("hello to you").await.unwrap();
+    on_tablet.send_text("and from the tablet").await.unwrap();
+    ada.texts_when(&hers, 3).await;
+    ben.texts_when(&his, 3).await;
+    tablet.texts_when(&on_tablet, 3).await;
+    let (mut at_ada, mut at_ben, mut at_tablet) =
+        (ada.client.calls(), ben.client.calls(), tablet.client.calls());
+    // The one who answers is the tablet.
+    let call = hers.call(b"offer", false).await.unwrap();
+    for calls in [&mut at_ben, &mut at_tablet] {
+        assert!(matches!(signal(calls).await, (rings, CallSignal::Offer { .. }) if rings == call));
+    }
+    on_tablet.answer_call(call, b"answer").await.unwrap();
+    assert_eq!(signal(&mut at_ben).await, (call, CallSignal::Ended(CallEnd::AnsweredElsewhere)));
+    assert!(matches!(signal(&mut at_ada).await, (_, CallSignal::Answer { .. })));
+    // They go on, and the phone does not disturb them.
+    hers.send_call_candidates(call, b"ada").await.unwrap();
+    assert_eq!(signal(&mut at_tablet).await, (call, CallSignal::Candidates(b"ada".to_vec())));
+    on_tablet.send_call_candidates(call, b"tablet").await.unwrap();
+    assert_eq!(signal(&mut at_ada).await, (call, CallSignal::Candidates(b"tablet".to_vec())));
+    on_tablet.hang_up(call).await.unwrap();
+    assert_eq!(signal(&mut at_ada).await, (call, CallSignal::Ended(CallEnd::HungUp)));
+    // The phone does not take the next one.
+    let call = hers.call(b"offer", false).await.unwrap();
+    for calls in [&mut at_ben, &mut at_tablet] {
+        assert!(matches!(signal(calls).await, (rings, CallSignal::Offer { .. }) if rings == call));
+    }
+    his.refuse_call_as_busy(call).await.unwrap();
+    assert_eq!(signal(&mut at_tablet).await, (call, CallSignal::Ended(CallEnd::DeclinedElsewhere)));
+    assert_eq!(signal(&mut at_ada).await, (call, CallSignal::Ended(CallEnd::Busy)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_of_a_person_who_was_not_accepted_rings_nothing() {
     let world = World::start().await;
     let (ada, ben) = (world.party("ada").await, world.disk("ben").asking().register().await);

@@ -63,6 +63,9 @@ pub struct CallEvent {
 ///   leaves the call in its state and can be repeated; hanging up ends the call on this side in any case, and can be repeated, too.
 /// - If the other side does not learn that a call has ended here, it rings there for 60 seconds at most. If they answer it,
 ///   they are told that it has ended.
+/// - A call rings on all devices of a person. On the one that answers it, or does not take it, it goes on or ends, and on the others it
+///   ends as [`CallEnd::AnsweredElsewhere`] or [`CallEnd::DeclinedElsewhere`]. This signal may be lost, too: then it rings there for 60 seconds
+///   at most.
 /// - Of each person, one call rings. If they call again, the earlier call ends as [`CallEnd::Replaced`], and the new one rings.
 /// - If two people call each other at the same time, one of the two calls remains, the same on both sides: the later one if
 ///   there are more than five seconds between them, because the earlier one has not arrived then, otherwise the one with the smaller id. On
@@ -111,6 +114,10 @@ pub enum CallEnd {
     Crossed,
     /// The call was answered 12 hours ago.
     Expired,
+    /// The person has answered it on another device of theirs.
+    AnsweredElsewhere,
+    /// The person did not take it on another device of theirs.
+    DeclinedElsewhere,
 }
 
 impl fmt::Debug for CallSignal {

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::ephemeral::Offer;
 use crate::error::{Error, Offline, Result};
 use crate::id::UserId;
-use crate::send::ephemeral::{Passing, pass};
+use crate::send::ephemeral::{Passing, pass, pass_to_own};
 use crate::view::calls::Calls;
 
 impl Client {
@@ -58,6 +58,7 @@ impl Thread {
         let (people, fresh) = ((self.id(), self.client.user_id()), Zeroizing::new(self.random()));
         let (keys, ours) = self.ctx().calls.answer(call, people, fresh).ok_or(Error::NotFound)?;
         self.signal(call, CallStep::Answer { description, ours }).await?;
+        self.tell_own(call, true).await;
         if self.ctx().calls.answered(call) { Ok(keys) } else { Err(Error::NotFound) }
     }
 
@@ -91,12 +92,25 @@ impl Thread {
     }
 
     async fn end_call(&self, call: CallId, step: CallStep) -> Result<()> {
+        let rang = self.ctx().calls.rings(call, self.id());
         if !self.ctx().calls.end(call, self.id()) {
             return Err(Error::NotFound);
+        }
+        if rang {
+            self.tell_own(call, false).await;
         }
         self.signal(call, step).await?;
         self.ctx().calls.told(call);
         Ok(())
+    }
+
+    /// Our other devices stop ringing. If this is lost, they ring a little longer.
+    async fn tell_own(&self, id: CallId, is_answered: bool) {
+        let call = Call { id, step: CallStep::Elsewhere { is_answered } };
+        let passing = Passing::call(call, self.ctx().server_now_ms());
+        if let Err(error) = pass_to_own(self.ctx(), self.id(), passing).await {
+            tracing::debug!(%error, "our other devices are not told that a call was taken here");
+        }
     }
 
     async fn signal(&self, id: CallId, step: CallStep) -> Result<()> {

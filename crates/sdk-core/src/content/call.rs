@@ -45,11 +45,22 @@ pub(crate) struct Call {
 /// What a signal says.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum CallStep {
-    Offer { description: Vec<u8>, is_video: bool, ours: Contribution },
-    Answer { description: Vec<u8>, ours: Contribution },
+    Offer {
+        description: Vec<u8>,
+        is_video: bool,
+        ours: Contribution,
+    },
+    Answer {
+        description: Vec<u8>,
+        ours: Contribution,
+    },
     Candidates(Vec<u8>),
     HangUp,
     Busy,
+    /// For the other devices of our account: the person has answered it on this one, or does not take it.
+    Elsewhere {
+        is_answered: bool,
+    },
 }
 
 impl Call {
@@ -69,6 +80,8 @@ impl Call {
             CallStep::Candidates(data) => proto::Call { step: 3, data: data.clone(), ..empty },
             CallStep::HangUp => proto::Call { step: 4, ..empty },
             CallStep::Busy => proto::Call { step: 5, ..empty },
+            CallStep::Elsewhere { is_answered: true } => proto::Call { step: 6, ..empty },
+            CallStep::Elsewhere { is_answered: false } => proto::Call { step: 7, ..empty },
         };
         proto::content::Body::Call(call)
     }
@@ -85,7 +98,7 @@ impl Call {
         let most = match call.step {
             1 | 2 => MAX_CALL_DESCRIPTION,
             3 => MAX_CALL_CANDIDATES,
-            4 | 5 => 0,
+            4..=7 => 0,
             _ => return Err(ContentError::Unknown),
         };
         let is_empty = call.data.is_empty();
@@ -98,7 +111,8 @@ impl Call {
             2 => CallStep::Answer { description: call.data, ours: ours()? },
             3 => CallStep::Candidates(call.data),
             4 => CallStep::HangUp,
-            _ => CallStep::Busy,
+            5 => CallStep::Busy,
+            step => CallStep::Elsewhere { is_answered: step == 6 },
         };
         Ok(Self { id, step })
     }
@@ -112,6 +126,7 @@ impl fmt::Debug for Call {
             CallStep::Candidates(_) => "Call(candidates)",
             CallStep::HangUp => "Call(hang-up)",
             CallStep::Busy => "Call(busy)",
+            CallStep::Elsewhere { .. } => "Call(elsewhere)",
         })
     }
 }
@@ -142,7 +157,7 @@ mod tests {
         for (data, contribution) in [(MAX_CALL_CANDIDATES + 1, 0), (0, 0), (5, 32)] {
             assert_eq!(Call::read(call(3, data, contribution)), Err(bad));
         }
-        for step in [4, 5] {
+        for step in 4..=7 {
             assert!(Call::read(call(step, 0, 0)).is_ok());
             assert_eq!(Call::read(call(step, 1, 0)), Err(bad));
             assert_eq!(Call::read(call(step, 0, 32)), Err(bad));
@@ -151,7 +166,7 @@ mod tests {
             assert_eq!(Call::read(proto::Call { id: vec![3; length], ..call(4, 0, 0) }), Err(bad));
         }
         assert_eq!(Call::read(call(0, 0, 0)), Err(ContentError::Unknown));
-        assert_eq!(Call::read(call(6, 0, 0)), Err(ContentError::Unknown));
+        assert_eq!(Call::read(call(8, 0, 0)), Err(ContentError::Unknown));
     }
 
     #[test]
@@ -171,6 +186,8 @@ mod tests {
             CallStep::Candidates(vec![3]),
             CallStep::HangUp,
             CallStep::Busy,
+            CallStep::Elsewhere { is_answered: true },
+            CallStep::Elsewhere { is_answered: false },
         ] {
             let call = Call { id: CallId([5; 16]), step };
             let proto::content::Body::Call(written) = call.write() else { panic!() };

@@ -46,12 +46,33 @@ impl Passing {
 
 /// Sends a content in each of these threads. Nothing is sent without a connection, or that the others are not to be told.
 pub(crate) async fn pass(ctx: &Context, threads: Vec<ThreadId>, passing: Passing) -> Result<Vec<Answer>> {
+    pass_to(ctx, threads, passing, To::Others).await
+}
+
+/// Sends a content to our other devices, if there are any.
+pub(crate) async fn pass_to_own(ctx: &Context, thread: ThreadId, passing: Passing) -> Result<()> {
+    if !ctx.store.glance(|rows| rows.has_other_devices()).await? {
+        return Ok(());
+    }
+    pass_to(ctx, vec![thread], passing, To::OurOther).await.map(drop)
+}
+
+/// Whose devices get a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum To {
+    /// Those of the other members of the thread.
+    Others,
+    /// Ours.
+    OurOther,
+}
+
+async fn pass_to(ctx: &Context, threads: Vec<ThreadId>, passing: Passing, to: To) -> Result<Vec<Answer>> {
     let Some(socket) = ctx.transport.live() else { return Ok(Vec::new()) };
     let (ctx_in_tx, mut rng) = (ctx.clone(), ctx.env.rng());
     let work = move |tx: &mut Tx<'_>| {
         let mut sealed = Vec::with_capacity(threads.len());
         for thread in threads {
-            sealed.extend(seal(&ctx_in_tx, tx, thread, &passing, &mut rng)?);
+            sealed.extend(seal(&ctx_in_tx, tx, (thread, to), &passing, &mut rng)?);
         }
         fault::at(Station::EphemeralBeforeCommit);
         Ok(sealed)
@@ -68,7 +89,7 @@ pub(crate) async fn pass(ctx: &Context, threads: Vec<ThreadId>, passing: Passing
 fn seal(
     ctx: &Context,
     tx: &mut Tx<'_>,
-    thread: ThreadId,
+    (thread, to): (ThreadId, To),
     passing: &Passing,
     rng: &mut StdRng,
 ) -> Result<Option<Durable<Parcel>>> {
@@ -79,9 +100,12 @@ fn seal(
     let (now_ms, client_msg_id) = (ctx.server_now_ms(), ctx.new_client_msg_id());
     let now = UnixSeconds(now_ms / 1000);
     let (account, us) = tx.our_account()?;
-    // Our own devices are not told what we are doing on this one.
-    let Addressed::Ready(mut recipients) =
-        address_users(tx, (&tx.others(thread)?, us), &ctx.skipped, ctx.policy, now)?
+    // Our own devices are told of calls only, and not what we are doing on this one.
+    let users = match to {
+        To::Others => tx.others(thread)?,
+        To::OurOther => vec![us.user],
+    };
+    let Addressed::Ready(mut recipients) = address_users(tx, (&users, us), &ctx.skipped, ctx.policy, now)?
     else {
         return Ok(None);
     };
@@ -89,7 +113,7 @@ fn seal(
     if recipients.ready.is_empty() {
         return Ok(None);
     }
-    let lists = match tx.others(thread)?[..] {
+    let lists = match users[..] {
         [other] => tx.named_lists(us.user, Some(other))?,
         _ => tx.named_lists(us.user, None)?,
     };

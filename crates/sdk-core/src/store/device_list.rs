@@ -24,7 +24,7 @@ impl Rows<'_> {
     }
 
     /// Whether our own list names another device than this one. It was verified when it was stored.
-    pub(super) fn has_other_devices(&self) -> Result<bool> {
+    pub(crate) fn has_other_devices(&self) -> Result<bool> {
         // `account key || version || number of entries`
         let sql = "SELECT EXISTS (SELECT 1 FROM account JOIN device_list USING (user_id) WHERE substr(list, 42, 1) > x'01')";
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)

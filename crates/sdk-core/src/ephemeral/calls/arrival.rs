@@ -111,7 +111,9 @@ impl Inner {
                 CallSignal::Candidates(data)
             }
             // An answer to their own call, or a second one, or what is handled elsewhere.
-            (CallStep::Answer { .. } | CallStep::Offer { .. }, _) => return None,
+            (CallStep::Answer { .. } | CallStep::Offer { .. } | CallStep::Elsewhere { .. }, _) => {
+                return None;
+            }
         };
         let event = call.event(id, signal);
         if matches!(event.signal, CallSignal::Ended(_)) {

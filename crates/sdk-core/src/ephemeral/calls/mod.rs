@@ -95,6 +95,12 @@ impl Known {
         self.state = State::Ended { is_told, is_repeated: false };
         self.until = after(REMEMBERED);
     }
+
+    /// Ends a call that another device of ours may have answered: the other side goes on with that one, and is told nothing.
+    fn end_here(&mut self) {
+        self.state = State::Ended { is_told: true, is_repeated: true };
+        self.until = after(REMEMBERED);
+    }
 }
 
 /// The calls of this process.
@@ -195,6 +201,31 @@ impl Calls {
         true
     }
 
+    /// Whether their call waits for our answer.
+    pub(crate) fn rings(&self, id: CallId, thread: ThreadId) -> bool {
+        self.lock().known.get(&id).is_some_and(|call| call.thread == thread && call.is_ringing())
+    }
+
+    /// Another device of ours says that the person has answered this call there, or does not take it. It may say so before the call rings here.
+    pub(crate) fn elsewhere(&self, id: CallId, (thread, peer): (ThreadId, UserId), is_answered: bool) {
+        let mut inner = self.lock();
+        let mut events = Vec::new();
+        match inner.known.get_mut(&id) {
+            Some(call) if call.is_with(thread, peer) && call.is_ringing() => {
+                call.end_here();
+                let end = if is_answered { CallEnd::AnsweredElsewhere } else { CallEnd::DeclinedElsewhere };
+                events.push(call.event(id, CallSignal::Ended(end)));
+            }
+            Some(_) => {}
+            None => {
+                let state = State::Ended { is_told: true, is_repeated: true };
+                inner.known.insert(id, Known { thread, peer, state, until: after(REMEMBERED) });
+            }
+        }
+        inner.forget_oldest();
+        self.publish(events);
+    }
+
     /// Ends a call on this side. Returns whether the other side is to be told: also if it has ended here already, and they could not be
     /// told.
     pub(crate) fn end(&self, id: CallId, thread: ThreadId) -> bool {
@@ -271,7 +302,10 @@ impl Calls {
         for (id, call) in inner.known.iter_mut().filter(|(_, call)| call.until <= now) {
             let is_answered = matches!(call.state, State::Answered);
             let end = if is_answered { CallEnd::Expired } else { CallEnd::Unanswered };
-            call.end(true);
+            match call.is_ringing() {
+                true => call.end_here(),
+                false => call.end(true),
+            }
             signals.push(call.event(*id, CallSignal::Ended(end)));
         }
         inner.forget_oldest();

@@ -369,3 +369,57 @@ async fn candidates_are_bounded_for_each_call_and_person_and_hide_nothing_else()
     assert_eq!(admitted(&told, 5), 1);
     assert!(told.contains(&(1, CallSignal::Ended(CallEnd::HungUp))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_taken_on_another_device_of_ours_stops_ringing() {
+    for (is_answered, end) in [(true, CallEnd::AnsweredElsewhere), (false, CallEnd::DeclinedElsewhere)] {
+        let (_, mut callee) = pair();
+        callee.hears(1, offer(1));
+        callee.calls.elsewhere(id(1), (THREAD, callee.peer), is_answered);
+        callee.calls.elsewhere(id(1), (THREAD, callee.peer), !is_answered);
+        assert_eq!(callee.told(), [rings(1), ended(1, end)]);
+        assert_eq!((callee.ringing(), callee.answers(1, 9)), (vec![], None));
+        // The caller goes on with the other device, and is not told that the call has ended.
+        callee.hears(1, CallStep::Candidates(vec![7]));
+        callee.hears(1, CallStep::HangUp);
+        assert_eq!((callee.calls.take_again(), callee.told()), (vec![], vec![]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_device_says_of_a_call_has_no_other_effect() {
+    let (_, mut callee) = pair();
+    // It comes before the offer.
+    callee.calls.elsewhere(id(1), (THREAD, callee.peer), true);
+    callee.hears(1, offer(1));
+    assert_eq!(callee.told(), []);
+    // Of a call in another thread, one that was answered here, and one of ours.
+    callee.hears(2, offer(2));
+    callee.calls.elsewhere(id(2), (ThreadId::from_bytes([9; 16]), callee.peer), true);
+    assert_eq!(callee.ringing(), [2]);
+    callee.answers(2, 9).unwrap();
+    assert!(callee.calls.answered(id(2)));
+    callee.calls.elsewhere(id(2), (THREAD, callee.peer), true);
+    assert!(callee.calls.is_live(id(2), THREAD));
+    callee.calls(3, NOW).unwrap();
+    callee.calls.elsewhere(id(3), (THREAD, callee.peer), true);
+    assert!(callee.calls.is_live(id(3), THREAD));
+    assert_eq!(callee.told(), [rings(2)]);
+    // The other side cannot say it.
+    assert!(callee.calls.end(id(3), THREAD));
+    callee.hears(4, offer(4));
+    callee.told();
+    callee.hears(4, CallStep::Elsewhere { is_answered: true });
+    assert_eq!((callee.ringing(), callee.told()), (vec![4], vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_rang_in_vain_here_does_not_end_it_where_it_was_answered() {
+    let (_, mut callee) = pair();
+    callee.hears(1, offer(1));
+    advance(RINGS).await;
+    callee.calls.expire();
+    assert_eq!(callee.told(), [rings(1), ended(1, CallEnd::Unanswered)]);
+    callee.hears(1, CallStep::Candidates(vec![7]));
+    assert_eq!(callee.calls.take_again(), []);
+}

@@ -1,10 +1,10 @@
 //! Ephemeral mail has no effect on history, and none at all if it is old, or from somebody who may not be answered.
 
-use crate::content::{Body, Content};
+use crate::content::{Body, Call, CallStep, Content};
 use crate::context::Context;
 use crate::error::Result;
 use crate::receive::envelope::MailEnvelope;
-use crate::store::Tx;
+use crate::store::{Thread, Tx};
 
 /// How far the clocks of two devices may differ, in milliseconds, though both follow the relay's.
 const CLOCKS_DIFFER_MS: u64 = 5_000;
@@ -28,6 +28,20 @@ pub(in crate::receive) fn apply(
         return Ok(());
     }
     let live = ctx.ephemeral.clone();
+    if tx.is_us(user)? {
+        // Our own devices tell each other which calls were taken, and nothing else that is worth nothing later.
+        if let Body::Call(Call { id, step: CallStep::Elsewhere { is_answered } }) = content.body
+            && is_recent(CALL_MS)
+            && let Some(Thread { peer, .. }) = tx.thread(thread)?
+        {
+            let calls = ctx.calls.clone();
+            tx.after_commit(move || {
+                calls.elsewhere(id, (thread, peer), is_answered);
+                live.changed.notify_one();
+            });
+        }
+        return Ok(());
+    }
     match &content.body {
         Body::Typing { is_typing } if is_recent(TYPING_MS) => {
             let is_typing = *is_typing;

@@ -43,8 +43,7 @@ impl Batch<'_, '_> {
         // Mail begins no thread, and only members send it. Our own devices need no thread on this one.
         let is_from_us = mail.sender == self.us.user;
         let may_send = match is_from_us {
-            // They tell each other nothing that is worth nothing later.
-            true => !mail.is_ephemeral() && !mail.source().is_impossible(self.us),
+            true => !mail.source().is_impossible(self.us),
             false => self.tx.is_member(mail.thread, mail.sender)?,
         };
         if !may_send {
