@@ -6,10 +6,10 @@ use crate::allocation::{Limit, limited};
 use crate::content::{
     AccountState, Body, Bootstrap, Call, CallId, CallStep, Choices, Contact, ContactCard, ContactItem,
     Content, Counts, Edit, EmojiSequence, Header, InThread, Item, ItemState, Items, LinkPreview, ListDigest,
-    Location, Mark, Markup, Mention, MessageItem, NamedLists, Number, Piece, Pin, Place, Poll, Post,
-    PrivacyItem, Profile, Progress, Quote, Reaction, ReadSet, Receipt, ReceiptKind, Revised, Run, Said,
-    SharedContent, Stamp, StateItem, StateKey, StateValue, StyledRange, Target, Text, TextRange, TextStyle,
-    ThreadItem, Timer, Transfer, TransferId, VersionsItem, Vote,
+    Location, Mark, Markup, Mention, MessageItem, NamedLists, Number, Piece, Pin, Place, Poll, Post, Profile,
+    Progress, Quote, Reaction, ReadSet, Receipt, ReceiptKind, Revised, Run, Said, SharedContent, Stamp,
+    StateItem, StateKey, StateValue, StyledRange, Target, Text, TextRange, TextStyle, ThreadItem, Timer,
+    Transfer, TransferId, VersionsItem, Vote,
 };
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 
@@ -56,6 +56,12 @@ fn read_items(body: &Body) {
     }
 }
 
+/// The person has decided this.
+fn decided(key: StateKey) -> AccountState {
+    let stamp = Stamp::after(Stamp::default(), 7, 1);
+    AccountState { items: vec![StateItem { key, value: StateValue::Number(1), stamp }] }
+}
+
 /// A piece of a bootstrap with an item of each kind.
 fn piece(target: Target, body: Body) -> Piece {
     let of = InThread { thread: ThreadId::from_bytes([3; 16]), peer: target.author, roster_version: 1 };
@@ -63,27 +69,24 @@ fn piece(target: Target, body: Body) -> Piece {
     let items = [
         Item::Contact(Box::new(ContactItem {
             user: target.author,
-            trust: 1,
             account_key: Some([5; 33]),
             list: Some(vec![9; 213]),
             replaced: vec![[6; 33]],
             blocked_ms: 7,
             profile: Some(Revised { profile: Profile::default(), revision: 8 }),
+            state: decided(StateKey::Blocked(target.author)),
         })),
-        Item::Privacy(PrivacyItem { thread: Some(of.thread), read: Some(false), ..PrivacyItem::default() }),
+        Item::State(decided(StateKey::Privacy(None, 2))),
         Item::Thread(Box::new(ThreadItem {
             of,
             created_ms: 1,
             activity_ms: 2,
             folder: 1,
-            pinned: 3,
-            muted_until_ms: 4,
-            is_marked_unread: true,
-            draft: Some("a draft".to_owned()),
             is_request: false,
             timer: Timer::new(60).unwrap(),
             timer_position: 5,
             seen: Post { epoch: 1, server_seq: 6 },
+            state: decided(StateKey::Pinned(of.thread)),
         })),
         Item::Message(Box::new(MessageItem {
             of: Some(of),

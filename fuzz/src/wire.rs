@@ -158,11 +158,13 @@ fn bodies() -> [Body; 20] {
             copies: vec![copy.clone(), copy],
             resume: false,
             lookup: false,
+            shared: text(),
         }),
         Body::Mail(Mail {
             client_msg_id: uuid(),
             thread_id: uuid(),
             copies: vec![mail_copy.clone(), mail_copy],
+            shared: text(),
         }),
         Body::Ack(Ack { keys: vec![key.clone(), key], trimmed: 7 }),
         Body::AckMail(AckMail { mail_seqs: vec![1, 300] }),
