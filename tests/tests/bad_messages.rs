@@ -131,7 +131,7 @@ const CHANGES: &[(&str, Change, Undecryptable)] = &[
     (
         "an unknown kind",
         |mut deliver| {
-            deliver.envelope.as_mut().unwrap().kind = 9;
+            deliver.envelope.as_mut().unwrap().kind = 11;
             vec![deliver]
         },
         Undecryptable::UnsupportedVersion,
