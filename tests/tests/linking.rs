@@ -459,6 +459,8 @@ async fn a_removed_companion_is_disconnected_at_once_and_learns_why() {
     let tablet = world.companion(&ada, "tablet").await;
     let desktop = world.companion(&ada, "desktop").await;
     tablet.live().await;
+    // It learns of the other companion together with its name.
+    until_numbers(&tablet, &[1, 2, 3]).await;
     let mut events = ada.client.events();
     ada.client.remove_device(device(2)).await.unwrap();
     is_told(&mut events, Event::DeviceUnlinked(device(2))).await;
@@ -467,7 +469,7 @@ async fn a_removed_companion_is_disconnected_at_once_and_learns_why() {
     eventually("the companion is signed out", signed_out).await;
     let refused = tablet.client.direct_thread(sealpost_core::UserId::from_bytes([9; 16])).await;
     assert_eq!(refused.map(drop), Err(Error::Unlinked));
-    assert_eq!(numbers(&tablet).await, [1, 2], "what it has can be read");
+    assert_eq!(numbers(&tablet).await, [1, 2, 3], "what it has can be read");
 
     // The other companion learns it with its next connection.
     let desktop = desktop.close().await.open().await;
