@@ -20,13 +20,16 @@ extension SealpostTests {
                     #expect(try [tablet.deviceId(), ada.deviceId()] == [2, 1])
                     let atTablet = try await tablet.watched()
                     // It may have come before the view was there.
-                    if try await tablet.threads().isEmpty {
+                    if try await !tablet.linkProgress().isEmpty {
                         #expect(try await atTablet.until(isDone).compactMap(progress).last?.device == 2)
                     }
                     let told = try await atAda.until(isDone)
                     #expect(told.contains(.deviceLinked(device: 2)))
                     let all = LinkProgress(device: 2, sent: 2, total: 2, isDone: true)
                     #expect(told.compactMap(progress).last == all)
+                    #expect(try await tablet.linkProgress().isEmpty)
+                    // Until the companion has said that it has everything.
+                    try await until { try await ada.linkProgress().isEmpty }
                     let onTablet = try await tablet.thread(id: hers.id())
                     #expect(try await onTablet.texts(when: 2) == ["hello", "hi"])
                     try await hers.sendText("from the phone")

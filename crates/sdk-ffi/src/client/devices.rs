@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sealpost_core as core;
 
 use super::Client;
-use crate::{CancelToken, DeviceId, Result, SealpostError, millis, runtime};
+use crate::{CancelToken, DeviceId, LinkProgress, Result, SealpostError, millis, runtime};
 
 /// Which messages from before it was linked a companion gets. Chats, contacts and settings it gets in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
@@ -95,6 +95,16 @@ impl Client {
         let core = self.core.clone();
         let read = async move { Ok(Arc::new(PendingLink { core: core.link(&code).await? })) };
         runtime::run_until(cancel, read).await
+    }
+
+    /// How far the history is that new companions get and that has not come completely: on the primary device for each of them, on a
+    /// companion for itself. `Event.LinkProgress` says when that changes.
+    ///
+    /// Throws `Unauthorized` if the account was left, and `Storage`.
+    pub async fn link_progress(&self) -> Result<Vec<LinkProgress>> {
+        let core = self.core.clone();
+        let unfinished = runtime::run(async move { Ok(core.link_progress().await?) }).await?;
+        Ok(unfinished.into_iter().map(LinkProgress::from).collect())
     }
 
     /// Names a device of the account. Only the own devices know the names.
