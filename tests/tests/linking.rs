@@ -347,6 +347,19 @@ async fn a_link_that_is_cancelled_while_the_relay_registers_the_device_leaves_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_can_be_opened_again_as_soon_as_a_link_is_not_waited_for_any_more() {
+    let world = World::start().await;
+    let disk = world.disk("tablet");
+    let code = linking(&disk).await.code().to_text();
+    for micros in (0..200).map(|step| step * 50) {
+        let again = linking(&disk).await;
+        assert_eq!(again.code().to_text(), code);
+        let waiting = tokio::time::timeout(Duration::from_micros(micros), again.digits()).await;
+        assert!(waiting.is_err(), "nobody has read the code");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_stops_waiting_at_any_moment_gets_the_client_later() {
     let world = World::start().await;
     let ada = world.party("ada").await;

@@ -4,13 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use sealpost_protocol::device::link::{LinkCode, ShortCode};
-use tokio::sync::OnceCell;
 
 use super::Client;
 use super::devices::checked_name;
-use super::open::Unregistered;
+use super::open::{NewDevice, Unregistered};
 use crate::account::linking;
-use crate::context::Context;
 use crate::error::Result;
 use crate::runtime;
 use crate::store::{AccountStatus, StoredAccount};
@@ -20,8 +18,7 @@ use crate::store::{AccountStatus, StoredAccount};
 /// The person scans the [`code`](Self::code) with the primary device, compares the [`digits`](Self::digits), and confirms there;
 /// [`finish`](Self::finish) then gives the client. If the process ends in between, [`Unregistered::link`] continues the link.
 pub struct Linking {
-    ctx: Context,
-    client: Arc<OnceCell<Client>>,
+    device: Arc<NewDevice>,
     code: LinkCode,
 }
 
@@ -33,9 +30,9 @@ impl Unregistered {
     /// [`Error::Offline`](crate::Error::Offline), [`Error::Storage`](crate::Error::Storage), and [`Error::Link`](crate::Error::Link) with
     /// [`Name`](crate::LinkFailure::Name).
     pub async fn link(&self, name: &str) -> Result<Linking> {
-        let (ctx, name) = (Context::clone(self.context()), checked_name(name)?);
-        let keys = runtime::inside(linking::begin(&ctx, name)).await?;
-        Ok(Linking { ctx, client: Arc::clone(self.cell()), code: keys.into_code() })
+        let (device, name) = (Arc::clone(self.device()), checked_name(name)?);
+        let keys = runtime::inside(linking::begin(&device.ctx, name)).await?;
+        Ok(Linking { device, code: keys.into_code() })
     }
 }
 
@@ -52,7 +49,7 @@ impl Linking {
     /// # Errors
     /// [`Error::Link`](crate::Error::Link): the link has ended, and another one can be begun. [`Error::Storage`](crate::Error::Storage).
     pub async fn digits(&self) -> Result<ShortCode> {
-        runtime::inside(linking::wait_for_digits(&self.ctx, *self.code.link())).await
+        runtime::inside(linking::wait_for_digits(&self.device.ctx, *self.code.link())).await
     }
 
     /// Waits until the person has confirmed, and registers this device at the relay. The call can be repeated. Once it has succeeded, every
@@ -62,10 +59,13 @@ impl Linking {
     /// As [`digits`](Self::digits), and [`Error::Offline`](crate::Error::Offline).
     pub async fn finish(&self) -> Result<Client> {
         let become_client = || async {
-            let registered = linking::finish(&self.ctx, *self.code.link()).await?;
-            Ok(Client::start(self.ctx.clone(), StoredAccount { registered, status: AccountStatus::Present }))
+            let registered = linking::finish(&self.device.ctx, *self.code.link()).await?;
+            Ok(Client::start(
+                self.device.ctx.clone(),
+                StoredAccount { registered, status: AccountStatus::Present },
+            ))
         };
-        runtime::inside(self.client.get_or_try_init(become_client)).await.cloned()
+        runtime::inside(self.device.client.get_or_try_init(become_client)).await.cloned()
     }
 
     /// Ends the link. Another one can be begun, or an account be registered.
@@ -73,7 +73,7 @@ impl Linking {
     /// # Errors
     /// [`Error::WrongState`](crate::Error::WrongState) if the device was linked, [`Error::Storage`](crate::Error::Storage).
     pub async fn cancel(&self) -> Result<()> {
-        runtime::inside(linking::cancel(&self.ctx, *self.code.link())).await
+        runtime::inside(linking::cancel(&self.device.ctx, *self.code.link())).await
     }
 }
 

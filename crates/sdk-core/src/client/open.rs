@@ -25,11 +25,26 @@ pub enum Opened {
     Ready(Client),
 }
 
-/// A database without an account.
+/// A database without an account. When the last handle is dropped, the database is closed. The drop blocks while the disk is written.
 pub struct Unregistered {
-    ctx: Box<Context>,
+    device: Arc<NewDevice>,
+}
+
+/// What the handles of a database without an account share.
+pub(super) struct NewDevice {
+    pub(super) ctx: Context,
     /// The client after the registration: always the same one.
-    client: Arc<OnceCell<Client>>,
+    pub(super) client: OnceCell<Client>,
+}
+
+impl Drop for NewDevice {
+    /// A read that nobody waits for may still hold the database open, which is to be opened again.
+    fn drop(&mut self) {
+        if !self.client.initialized() {
+            self.ctx.transport.go_offline();
+            self.ctx.store.end();
+        }
+    }
 }
 
 impl Client {
@@ -56,7 +71,9 @@ impl Client {
             let (ctx, account) = open(config, Footprint::Full).await?;
             Ok(match account {
                 Some(account) => Opened::Ready(Self::start(ctx, account)),
-                None => Opened::Unregistered(Unregistered { ctx: Box::new(ctx), client: Arc::default() }),
+                None => Opened::Unregistered(Unregistered {
+                    device: Arc::new(NewDevice { ctx, client: OnceCell::new() }),
+                }),
             })
         })
         .await
@@ -81,12 +98,8 @@ pub(crate) async fn open(config: Config, footprint: Footprint) -> Result<(Contex
 }
 
 impl Unregistered {
-    pub(super) fn context(&self) -> &Context {
-        &self.ctx
-    }
-
-    pub(super) const fn cell(&self) -> &Arc<OnceCell<Client>> {
-        &self.client
+    pub(super) const fn device(&self) -> &Arc<NewDevice> {
+        &self.device
     }
 
     /// Registers an account at the relay with this device as its first, using the proof that the relay requires
@@ -97,13 +110,14 @@ impl Unregistered {
     /// [`Error::Offline`](crate::Error::Offline), with [`Refused`](crate::Offline::Refused) if the proof is not accepted;
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn register(&self, proof: &[u8]) -> Result<Client> {
-        let (ctx, client, proof) = (Context::clone(&self.ctx), Arc::clone(&self.client), proof.to_owned());
+        let (device, proof) = (Arc::clone(&self.device), proof.to_owned());
         let running = runtime::handle()?.spawn(async move {
             let become_client = || async {
-                let registered = registration::register(&ctx, proof).await?;
-                Ok(Client::start(ctx, StoredAccount { registered, status: AccountStatus::Present }))
+                let registered = registration::register(&device.ctx, proof).await?;
+                let account = StoredAccount { registered, status: AccountStatus::Present };
+                Ok(Client::start(device.ctx.clone(), account))
             };
-            client.get_or_try_init(become_client).await.cloned()
+            device.client.get_or_try_init(become_client).await.cloned()
         });
         running.await.map_err(|error| runtime::no_result(&error))?
     }
