@@ -723,6 +723,15 @@ proptest! {
     }
 }
 
+#[test]
+fn an_edit_that_came_before_its_message_has_its_versions_once() {
+    let message = Did::Message { thread: 0, is_ours: true, words: 1, timer: 0 };
+    for kind in 0..7 {
+        let change = Did::Change { of: 0, is_ours: true, kind };
+        runtime().block_on(check(vec![message.clone()], vec![Step::Live], vec![change]));
+    }
+}
+
 fn texts(count: usize, words: usize) -> Vec<Did> {
     (0..count).map(|n| Did::Message { thread: n % 2, is_ours: n % 3 == 0, words, timer: 0 }).collect()
 }

@@ -177,9 +177,10 @@ impl Tx<'_> {
             if !matches!(Body::from_bytes(what), Ok(Body::Text(_))) {
                 continue;
             }
+            // An edit that came before its message has taken the text that it found for the first version.
             let sql =
                 "INSERT INTO edit (message_id, position, content_id, body, sent) VALUES (?1, ?2, ?3, ?4, ?5)
-                       ON CONFLICT DO NOTHING";
+                       ON CONFLICT DO UPDATE SET body = excluded.body, sent = excluded.sent WHERE position = 0";
             self.change(sql, params![id.0, to_sql(*position)?, by, what, to_sql(*sent_ms)?])?;
         }
         if versions.is_empty() {
