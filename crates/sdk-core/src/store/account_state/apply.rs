@@ -224,7 +224,7 @@ impl Tx<'_> {
     }
 
     /// Up to where the history of a thread was deleted on one of our devices.
-    fn cleared_up_to(&self, thread: ThreadId) -> Result<i64> {
+    pub(super) fn cleared_up_to(&self, thread: ThreadId) -> Result<i64> {
         match self.said(&StateKey::Cleared(thread))? {
             Some(StateValue::Number(up_to)) => to_sql(up_to),
             _ => Ok(-1),

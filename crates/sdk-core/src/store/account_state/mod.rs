@@ -215,7 +215,8 @@ impl Tx<'_> {
 
     /// The history of a thread is being deleted on this device.
     pub(in crate::store) fn note_cleared(&mut self, thread: ThreadId) -> Result<()> {
-        let up_to = from_sql(self.newest_place(thread)?)?;
+        // What was deleted on another device may not have arrived here.
+        let up_to = from_sql(self.newest_place(thread)?.max(self.cleared_up_to(thread)?).max(0))?;
         self.note_state_of(StateKey::Cleared(thread), Some(&StateValue::Number(up_to)))?;
         for key in [StateKey::Draft(thread), StateKey::Pinned(thread), StateKey::MarkedUnread(thread)] {
             self.note_state(key)?;

@@ -521,6 +521,29 @@ fn run(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
 }
 
+#[test]
+fn a_history_that_two_devices_delete_is_deleted_up_to_the_later_place() {
+    run(async {
+        let mut world = World::new().await;
+        world.step(Step::Post).await;
+        world.step(Step::Post).await;
+        for post in [1, 2] {
+            world.devices[1].posts.remove(&post);
+            world.post_arrives(1, post).await;
+        }
+        world.does(1, Deed::Clear).await;
+        world.tell(1, 0).await;
+        // The other device is told before the second message comes to it.
+        world.devices[2].mail.clear();
+        world.mail_arrives(2, 0).await;
+        world.devices[2].posts.remove(&1);
+        world.post_arrives(2, 1).await;
+        world.does(2, Deed::Clear).await;
+        world.settle_down().await;
+        world.check().await;
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 60, ..ProptestConfig::default() })]
 
