@@ -52,6 +52,10 @@ stations! {
     LinkBeforeCommit = "link-before-commit",
     /// The linked device is durable; its owner has no tokens yet.
     LinkAfterCommit = "link-after-commit",
+    /// Another device of an account is the primary one; the transaction is open.
+    MoveBeforeCommit = "move-before-commit",
+    /// It is durable; the former primary device has no answer yet.
+    MoveAfterCommit = "move-after-commit",
     /// An account is deleted; the transaction is open.
     DeleteBeforeCommit = "delete-before-commit",
     /// The deletion is durable; the owner has no answer yet.

@@ -69,6 +69,9 @@ macro_rules! authorisation_table {
             PutDeviceList (PUT, "/v1/device-list", Token) {
                 upload_own_device_list                     [401 401 401 401 401 204 204 403];
             }
+            MoveAccount (PUT, "/v1/primary", Token) {
+                move_the_account_to_own_second_device      [401 401 401 401 401 404 204 403];
+            }
             ShowDeviceList (GET, "/v1/users/{user}/device-list", Token) {
                 get_the_device_list_of_the_member          [401 401 401 401 401 200 200 200];
                 get_the_device_list_of_an_unknown_user     [401 401 401 401 401 404 404 404];

@@ -12,8 +12,8 @@ use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 use crate::{
     Ack, AckOk, Bundles, Challenge, ChallengeRequest, CompanionBlobs, CreateThread, DeviceList, Error, Frame,
     InboxPage, KeyCounts, KeyUpload, Link, LinkBlobs, LinkDeviceRequest, LinkToken, LinkTokenRequest,
-    LoginRequest, Mail, RefreshRequest, RegisterRequest, RegisterResponse, RestoreRequest, Send, SendAck,
-    SignedDeviceList, Thread, TokenPair,
+    LoginRequest, Mail, MoveAccountRequest, RefreshRequest, RegisterRequest, RegisterResponse,
+    RestoreRequest, Send, SendAck, SignedDeviceList, Thread, TokenPair,
 };
 
 /// The bytes are not the expected message. The sender is at fault.
@@ -142,6 +142,7 @@ lists! {
     Send: SEND,
     SendAck: &[],
     SignedDeviceList: &[],
+    MoveAccountRequest: &[],
     Thread: &[rows(3, 16)],
     TokenPair: &[],
 }

@@ -133,7 +133,8 @@ async fn admit(state: &State, hello: &Hello, limits: ConnectionLimits) -> Result
         return Err(Problem::InvalidToken);
     }
     store_version::check(state, &hello.store_version).await?;
-    if access.address.device != DeviceId::PRIMARY {
+    // It is not recorded of primary devices, which are most and are never unlinked.
+    if access.address.device != DeviceId::PRIMARY || !state.store.is_primary(access.address).await? {
         state.store.note_seen(access.address, state.clock.unix_ms()).await?;
     }
     let generation = match generation(hello) {

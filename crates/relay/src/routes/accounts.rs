@@ -77,7 +77,7 @@ pub(super) async fn register(
     Ok((StatusCode::CREATED, Proto(answer)))
 }
 
-/// Deletes the requester's account, which only the first device may do: the tokens, keys and mailboxes of all its
+/// Deletes the requester's account, which only the primary device may do: the tokens, keys and mailboxes of all its
 /// devices are deleted, and their connections are closed. A device that did not get the answer asks again and gets
 /// 401 `account_deleted`.
 pub(super) async fn delete(
@@ -85,7 +85,7 @@ pub(super) async fn delete(
     Authenticated(access): Authenticated,
 ) -> Result<StatusCode, Problem> {
     let me = access.address;
-    if me.device != DeviceId::PRIMARY {
+    if !state.store.is_primary(me).await? {
         return Err(Problem::Forbidden);
     }
     let devices = state.store.delete_account(me.user, state.clock.unix_ms()).await?;

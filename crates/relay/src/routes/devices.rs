@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use sealpost_wire::DeviceList;
-use sealpost_wire::id::DeviceId;
 
 use super::{InPath, device_in_path};
 use crate::address::Address;
@@ -26,7 +25,7 @@ pub(super) async fn list(
     Ok(Proto(DeviceList { devices, revoked }))
 }
 
-/// Revokes one of the requester's devices: the first device may revoke any, the others only themselves. A link token of a device that
+/// Revokes one of the requester's devices: the primary device may revoke any, the others only themselves. A link token of a device that
 /// was not registered yet is void.
 pub(super) async fn revoke(
     Shared(state): Shared<Arc<State>>,
@@ -35,7 +34,7 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, Problem> {
     let me = access.address;
     let device = device_in_path(&device)?;
-    if me.device != DeviceId::PRIMARY && me.device != device {
+    if me.device != device && !state.store.is_primary(me).await? {
         return Err(Problem::Forbidden);
     }
     let revoked = Address { user: me.user, device };

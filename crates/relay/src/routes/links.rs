@@ -43,22 +43,22 @@ pub(super) async fn begin(
     Ok((StatusCode::CREATED, Proto(link)))
 }
 
-/// What the first device of an account has for the companion; answered with what the companion has for it.
+/// What the primary device of an account has for the companion; answered with what the companion has for it.
 pub(super) async fn as_primary(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
     InPath(link): InPath<String>,
     Proto(LinkBlobs { blobs }): Proto<LinkBlobs>,
 ) -> Result<Proto<LinkBlobs>, Problem> {
-    let Address { user, device } = access.address;
-    if device != DeviceId::PRIMARY {
+    let user = access.address.user;
+    if !state.store.is_primary(access.address).await? {
         return Err(Problem::Forbidden);
     }
     let blobs = state.links.as_primary(&link_id(&link)?, user, blobs, state.clock.monotonic())?;
     Ok(Proto(LinkBlobs { blobs }))
 }
 
-/// What the companion has for the first device; answered with what that has for it.
+/// What the companion has for the primary device; answered with what that has for it.
 pub(super) async fn as_companion(
     Shared(state): Shared<Arc<State>>,
     Extension(origin): Extension<Origin>,
@@ -77,8 +77,8 @@ pub(super) async fn take_token(
     Authenticated(access): Authenticated,
     Proto(LinkTokenRequest { above }): Proto<LinkTokenRequest>,
 ) -> Result<(StatusCode, Proto<LinkToken>), Problem> {
-    let Address { user, device } = access.address;
-    if device != DeviceId::PRIMARY {
+    let user = access.address.user;
+    if !state.store.is_primary(access.address).await? {
         return Err(Problem::Forbidden);
     }
     state.limiter.link_token(user, state.clock.monotonic())?;

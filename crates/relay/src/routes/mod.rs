@@ -66,6 +66,7 @@ fn handler(route: Route) -> MethodRouter<Arc<State>> {
         Route::ListDevices => on(method, devices::list),
         Route::RevokeDevice => on(method, devices::revoke),
         Route::PutDeviceList => on(method, device_lists::put),
+        Route::MoveAccount => on(method, device_lists::move_account),
         Route::ShowDeviceList => on(method, device_lists::show),
         Route::BeginLink => on(method, links::begin),
         Route::LinkAsPrimary => on(method, links::as_primary),

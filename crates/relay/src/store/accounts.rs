@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use sealpost_wire::SignedDeviceList;
-use sealpost_wire::id::UserId;
+use sealpost_wire::id::{DeviceId, UserId};
 
 use super::answer::Answer;
 use super::tokens::NewFamily;
@@ -36,6 +36,10 @@ pub trait Accounts {
     /// Replaces the device list of an account. Returns `false`, and changes nothing, if a list with the same or a higher version is
     /// stored, unless it is this one, or if the version is more than 2^32 higher than the stored one.
     fn put_device_list(&self, user: UserId, list: SignedDeviceList) -> Answer<bool>;
+    /// Whether a device is the primary one of its account, which stores its lists.
+    fn is_primary(&self, device: Address) -> Answer<bool>;
+    /// Replaces the device list of an account, and makes another of its devices the primary one. A repetition changes nothing.
+    fn move_account(&self, request: MoveAccount) -> Answer<MovedAccount>;
     /// The newest device list of an account; none for an unknown user.
     fn device_list(&self, user: UserId) -> Answer<Option<SignedDeviceList>>;
     /// Deletes an account with its devices and their tokens, keys and mailboxes. Only the fact that it existed is
@@ -116,6 +120,32 @@ pub struct Generation {
     pub number: u64,
     /// 8 random bytes.
     pub nonce: [u8; 8],
+}
+
+/// The primary device of an account makes another device the primary one.
+#[derive(Debug, Clone)]
+pub struct MoveAccount {
+    /// The present primary device.
+    pub from: Address,
+    /// The device that becomes the primary one.
+    pub to: DeviceId,
+    /// The list that says so.
+    pub list: SignedDeviceList,
+    /// The current time.
+    pub now_ms: u64,
+}
+
+/// The outcome of a [`MoveAccount`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MovedAccount {
+    /// The account has this list and this primary device.
+    Yes,
+    /// A list with the same or a higher version is stored, or the version is much too high. Nothing was changed.
+    Stale,
+    /// The requester is not the primary device. Nothing was changed.
+    NotPrimary,
+    /// The account has no such device. Nothing was changed.
+    UnknownDevice,
 }
 
 /// The key by which a repeated request is recognised.

@@ -17,7 +17,7 @@ pub trait Linking {
     fn link_device(&self, new: LinkDevice) -> Answer<Linked>;
     /// Records, to the day, that a device is connected.
     fn note_seen(&self, address: Address, now_ms: u64) -> Answer<()>;
-    /// Revokes devices, except the first ones of their accounts, that were not connected for 45 days, at most `budget` of them.
+    /// Revokes devices, except the primary ones of their accounts, that were not connected for 45 days, at most `budget` of them.
     fn unlink_unseen(&self, now_ms: u64, budget: usize) -> Answer<Vec<Address>>;
 }
 

@@ -23,7 +23,10 @@ mod upkeep;
 
 use std::fmt;
 
-pub use accounts::{Accounts, Device, Generation, IdempotencyKey, LoggedIn, Login, NewAccount, Restored};
+pub use accounts::{
+    Accounts, Device, Generation, IdempotencyKey, LoggedIn, Login, MoveAccount, MovedAccount, NewAccount,
+    Restored,
+};
 pub use answer::{Answer, Health, StoreError};
 pub use audience::{Audience, Misaddressed, check_recipients};
 pub use lane::{Append, Appended, BodyHash, Copy, Lanes, Stored};

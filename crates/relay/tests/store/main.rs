@@ -39,7 +39,7 @@ hold_to_contract!(
     crate::open,
     [
         accounts: [a_device_list_is_replaced_by_newer_ones_only, revoking_a_device_removes_its_data, deleting_an_account_keeps_only_the_fact_that_it_existed, a_repeated_registration_finds_the_account],
-        linking: [a_link_token_registers_one_device_once, numbers_of_devices_are_never_used_again, an_account_has_five_devices, a_device_that_is_not_connected_for_long_is_unlinked],
+        linking: [a_link_token_registers_one_device_once, numbers_of_devices_are_never_used_again, an_account_has_five_devices, a_device_that_is_not_connected_for_long_is_unlinked, an_account_is_moved_to_another_device_in_one_step],
         tokens: [a_refresh_token_is_exchanged_once],
         pre_keys: [one_time_keys_are_taken_once, a_repeated_take_gets_the_same_bundles, key_ids_are_used_once],
         threads: [a_pair_has_one_thread, a_note_to_self_belongs_to_one_account, an_unaccepted_thread_delivers_few_messages, an_unaccepted_thread_delivers_few_bytes, strangers_together_fill_an_eighth_of_a_mailbox, nothing_of_a_blocked_sender_is_stored, the_number_of_blocks_is_bounded],

@@ -13,7 +13,8 @@ use super::{SqliteStore, device_lists, devices, inbox, keys, tokens};
 use crate::address::Address;
 use crate::fault::{self, Station};
 use crate::store::{
-    Accounts, Answer, Device, Generation, IdempotencyKey, LoggedIn, Login, NewAccount, Restored,
+    Accounts, Answer, Device, Generation, IdempotencyKey, LoggedIn, Login, MoveAccount, MovedAccount,
+    NewAccount, Restored,
 };
 
 /// How long a repeated request finds the same account, in milliseconds: one day.
@@ -99,6 +100,18 @@ impl Accounts for SqliteStore {
         self.writer.write(Payer::User(user), Need::Grows, move |tx| device_lists::put(tx, user, &list))
     }
 
+    fn is_primary(&self, device: Address) -> Answer<bool> {
+        self.readers.read(device.user, move |tx| devices::is_primary(tx, device))
+    }
+
+    fn move_account(&self, request: MoveAccount) -> Answer<MovedAccount> {
+        self.writer.write(Payer::User(request.from.user), Need::Grows, move |tx| {
+            let moved = device_lists::move_account(tx, &request)?;
+            fault::at(Station::MoveBeforeCommit);
+            Ok(moved)
+        })
+    }
+
     fn device_list(&self, user: UserId) -> Answer<Option<SignedDeviceList>> {
         self.readers.read(user, move |tx| device_lists::get(tx, user))
     }
@@ -176,8 +189,9 @@ pub(super) fn insert_device(tx: &Connection, new: &NewAccount) -> Result<()> {
     let Address { user, device } = new.address;
     expect_one(
         tx.prepare_cached(
-            "INSERT INTO device (user_id, device_id, registration_id, identity_key, login_key, seen_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO device (user_id, device_id, registration_id, identity_key, login_key, seen_ms, is_primary)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6,
+                ?2 = 1 AND NOT EXISTS (SELECT 1 FROM device WHERE user_id = ?1 AND is_primary = 1))",
         )?
         .execute(params![
             user.as_bytes(),

@@ -50,6 +50,12 @@ pub(super) fn get(tx: &Connection, address: Address) -> Result<Option<Device>> {
     .optional()
 }
 
+/// Whether it is the device that stores the lists of its account.
+pub(super) fn is_primary(tx: &Connection, address: Address) -> Result<bool> {
+    tx.prepare_cached("SELECT 1 FROM device WHERE user_id = ?1 AND device_id = ?2 AND is_primary = 1")?
+        .exists(params![address.user.as_bytes(), address.device.get()])
+}
+
 /// Sets the login key of a device that has none. An existing key is never replaced.
 pub(super) fn set_login_key(tx: &Connection, address: Address, key: LoginKey) -> Result<()> {
     tx.prepare_cached(

@@ -144,7 +144,7 @@ fn count_live(tx: &Connection, user: UserId) -> Result<u32> {
 fn unlink_unseen(tx: &Connection, now_ms: u64, budget: usize) -> Result<Vec<Address>> {
     let unseen = tx
         .prepare_cached(
-            "SELECT user_id, device_id FROM device WHERE device_id > 1 AND seen_ms <= ?1 ORDER BY seen_ms LIMIT ?2",
+            "SELECT user_id, device_id FROM device WHERE is_primary = 0 AND seen_ms <= ?1 ORDER BY seen_ms LIMIT ?2",
         )?
         .query_map(params![now_ms.saturating_sub(UNSEEN_UNLINKED_MS), budget], |row| address(row, 0, 1))?
         .collect::<Result<Vec<_>>>()?;

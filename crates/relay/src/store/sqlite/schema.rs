@@ -395,6 +395,12 @@ const MIGRATIONS: &[&str] = &["
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX link_token_user ON link_token (user_id, device_id);
     CREATE INDEX link_token_until ON link_token (until_ms);
+", "
+    -- Which device stores the lists of its account: the first one, until it makes another one the primary device.
+    ALTER TABLE device ADD COLUMN is_primary INTEGER NOT NULL DEFAULT 0;
+    UPDATE device SET is_primary = 1 WHERE device_id = 1;
+    DROP INDEX device_unseen;
+    CREATE INDEX device_unseen ON device (seen_ms) WHERE is_primary = 0;
 "];
 
 /// Migrates the tables to the current schema, with one transaction for each migration.

@@ -268,7 +268,8 @@ async fn link(world: &World, member: &Party) -> Party {
         db.execute(&rows, [member.user.as_bytes()]).unwrap();
         db.execute("UPDATE linked SET device_id = 2", []).unwrap();
         if table == "device" {
-            db.execute("UPDATE linked SET login_key = ?1", [&login.public()[..]]).unwrap();
+            let login_key = &login.public()[..];
+            db.execute("UPDATE linked SET login_key = ?1, is_primary = 0", [login_key]).unwrap();
         }
         if table == "token_family" {
             let hash: [u8; 32] = Sha256::digest(secret).into();

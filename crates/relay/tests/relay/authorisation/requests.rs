@@ -7,8 +7,8 @@ use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::note::note_to_self;
 use sealpost_wire::{
     Ack, AckMail, AckOk, ChallengeRequest, CompanionBlobs, CreateThread, Credit, Hello, InboxKey, InboxPage,
-    Link, LinkBlobs, LinkDeviceRequest, LinkTokenRequest, LoginRequest, Mail, Ping, RefreshRequest,
-    RegisterRequest, RestoreRequest, Send, SignedDeviceList, Sync, ThreadCursor,
+    Link, LinkBlobs, LinkDeviceRequest, LinkTokenRequest, LoginRequest, Mail, MoveAccountRequest, Ping,
+    RefreshRequest, RegisterRequest, RestoreRequest, Send, SignedDeviceList, Sync, ThreadCursor,
 };
 
 use super::cast::{Actor, Cast, Outcome};
@@ -111,6 +111,11 @@ pub(super) async fn revoke_an_unknown_device(cast: &mut Cast) -> Outcome {
 pub(super) async fn upload_own_device_list(cast: &mut Cast) -> Outcome {
     let list = SignedDeviceList { version: 2, list: Bytes::from_static(&[7; 99]) };
     cast.put("/v1/device-list", &list).await
+}
+
+pub(super) async fn move_the_account_to_own_second_device(cast: &mut Cast) -> Outcome {
+    let list = SignedDeviceList { version: 2, list: Bytes::from_static(&[7; 99]) };
+    cast.put("/v1/primary", &MoveAccountRequest { list: Some(list), device_id: 2 }).await
 }
 
 pub(super) async fn get_the_device_list_of_the_member(cast: &mut Cast) -> Outcome {

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use sealpost_relay::address::Address;
 use sealpost_relay::store::{
-    FamilyId, IdempotencyKey, LinkDevice, LinkToken, Linked, NewAccount, NewFamily, NewLinkToken, Restored,
-    Store, TokenHash,
+    FamilyId, IdempotencyKey, LinkDevice, LinkToken, Linked, MoveAccount, MovedAccount, NewAccount,
+    NewFamily, NewLinkToken, Restored, Store, TokenHash,
 };
+use sealpost_wire::SignedDeviceList;
 use sealpost_wire::id::DeviceId;
 
 use crate::world::*;
@@ -131,7 +132,45 @@ pub(crate) async fn a_device_that_is_not_connected_for_long_is_unlinked(store: &
     let mut gone = request(2, 2, later).device;
     gone.address = device(2);
     assert_eq!(store.restore_device(gone).await, Ok(Restored::Revoked));
-    // The first device is never unlinked.
+    // The primary device is never unlinked.
     assert_eq!(store.unlink_unseen(NOW_MS + 400 * DAY_MS, 9).await, Ok(vec![device(3)]));
     assert_eq!(numbers(store).await, [1]);
+}
+
+pub(crate) async fn an_account_is_moved_to_another_device_in_one_step(store: &dyn Store) {
+    register(store, 1, 0..1).await;
+    for name in [2, 3] {
+        take(store, name, 1).await;
+        assert!(matches!(store.link_device(request(name, name, NOW_MS)).await, Ok(Linked::New(_))));
+    }
+    let list = |version, byte: u8| SignedDeviceList { version, list: vec![byte; 9].into() };
+    let user = address(1).user;
+    assert_eq!(store.put_device_list(user, list(3, 1)).await, Ok(true));
+    let moved = async |from, to: u32, list| {
+        let request =
+            MoveAccount { from: device(from), to: device(to).device, list, now_ms: NOW_MS + 40 * DAY_MS };
+        store.move_account(request).await.unwrap()
+    };
+    let primaries = async || {
+        let is_primary = async |number| store.is_primary(device(number)).await.unwrap();
+        [is_primary(1).await, is_primary(2).await, is_primary(3).await]
+    };
+    assert_eq!(primaries().await, [true, false, false]);
+    assert_eq!(moved(1, 9, list(4, 2)).await, MovedAccount::UnknownDevice);
+    assert_eq!(moved(2, 2, list(4, 2)).await, MovedAccount::NotPrimary);
+    assert_eq!(moved(1, 2, list(3, 2)).await, MovedAccount::Stale);
+    assert_eq!(moved(1, 2, list(3, 1)).await, MovedAccount::Yes, "the list may be there already");
+    assert_eq!(primaries().await, [false, true, false]);
+    assert_eq!(moved(1, 2, list(3, 1)).await, MovedAccount::Yes, "the answer may have been lost");
+    assert_eq!(moved(1, 3, list(4, 2)).await, MovedAccount::NotPrimary);
+    assert_eq!(moved(1, 3, list(3, 1)).await, MovedAccount::NotPrimary);
+    assert_eq!(primaries().await, [false, true, false]);
+    // From now on, the former primary device is unlinked if it is not connected, and the new one is not.
+    assert_eq!(store.unlink_unseen(NOW_MS + 85 * DAY_MS - 1, 9).await, Ok(vec![device(3)]));
+    assert_eq!(store.unlink_unseen(NOW_MS + 85 * DAY_MS, 9).await, Ok(vec![device(1)]));
+    assert_eq!(numbers(store).await, [2]);
+    // A relay that has lost the first device gets it back as what it was.
+    let gone = NewAccount { address: device(1), ..request(1, 1, NOW_MS).device };
+    assert_eq!(store.restore_device(gone).await, Ok(Restored::Revoked));
+    assert_eq!(primaries().await, [false, true, false]);
 }
