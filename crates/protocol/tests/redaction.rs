@@ -219,7 +219,7 @@ fn devices(seen: &mut Seen) {
     let of_entry = "DeviceEntry { device: DeviceId(1), identity: IdentityKey(86dd..), added_ms: 9, is_primary: true, binding: DeviceBinding(Signature(..)) }";
     seen.prints(&binding, "DeviceBinding(Signature(..))");
     seen.prints(&entry, of_entry);
-    let of_list = format!("DeviceList {{ version: 3, devices: [{of_entry}] }}");
+    let of_list = format!("DeviceList {{ version: 3, devices: [{of_entry}], moves: [] }}");
     seen.prints(&list, &of_list);
     let signed = list.sign(&user, &account, rng);
     let of_signed = format!(
@@ -232,6 +232,30 @@ fn devices(seen: &mut Seen) {
     seen.prints(&known, "KnownDeviceList { account: AccountKey(e496..), version: 3, digest: abab.. }");
     seen.prints(&(known.succession(&verified), ListError::Binding), "(Contradicts, Binding)");
     linking(seen, &user, &verified);
+    moving(seen, &user, &account, &identity);
+}
+
+fn moving(seen: &mut Seen, user: &[u8; 16], account: &device::AccountKeyPair, identity: &IdentityKeyPair) {
+    use sealpost_protocol::device::*;
+    let rng = &mut StdRng::seed_from_u64(3);
+    let (second, key) = (IdentityKeyPair::generate(rng), AccountKeyPair::generate(rng));
+    let mut entry = |number, identity: &IdentityKeyPair, is_primary| {
+        let device = DeviceId::new(number).unwrap();
+        let binding = DeviceBinding::sign(user, device, identity, &account.public(), rng);
+        DeviceEntry { device, identity: *identity.public(), added_ms: 9, is_primary, binding }
+    };
+    let entries = vec![entry(1, identity, true), entry(2, &second, false)];
+    let rng = &mut StdRng::seed_from_u64(4);
+    let list = DeviceList::new(3, entries).unwrap().sign(user, account, rng).verify(user).unwrap();
+    let device = DeviceId::new(2).unwrap();
+    let proposal = MoveProposal::sign(&list, user, (device, &second), &key, rng).unwrap();
+    let printed = format!("{proposal:?}");
+    assert!(printed.starts_with("MoveProposal(SignedDeviceList { account: AccountKey("), "{printed}");
+    seen.prints(&proposal, &printed);
+    let moved = proposal.accept(&list, user, device, account, rng).unwrap();
+    let of_move = "AccountMove { from: AccountKey(e496..), version: 4, signature: Signature(..) }";
+    seen.prints(moved.moves().first().unwrap(), of_move);
+    assert!(printed.contains(&format!("moves: [{of_move}]")), "{printed}");
 }
 
 fn linking(seen: &mut Seen, user: &[u8; 16], list: &device::VerifiedDeviceList) {

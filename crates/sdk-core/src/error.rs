@@ -110,6 +110,9 @@ pub enum LinkFailure {
     /// The account has had 127 devices, and no number is left for another one.
     #[error("the account has no number left for a device")]
     DeviceIdsUsedUp,
+    /// A companion is being linked or gets what it has missed, or the account is being moved to another device. Wait, or call that off.
+    #[error("a device is being linked, or the account is being moved")]
+    Busy,
     /// The name is empty, or has more than [`MAX_DEVICE_NAME`](crate::MAX_DEVICE_NAME) bytes.
     #[error("the name is empty or too long")]
     Name,

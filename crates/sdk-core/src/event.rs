@@ -92,9 +92,13 @@ pub enum Event {
         /// Whether they are there now.
         is_present: bool,
     },
-    /// The safety number with this user has changed: their account has another key, or, if it signs no list of its devices, one of
+    /// The safety number with this user has changed: they have registered anew, and their account has another key, or, if it signs no list of its devices, one of
     /// them has another key or was added. Sends to a verified contact stop until the person accepts the change.
     IdentityChanged(UserId),
+    /// The account of this user was moved to another of its devices, which has an account key of its own; the key before has signed that. The
+    /// safety number has changed. Sends to a verified contact stop until the person accepts the change. If the user is we ourselves, the
+    /// account is held by another of our devices now.
+    AccountMoved(UserId),
     /// The account of this user has signed a list with other devices: one was added or removed. The safety number is the same.
     DevicesChanged(UserId),
     /// A list of this user's devices was refused: their account has not signed it, or has signed another one with the same version, or

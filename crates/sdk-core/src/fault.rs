@@ -102,13 +102,23 @@ pub enum Station {
     BootstrapApplyBeforeCommit,
     /// The piece is applied; nothing was sent.
     BootstrapApplyAfterCommit,
+    /// A companion is to be asked to become the primary device; nothing was sent.
+    MoveAsked,
+    /// The companion has stored its proposal; nothing was sent.
+    MoveProposed,
+    /// The account is moved; nobody was told.
+    MoveSigned,
+    /// The relay is about to be told of the move.
+    MoveBeforeTold,
+    /// The relay has the new primary device; this is not recorded.
+    MoveTold,
     /// The tables of an earlier version are migrated; the transaction is not committed.
     MigrateBeforeCommit,
 }
 
 impl Station {
     /// All stations, in the order of the paths.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 54] = [
         Self::QueueBeforeCommit,
         Self::QueueAfterCommit,
         Self::MeetBeforeCommit,
@@ -157,6 +167,11 @@ impl Station {
         Self::BootstrapMakeAfterCommit,
         Self::BootstrapApplyBeforeCommit,
         Self::BootstrapApplyAfterCommit,
+        Self::MoveAsked,
+        Self::MoveProposed,
+        Self::MoveSigned,
+        Self::MoveBeforeTold,
+        Self::MoveTold,
         Self::MigrateBeforeCommit,
     ];
 
@@ -211,6 +226,11 @@ impl Station {
             Self::BootstrapMakeAfterCommit => "bootstrap-make-after-commit",
             Self::BootstrapApplyBeforeCommit => "bootstrap-apply-before-commit",
             Self::BootstrapApplyAfterCommit => "bootstrap-apply-after-commit",
+            Self::MoveAsked => "move-asked",
+            Self::MoveProposed => "move-proposed",
+            Self::MoveSigned => "move-signed",
+            Self::MoveBeforeTold => "move-before-told",
+            Self::MoveTold => "move-told",
             Self::MigrateBeforeCommit => "migrate-before-commit",
         }
     }

@@ -93,6 +93,12 @@ pub enum Event {
         /// The user.
         user: UserId,
     },
+    /// The account of this user was moved to another of its devices, which has an account key of its own; the key before has signed that. The
+    /// safety number has changed. Sends to a verified user stop until the person accepts the change.
+    AccountMoved {
+        /// The user.
+        user: UserId,
+    },
     /// The account of this user has signed a list with other devices: one was added or removed. The safety number is the same.
     DevicesChanged {
         /// The user.
@@ -227,6 +233,7 @@ impl Event {
                 Self::MessageRemoved { thread, id, position }
             }
             core::Event::IdentityChanged(user) => Self::IdentityChanged { user },
+            core::Event::AccountMoved(user) => Self::AccountMoved { user },
             core::Event::DevicesChanged(user) => Self::DevicesChanged { user },
             core::Event::DeviceListRefused(user) => Self::DeviceListRefused { user },
             core::Event::DeviceListHidden(user) => Self::DeviceListHidden { user },
@@ -321,6 +328,7 @@ mod tests {
             (core::Event::PinsChanged(thread), Event::PinsChanged { thread }),
             (core::Event::OrderContradicted(thread), Event::OrderContradicted { thread }),
             (core::Event::IdentityChanged(user), Event::IdentityChanged { user }),
+            (core::Event::AccountMoved(user), Event::AccountMoved { user }),
             (core::Event::ProfileChanged(user), Event::ProfileChanged { user }),
             (
                 core::Event::TypingChanged { thread, user, is_typing: true },

@@ -4,7 +4,8 @@
 //! on to `PEER`, each after the relay has accepted the previous one and after saying that somebody is writing. Lines that are in the history are not sent again.
 //! Without `PEER` it only receives. With `delete` instead of `PEER`, it deletes its account; with `note`, it writes the lines to itself; with
 //! `clean-up`, it deletes the messages of the first ten seconds of all time. With `companion`, it shows a code and waits until it is linked; with `link CODE`, it
-//! reads a code and confirms; with `remove N`, it removes the device with this number.
+//! reads a code and confirms; with `remove N`, it removes the device with this number; with `move N`, it moves the
+//! account to it.
 
 #![expect(clippy::expect_used, reason = "a failure here fails the test with a message")]
 
@@ -57,6 +58,11 @@ async fn main() {
                 .confirm("tablet", SharedHistory::Everything)
                 .await
                 .expect("confirmed");
+        } else if what == "move" {
+            let device = DeviceId::new(code.parse().expect("a number")).expect("a device");
+            me.client.move_account(device).await.expect("the device is asked");
+            // The rest is done in the background.
+            std::future::pending::<()>().await;
         } else {
             let device = DeviceId::new(code.parse().expect("a number")).expect("a device");
             me.client.remove_device(device).await.expect("removed");

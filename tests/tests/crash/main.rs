@@ -154,7 +154,7 @@ const fn passes(station: Station) -> u64 {
         | Station::RefreshStored
         | Station::AcceptBeforeCall
         | Station::AcceptAnswered => 1,
-        // Covered by `leaving.rs`, `deferred_messages.rs`, `linking.rs`, `bootstrap.rs` and `alone.rs`.
+        // Covered by `leaving.rs`, `deferred_messages.rs`, `linking.rs`, `moving.rs`, `bootstrap.rs` and `alone.rs`.
         Station::LeaveAfterCommit
         | Station::LeaveAnswered
         | Station::RetryBeforeOpen
@@ -175,6 +175,11 @@ const fn passes(station: Station) -> u64 {
         | Station::BootstrapMakeAfterCommit
         | Station::BootstrapApplyBeforeCommit
         | Station::BootstrapApplyAfterCommit
+        | Station::MoveAsked
+        | Station::MoveProposed
+        | Station::MoveSigned
+        | Station::MoveBeforeTold
+        | Station::MoveTold
         | Station::MigrateBeforeCommit => 0,
         _ => 3,
     }
@@ -182,11 +187,13 @@ const fn passes(station: Station) -> u64 {
 
 const fn relay_passes(station: RelayStation) -> u64 {
     match station {
-        // Covered by `leaving.rs`, `linking.rs` and the crash tests of the relay.
+        // Covered by `leaving.rs`, `linking.rs`, `moving.rs` and the crash tests of the relay.
         RelayStation::DeleteBeforeCommit
         | RelayStation::DeleteAfterCommit
         | RelayStation::LinkBeforeCommit
-        | RelayStation::LinkAfterCommit => 0,
+        | RelayStation::LinkAfterCommit
+        | RelayStation::MoveBeforeCommit
+        | RelayStation::MoveAfterCommit => 0,
         RelayStation::PreKeyBeforeCommit | RelayStation::PreKeyAfterCommit => 1,
         RelayStation::RegisterBeforeCommit | RelayStation::RegisterAfterCommit => 2,
         _ => 3,

@@ -6,6 +6,7 @@ use std::fmt;
 use rand_core::CryptoRng;
 
 use super::entry::{DeviceEntry, ENTRY_LEN};
+use super::moves::{AccountMove, MAX_MOVES, MOVE_LEN};
 use super::{AccountId, AccountKey, AccountKeyPair, KnownDeviceList, LIST};
 use crate::error::DecodeError;
 use crate::identity::IdentityKey;
@@ -45,6 +46,9 @@ pub enum ListError {
     /// A device has not stated that it belongs to the account.
     #[error("a device does not belong to the account")]
     Binding,
+    /// An account key before has not named its successor, or the moves cannot have happened in this order.
+    #[error("not moved by the account key before")]
+    Move,
 }
 
 /// The devices of an account, in a valid order, before the account key signs them.
@@ -52,6 +56,8 @@ pub enum ListError {
 pub struct DeviceList {
     version: u64,
     devices: Vec<DeviceEntry>,
+    /// The latest moves of the account, the newest last.
+    moves: Vec<AccountMove>,
 }
 
 impl DeviceList {
@@ -61,6 +67,14 @@ impl DeviceList {
     /// # Errors
     /// [`ListError`], except [`ListError::Signature`] and [`ListError::Binding`].
     pub fn new(version: u64, devices: Vec<DeviceEntry>) -> Result<Self, ListError> {
+        Self::with_moves(version, devices, Vec::new())
+    }
+
+    pub(super) fn with_moves(
+        version: u64,
+        devices: Vec<DeviceEntry>,
+        moves: Vec<AccountMove>,
+    ) -> Result<Self, ListError> {
         if !(1..=MAX_VERSION).contains(&version) {
             return Err(ListError::Version);
         }
@@ -81,7 +95,18 @@ impl DeviceList {
         if keys.any(is_bad) {
             return Err(ListError::IdentityKey);
         }
-        Ok(Self { version, devices })
+        let versions = || moves.iter().map(AccountMove::version);
+        if moves.len() > MAX_MOVES
+            || !versions().is_sorted_by(|one, next| one < next)
+            || versions().any(|at| !(1..=version).contains(&at))
+        {
+            return Err(ListError::Move);
+        }
+        Ok(Self { version, devices, moves })
+    }
+
+    pub(super) fn devices(&self) -> &[DeviceEntry] {
+        &self.devices
     }
 
     /// Signs the list of the account `user`.
@@ -91,9 +116,16 @@ impl DeviceList {
         account: &AccountKeyPair,
         rng: &mut R,
     ) -> SignedDeviceList {
-        let (key, bytes) = (account.public(), self.canonical());
-        let signature = account.sign(&signed_bytes(user, &key, &bytes), rng);
+        let key = account.public();
+        let signature = account.sign(&self.signed_bytes(user, &key), rng);
         SignedDeviceList { account: key, list: self, signature }
+    }
+
+    /// `type word || user || account key || canonical list || old account key and version of each move`, which is signed and hashed.
+    fn signed_bytes(&self, user: &AccountId, account: &AccountKey) -> Vec<u8> {
+        let mut bytes = [&LIST[..], user, account.as_bytes(), &self.canonical()].concat();
+        self.moves.iter().for_each(|earlier| earlier.write_unsigned(&mut bytes));
+        bytes
     }
 
     /// `version || number of entries || entries`.
@@ -114,9 +146,12 @@ pub struct SignedDeviceList {
 }
 
 impl SignedDeviceList {
-    /// `account key || version || number of entries || entries || signature`, at most 641 bytes.
+    /// `account key || version || number of entries || entries || signature || moves`, at most 956 bytes.
     pub fn serialize(&self) -> Vec<u8> {
-        [&self.account.as_bytes()[..], &self.list.canonical(), self.signature.as_bytes()].concat()
+        let mut bytes =
+            [&self.account.as_bytes()[..], &self.list.canonical(), self.signature.as_bytes()].concat();
+        self.list.moves.iter().for_each(|earlier| earlier.write(&mut bytes));
+        bytes
     }
 
     /// Parses the serialized form. There is one form of each list.
@@ -127,21 +162,28 @@ impl SignedDeviceList {
         let (head, rest) = bytes.split_first_chunk::<HEAD_LEN>().ok_or(DecodeError::TooShort)?;
         let (account, numbers) = head.split_first_chunk::<PUBLIC_KEY_LEN>().ok_or(DecodeError::TooShort)?;
         let (version, count) = numbers.split_first_chunk().ok_or(DecodeError::TooShort)?;
-        let (entries, signature) = rest.split_last_chunk::<SIGNATURE_LEN>().ok_or(DecodeError::TooShort)?;
-        let (entries, remainder) = entries.as_chunks::<ENTRY_LEN>();
-        if !remainder.is_empty() || u8::try_from(entries.len()).ok() != count.first().copied() {
+        let count = count.first().copied().map(usize::from).ok_or(DecodeError::TooShort)?;
+        let length = count.checked_mul(ENTRY_LEN).ok_or(DecodeError::Length)?;
+        let (entries, rest) = rest.split_at_checked(length).ok_or(DecodeError::Length)?;
+        let (signature, moves) = rest.split_first_chunk::<SIGNATURE_LEN>().ok_or(DecodeError::Length)?;
+        let ((entries, _), (moves, remainder)) =
+            (entries.as_chunks::<ENTRY_LEN>(), moves.as_chunks::<MOVE_LEN>());
+        if !remainder.is_empty() {
             return Err(DecodeError::Length);
         }
-        if entries.len() > MAX_DEVICES {
+        if entries.len() > MAX_DEVICES || moves.len() > MAX_MOVES {
             return Err(DecodeError::OutOfRange);
         }
         let devices = entries.iter().map(DeviceEntry::parse).collect::<Result<_, _>>()?;
-        Ok(Self {
+        let moves = moves.iter().map(AccountMove::parse).collect::<Result<_, _>>()?;
+        let list = DeviceList::with_moves(u64::from_be_bytes(*version), devices, moves);
+        let signed = Self {
             account: AccountKey::parse(account)?,
-            list: DeviceList::new(u64::from_be_bytes(*version), devices)
-                .map_err(|_| DecodeError::OutOfRange)?,
+            list: list.map_err(|_| DecodeError::OutOfRange)?,
             signature: Signature::parse(signature)?,
-        })
+        };
+        signed.check_moves().map_err(|_| DecodeError::OutOfRange)?;
+        Ok(signed)
     }
 
     /// The key that is said to have signed the list.
@@ -160,14 +202,50 @@ impl SignedDeviceList {
     /// # Errors
     /// [`ListError::Signature`] or [`ListError::Binding`].
     pub fn verify(self, user: &AccountId) -> Result<VerifiedDeviceList, ListError> {
-        let message = signed_bytes(user, &self.account, &self.list.canonical());
+        let message = self.list.signed_bytes(user, &self.account);
         if !self.account.has_signed(&message, &self.signature) {
             return Err(ListError::Signature);
         }
-        if !self.list.devices.iter().all(|entry| entry.is_bound(user, &self.account)) {
+        let mut successor = &self.account;
+        for earlier in self.list.moves.iter().rev() {
+            if !earlier.is_signed(user, successor) {
+                return Err(ListError::Move);
+            }
+            successor = &earlier.from;
+        }
+        let is_bound = |entry: &DeviceEntry| {
+            // What a device has stated about an account key holds for the successor that this key has named. To become the primary
+            // device, a device has to agree.
+            let earlier = self.list.moves.iter().filter(|_| !entry.is_primary).map(AccountMove::from);
+            std::iter::once(&self.account).chain(earlier).any(|key| entry.is_bound(user, key))
+        };
+        if !self.list.devices.iter().all(is_bound) {
             return Err(ListError::Binding);
         }
         Ok(VerifiedDeviceList { digest: sha256(&message), signed: self })
+    }
+
+    /// No account key is used twice.
+    pub(super) fn check_moves(&self) -> Result<(), ListError> {
+        let mut later = self.list.moves.iter().enumerate();
+        let is_repeated = |(at, earlier): (usize, &AccountMove)| {
+            earlier.from == self.account
+                || self.list.moves.iter().skip(at.saturating_add(1)).any(|other| other.from == earlier.from)
+        };
+        if later.any(is_repeated) { Err(ListError::Move) } else { Ok(()) }
+    }
+
+    pub(super) fn devices(&self) -> &[DeviceEntry] {
+        &self.list.devices
+    }
+
+    pub(super) fn moves(&self) -> &[AccountMove] {
+        &self.list.moves
+    }
+
+    /// The same signature over another list.
+    pub(super) fn with_list(self, list: DeviceList) -> Self {
+        Self { list, ..self }
     }
 }
 
@@ -204,6 +282,24 @@ impl VerifiedDeviceList {
         self.devices().iter().find(|entry| entry.is_primary)
     }
 
+    /// The latest moves of the account, the newest last.
+    pub fn moves(&self) -> &[AccountMove] {
+        &self.signed.list.moves
+    }
+
+    /// If the account was moved from this account key, perhaps with others in between: the version with which it was replaced.
+    pub fn moved_from(&self, key: &AccountKey) -> Option<u64> {
+        self.moves().iter().find(|earlier| earlier.from == *key).map(AccountMove::version)
+    }
+
+    /// The list that follows this one, with other devices and the same account key.
+    ///
+    /// # Errors
+    /// As for [`DeviceList::new`].
+    pub fn next(&self, version: u64, devices: Vec<DeviceEntry>) -> Result<DeviceList, ListError> {
+        DeviceList::with_moves(version, devices, self.moves().to_vec())
+    }
+
     /// What has to be remembered of the list to compare later ones with it.
     pub fn known(&self) -> KnownDeviceList {
         KnownDeviceList { account: self.signed.account, version: self.version(), digest: self.digest }
@@ -220,11 +316,6 @@ impl fmt::Debug for VerifiedDeviceList {
         let Self { signed, digest: _ } = self;
         f.debug_tuple("VerifiedDeviceList").field(signed).finish()
     }
-}
-
-/// `type word || user || account key || canonical list`, which is signed and hashed.
-fn signed_bytes(user: &AccountId, account: &AccountKey, list: &[u8]) -> Vec<u8> {
-    [&LIST[..], user, account.as_bytes(), list].concat()
 }
 
 #[cfg(test)]

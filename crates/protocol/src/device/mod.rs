@@ -8,11 +8,13 @@ mod entry;
 mod key;
 pub mod link;
 mod list;
+mod moves;
 mod succession;
 
 pub use entry::{DeviceBinding, DeviceEntry};
 pub use key::{AccountKey, AccountKeyPair};
 pub use list::{DeviceList, ListError, MAX_DEVICES, SignedDeviceList, VerifiedDeviceList};
+pub use moves::{AccountMove, MAX_MOVES, MoveProposal};
 pub use succession::{KnownDeviceList, Succession};
 
 /// The user that a list belongs to: the 16 bytes of the account id.
@@ -23,3 +25,4 @@ type TypeWord = [u8; 24];
 
 const LIST: &TypeWord = b"Sealpost device list v1\0";
 const BINDING: &TypeWord = b"Sealpost device v1\0\0\0\0\0\0";
+const MOVE: &TypeWord = b"Sealpost account move v1";

@@ -27,7 +27,9 @@ pub enum Succession {
     Older,
     /// Another list has the same version: different lists were shown to different people.
     Contradicts,
-    /// It is signed by another account key: the account was registered anew, or this is another account.
+    /// It replaces the known one, and is signed by another account key, which the known one has named as its successor.
+    Moved,
+    /// It is signed by another account key, which the known one has not named: the account was registered anew, or this is another account.
     OtherAccountKey,
 }
 
@@ -47,7 +49,10 @@ impl KnownDeviceList {
     /// What `list` is to this one.
     pub fn succession(&self, list: &VerifiedDeviceList) -> Succession {
         if list.account_key() != &self.account {
-            return Succession::OtherAccountKey;
+            // After a move, the old key signs no further list.
+            let at = list.moved_from(&self.account);
+            let is_moved = at.is_some_and(|version| version > self.version);
+            return if is_moved { Succession::Moved } else { Succession::OtherAccountKey };
         }
         self.compare(list.version(), *list.digest() == self.digest)
     }

@@ -35,6 +35,9 @@ pub(crate) async fn scan(ctx: &Context, code: &LinkCode) -> Result<Waiting> {
     let id = *code.link();
     let known = ctx.store.read(move |rows| {
         let (us, list) = own_list(rows)?;
+        if rows.prepared_move()?.is_some() {
+            return Err(LinkFailure::Busy.into());
+        }
         Ok((us, list, rows.own_link(&id)?, rows.highest_device()?))
     });
     let (us, list, own, highest) = known.await?;
@@ -109,6 +112,9 @@ async fn offer(
             // The code was read twice at the same time, and another device number was reserved first.
             tx.revoke_later(device)?;
             return Ok(own);
+        }
+        if tx.prepared_move()?.is_some() {
+            return Err(LinkFailure::Busy.into());
         }
         tx.insert_own_link(&NewOwnLink {
             link,

@@ -6,14 +6,17 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use sealpost_protocol::DeviceId as ProtocolDeviceId;
 use sealpost_protocol::device::{
-    AccountKeyPair, DeviceBinding, DeviceEntry, DeviceList, ListError, SignedDeviceList, VerifiedDeviceList,
+    AccountKeyPair, DeviceBinding, DeviceEntry, DeviceList, ListError, SignedDeviceList, Succession,
+    VerifiedDeviceList,
 };
 use sealpost_wire as wire;
 use tokio::time::timeout;
 
 use super::tokens;
+use crate::contact::devices::is_before_move;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
+use crate::event::Event;
 use crate::fault::{self, Station};
 use crate::id::DeviceId;
 use crate::store::{Account, Durable, Registered, Tx};
@@ -43,18 +46,22 @@ pub(crate) fn ensure(
     let identity = account.identity.public();
     let binding = DeviceBinding::sign(us.user.as_bytes(), device, &account.identity, &key.public(), rng);
     let entry = DeviceEntry { device, identity: *identity, added_ms: now_ms, is_primary: true, binding };
-    store(tx, us, &key, (1, vec![entry]), rng)
+    store(tx, us, (&key, None), (1, vec![entry]), rng)
 }
 
-/// Signs a list with these devices, and stores it.
+/// Signs a list with these devices, which follows the known one, and stores it.
 pub(super) fn store(
     tx: &mut Tx<'_>,
     us: Registered,
-    key: &AccountKeyPair,
+    (key, known): (&AccountKeyPair, Option<&VerifiedDeviceList>),
     (version, devices): (u64, Vec<DeviceEntry>),
     rng: &mut StdRng,
 ) -> Result<VerifiedDeviceList> {
-    let list = DeviceList::new(version, devices).map(|list| list.sign(us.user.as_bytes(), key, rng));
+    let list = match known {
+        Some(known) => known.next(version, devices),
+        None => DeviceList::new(version, devices),
+    };
+    let list = list.map(|list| list.sign(us.user.as_bytes(), key, rng));
     let list = list.and_then(|list| list.verify(us.user.as_bytes())).map_err(|_: ListError| INVALID)?;
     tx.replace_own_list(us, &list)?;
     Ok(list)
@@ -80,6 +87,9 @@ pub(crate) async fn tell(ctx: &Context) -> Result<()> {
     if !ctx.store.glance(|rows| rows.is_own_list_due()).await? {
         return Ok(());
     }
+    if !ctx.store.glance(|rows| rows.holds_account_key()).await? {
+        return tell_of_move(ctx).await;
+    }
     for _ in 0..TRIES {
         let (now_ms, mut rng) = (ctx.server_now_ms(), ctx.env.rng());
         let stored = ctx.store.write(move |tx| {
@@ -90,15 +100,31 @@ pub(crate) async fn tell(ctx: &Context) -> Result<()> {
         let list = stored.await?;
         fault::at(Station::ListBeforeUpload);
         let version = list.get().version();
-        if upload(ctx, &list).await? {
-            fault::at(Station::ListUploaded);
-            ctx.store.write(move |tx| tx.set_list_told(version)).await?;
-            // If this list is without a device that was on the one before, others are told.
-            ctx.upkeep.news.notify_one();
-            return Ok(());
-        }
-        if catch_up(ctx).await? {
-            return Ok(());
+        match upload(ctx, &list).await? {
+            Uploaded::Taken => {
+                fault::at(Station::ListUploaded);
+                let work = ctx.store.write(move |tx| {
+                    tx.set_list_told(version)?;
+                    Ok(tx.prepared_move()?.is_some())
+                });
+                if work.await? {
+                    // It is for another list now.
+                    ctx.upkeep.devices.notify_one();
+                }
+                // If this list is without a device that was on the one before, others are told.
+                ctx.upkeep.news.notify_one();
+                return Ok(());
+            }
+            Uploaded::Stale if catch_up(ctx).await? => return Ok(()),
+            Uploaded::Stale => {}
+            // Another device is the primary one: this database was restored from before the move.
+            Uploaded::NotPrimary => {
+                learn(ctx).await?;
+                if !ctx.store.glance(|rows| rows.is_own_list_due()).await? {
+                    return Ok(());
+                }
+                return Err(NEVER_TAKEN);
+            }
         }
     }
     Err(NEVER_TAKEN)
@@ -117,20 +143,95 @@ pub(crate) async fn surpass(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Returns false if the relay has a list with at least this version.
-async fn upload(ctx: &Context, list: &Durable<VerifiedDeviceList>) -> Result<bool> {
-    let form = wire::SignedDeviceList { version: list.get().version(), list: list.get().serialize().into() };
-    let form = &form;
-    let uploaded = tokens::with_access(ctx, |http, token| async move {
-        match http.put_device_list(&token, form).await {
-            Ok(()) => Ok(true),
-            Err(transport::Error::Refused(refusal)) if refusal.reason == wire::reason::STALE_LIST => {
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
+/// Tells the relay to which device this one has moved the account.
+async fn tell_of_move(ctx: &Context) -> Result<()> {
+    let stored = ctx.store.write(|tx| {
+        let (_, us) = tx.our_account()?;
+        let list = tx.device_list(us.user)?.ok_or(Error::Bug("moved without a list"))?;
+        Ok((tx.moved_to()?, tx.durable(list)))
     });
+    let (Some(to), list) = stored.await? else { return Ok(()) };
+    fault::at(Station::MoveBeforeTold);
+    let version = list.get().version();
+    let request = wire::MoveAccountRequest { list: Some(to_wire(&list)), device_id: to.get() };
+    let request = &request;
+    let asked =
+        tokens::with_access(
+            ctx,
+            |http, token| async move { settled(http.move_account(&token, request).await) },
+        );
+    match asked.await? {
+        // A relay that names another primary device was told before, and knows a later list.
+        Uploaded::Taken | Uploaded::NotPrimary => {}
+        Uploaded::Stale => return Err(NEVER_TAKEN),
+    }
+    fault::at(Station::MoveTold);
+    ctx.store.write(move |tx| tx.set_list_told(version)).await
+}
+
+/// What the relay has done with a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Uploaded {
+    Taken,
+    /// It has a list with at least this version.
+    Stale,
+    /// This device is not the one that stores lists.
+    NotPrimary,
+}
+
+async fn upload(ctx: &Context, list: &Durable<VerifiedDeviceList>) -> Result<Uploaded> {
+    let form = &to_wire(list);
+    let uploaded =
+        tokens::with_access(
+            ctx,
+            |http, token| async move { settled(http.put_device_list(&token, form).await) },
+        );
     uploaded.await
+}
+
+fn to_wire(list: &Durable<VerifiedDeviceList>) -> wire::SignedDeviceList {
+    wire::SignedDeviceList { version: list.get().version(), list: list.get().serialize().into() }
+}
+
+fn settled(answer: transport::Result<()>) -> transport::Result<Uploaded> {
+    match answer {
+        Ok(()) => Ok(Uploaded::Taken),
+        Err(transport::Error::Refused(refusal)) => match refusal.reason.as_str() {
+            wire::reason::STALE_LIST => Ok(Uploaded::Stale),
+            wire::reason::FORBIDDEN => Ok(Uploaded::NotPrimary),
+            _ => Err(transport::Error::Refused(refusal)),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// A companion learns the list that the primary device has signed.
+pub(super) async fn learn(ctx: &Context) -> Result<()> {
+    let us = ctx.store.glance(|rows| Ok(rows.our_account()?.1)).await?;
+    let asked =
+        tokens::with_access(ctx, |http, token| async move { http.device_list(&token, us.user).await });
+    let shown = match asked.await {
+        Ok(shown) => shown,
+        // Restored from a backup; the primary device uploads it again.
+        Err(Error::NotFound) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    ctx.store.write(move |tx| take(tx, us, &shown.list)).await
+}
+
+fn take(tx: &mut Tx<'_>, us: Registered, shown: &[u8]) -> Result<()> {
+    let Some(known) = tx.device_list(us.user)? else { return Ok(()) };
+    let list = SignedDeviceList::parse(shown).ok().and_then(|list| list.verify(us.user.as_bytes()).ok());
+    match list.as_ref().map(|list| (list, known.known().succession(list))) {
+        Some((list, Succession::Newer | Succession::Moved)) => drop(tx.take_own_list(list)?),
+        Some((_, Succession::Same | Succession::Older)) => {}
+        Some((list, Succession::OtherAccountKey)) if is_before_move(&known, list) => {}
+        None | Some((_, Succession::Contradicts | Succession::OtherAccountKey)) => {
+            tracing::warn!("the relay shows another device list of our account");
+            tx.emit(Event::DeviceListRefused(us.user));
+        }
+    }
+    Ok(())
 }
 
 /// The relay, or somebody else, has a list of ours with at least the version of ours: this database was restored from a copy, or the list is
@@ -178,8 +279,8 @@ async fn catch_up(ctx: &Context) -> Result<bool> {
             tx.raise_highest_device(highest_in(&theirs, us))?;
         }
         let version = highest.saturating_add(1);
-        let devices = later.as_ref().unwrap_or(&list).devices().to_vec();
-        store(tx, us, &key, (version, devices), &mut rng)?;
+        let newest = later.as_ref().unwrap_or(&list);
+        store(tx, us, (&key, Some(newest)), (version, newest.devices().to_vec()), &mut rng)?;
         Ok(false)
     });
     work.await

@@ -11,7 +11,6 @@ use super::tokens;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
-use crate::id::DeviceId;
 use crate::store::{AccountStatus, LeaveRequest};
 
 /// The pause before the second attempt. It doubles with each further attempt.
@@ -34,13 +33,17 @@ pub(crate) async fn leave(
 
 /// Tells the relay once. It is safe to tell it again.
 pub(crate) async fn tell(ctx: &Context) -> Result<()> {
-    let Some(account) = ctx.store.read(|rows| rows.stored_account()).await?.0 else { return Ok(()) };
+    let read = ctx.store.read(|rows| match rows.stored_account()?.0 {
+        Some(account) => Ok(Some((account, rows.holds_account_key()?))),
+        None => Ok(None),
+    });
+    let Some((account, is_primary)) = read.await? else { return Ok(()) };
     let device = account.registered.device;
     let AccountStatus::Leaving(request) = account.status else { return Ok(()) };
     let told = tokens::with_access(ctx, |http, token| async move {
         match request {
             // A companion leaves the account, and the primary device signs a list without it.
-            LeaveRequest::LogOut if device != DeviceId::PRIMARY => http.revoke_device(&token, device).await,
+            LeaveRequest::LogOut if !is_primary => http.revoke_device(&token, device).await,
             LeaveRequest::LogOut => http.log_out(&token).await,
             LeaveRequest::DeleteAccount => http.delete_account(&token).await,
         }

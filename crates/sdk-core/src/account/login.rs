@@ -11,7 +11,6 @@ use sealpost_wire::login::{Purpose, signed_bytes};
 use super::key_supply::{self, upload_form};
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
-use crate::id::DeviceId;
 use crate::store::{LoginKey, Registered};
 use crate::transport;
 
@@ -83,7 +82,8 @@ async fn restore(
             return Err(Error::Unauthorized);
         }
         Err(transport::Error::Refused(refusal)) if refusal.reason == wire::reason::DEVICE_REVOKED => {
-            return Err(if us.device == DeviceId::PRIMARY { Error::Unauthorized } else { Error::Unlinked });
+            let is_primary = ctx.store.read(|rows| rows.holds_account_key()).await?;
+            return Err(if is_primary { Error::Unauthorized } else { Error::Unlinked });
         }
         Err(error) => return Err(error.into()),
     };

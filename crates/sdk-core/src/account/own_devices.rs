@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::{Error, LinkFailure, Result};
 use crate::fault::{self, Station};
 use crate::id::DeviceId;
-use crate::store::{NewMail, News, note_to_self};
+use crate::store::{NewMail, News, Registered, Tx, note_to_self};
 
 /// Removes a companion: from now on nothing is sealed for it or opened from it, and the relay will revoke it.
 pub(crate) async fn remove(ctx: &Context, device: DeviceId) -> Result<()> {
@@ -43,30 +43,37 @@ pub(super) async fn remove_all(ctx: &Context, removed: Vec<DeviceId>) -> Result<
         sign(tx, us, &list, kept, &mut rng)?;
         for entry in gone {
             let device = DeviceId::new(entry.device.get())?;
+            if tx.prepared_move()?.is_some_and(|prepared| prepared.device == device) {
+                tx.end_move()?;
+            }
             tx.revoke_later(device)?;
             tx.end_bootstrap(device)?;
             for own in tx.own_links()?.iter().filter(|own| own.device == device) {
                 tx.delete_own_link(&own.link)?;
             }
         }
-        // Our other devices are told like everybody else.
-        if tx.has_companions()? {
-            let new = NewMail {
-                thread: note_to_self(us.user),
-                to: us.user,
-                slot: Some(News::DeviceList.slot()),
-                content_id: ctx_in_tx.new_client_msg_id(),
-                sent_ms: ctx_in_tx.server_now_ms(),
-                body: Body::Null,
-                due_ms: 0,
-            };
-            ctx_in_tx.queue_mail(tx, &new)?;
-        }
-        Ok(())
+        show_companions(&ctx_in_tx, tx, us)
     });
     work.await?;
     ctx.upkeep.news.notify_one();
     Ok(())
+}
+
+/// Sends our list to our other devices, which are told like everybody else.
+pub(super) fn show_companions(ctx: &Context, tx: &mut Tx<'_>, us: Registered) -> Result<()> {
+    if !tx.has_companions()? {
+        return Ok(());
+    }
+    let new = NewMail {
+        thread: note_to_self(us.user),
+        to: us.user,
+        slot: Some(News::DeviceList.slot()),
+        content_id: ctx.new_client_msg_id(),
+        sent_ms: ctx.server_now_ms(),
+        body: Body::Null,
+        due_ms: 0,
+    };
+    ctx.queue_mail(tx, &new)
 }
 
 /// Lets the relay revoke the devices that were removed.

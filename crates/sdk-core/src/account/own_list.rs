@@ -9,10 +9,9 @@ use crate::store::{Registered, Rows, Tx};
 
 /// Our list, on the device that can sign it.
 pub(super) fn own_list(rows: &Rows<'_>) -> Result<(Registered, VerifiedDeviceList)> {
-    let (account, us) = rows.our_account()?;
+    let (_, us) = rows.our_account()?;
     let list = rows.device_list(us.user)?.ok_or(Error::Link(LinkFailure::NotPrimary))?;
-    let is_primary = list.primary().is_some_and(|entry| entry.identity == *account.identity.public());
-    if is_primary { Ok((us, list)) } else { Err(LinkFailure::NotPrimary.into()) }
+    if rows.holds_account_key()? { Ok((us, list)) } else { Err(LinkFailure::NotPrimary.into()) }
 }
 
 /// Signs the list that follows ours.
@@ -25,6 +24,6 @@ pub(super) fn sign(
 ) -> Result<()> {
     let key = tx.account_key()?;
     devices.sort_by_key(|entry| entry.device);
-    device_list::store(tx, us, &key, (list.version().saturating_add(1), devices), rng)?;
+    device_list::store(tx, us, (&key, Some(list)), (list.version().saturating_add(1), devices), rng)?;
     Ok(())
 }

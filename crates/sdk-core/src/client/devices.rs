@@ -6,7 +6,7 @@ use sealpost_protocol::device::link::{LinkCode, ShortCode};
 
 use super::Client;
 use crate::account::companions::{self, Waiting};
-use crate::account::{bootstrap, device_upkeep, own_devices};
+use crate::account::{bootstrap, device_upkeep, moving, own_devices};
 use crate::content::{MAX_DEVICE_NAME, StateKey};
 use crate::context::Context;
 use crate::error::{Error, LinkFailure, Result};
@@ -120,6 +120,37 @@ impl Client {
     /// [`Error::Storage`].
     pub async fn remove_device(&self, device: DeviceId) -> Result<()> {
         self.finish(move |ctx| async move { own_devices::remove(&ctx, device).await }).await
+    }
+}
+
+impl Client {
+    /// Moves the account to a companion, which becomes the primary device with an account key of its own; this device and the other ones remain
+    /// companions. The companion is asked, and the account is moved once it has answered, which is reported on all devices of the account and
+    /// to all contacts ([`Event::AccountMoved`](crate::Event::AccountMoved)). Safety numbers change: contacts who have compared theirs send nothing
+    /// before they have accepted the change. Nothing can be linked until then. The call can be repeated.
+    ///
+    /// # Errors
+    /// [`Error::Link`] with [`NotPrimary`](LinkFailure::NotPrimary) on a companion, and [`Busy`](LinkFailure::Busy) while a companion is being linked or
+    /// gets what it has missed, or while the account is being moved to another one; [`Error::NotFound`] if there is no such companion;
+    /// [`Error::Storage`].
+    pub async fn move_account(&self, device: DeviceId) -> Result<()> {
+        self.finish(move |ctx| async move { moving::begin(&ctx, device).await }).await
+    }
+
+    /// The companion to which the account is to be moved, as long as it has not answered.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Unauthorized`] if the account was left.
+    pub async fn pending_move(&self) -> Result<Option<DeviceId>> {
+        self.inner.ctx.store.read(moving::pending).await
+    }
+
+    /// Calls a move off that has not taken place.
+    ///
+    /// # Errors
+    /// [`Error::Link`] with [`NotPrimary`](LinkFailure::NotPrimary) if it has taken place, or on a companion; [`Error::Storage`].
+    pub async fn cancel_move(&self) -> Result<()> {
+        self.finish(|ctx| async move { moving::cancel(&ctx).await }).await
     }
 }
 

@@ -8,7 +8,6 @@ use super::Client;
 use crate::account::{leaving, tokens};
 use crate::error::{Error, LinkFailure, Result};
 use crate::event::ConnectionState;
-use crate::id::DeviceId;
 use crate::store::{AccountStatus, LeaveRequest};
 use crate::sync::Tasks;
 
@@ -63,7 +62,8 @@ impl Client {
     }
 
     async fn leave(&self, request: LeaveRequest, history: History) -> Result<Departure> {
-        if request == LeaveRequest::DeleteAccount && self.device_id() != DeviceId::PRIMARY {
+        let is_primary = self.inner.ctx.store.read(|rows| rows.holds_account_key());
+        if request == LeaveRequest::DeleteAccount && !is_primary.await? {
             return Err(LinkFailure::NotPrimary.into());
         }
         self.finish_here(move |inner| async move {

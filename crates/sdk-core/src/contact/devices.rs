@@ -1,11 +1,11 @@
 //! Which devices an account has: those on the list that it has signed, never those that the relay names. This holds for our own other
 //! devices as for those of contacts, but our account key is known, and no other one replaces it.
 //!
-//! Once a list of an account is known, only a later one of the same account key replaces it, or one of an account key that is new. An
-//! account that has shown no list is from before device lists: it has its first device, whose identity key is its account key.
+//! Once a list of an account is known, only a later one of the same account key replaces it, or one of an account key that is new: of our own
+//! account, only if the known key has named it as its successor. An account that has shown no list is from before device lists: it has its first device, whose identity key is its account key.
 
 use sealpost_protocol::IdentityKey;
-use sealpost_protocol::device::{KnownDeviceList, SignedDeviceList, Succession, VerifiedDeviceList};
+use sealpost_protocol::device::{SignedDeviceList, Succession, VerifiedDeviceList};
 
 use crate::error::Result;
 use crate::event::Event;
@@ -48,16 +48,24 @@ enum Decision {
     Stop,
 }
 
-fn decide(known: Option<&KnownDeviceList>, shown: &VerifiedDeviceList, was_replaced: bool) -> Decision {
+fn decide(known: Option<&VerifiedDeviceList>, shown: &VerifiedDeviceList, was_replaced: bool) -> Decision {
+    if known.is_some_and(|known| is_before_move(known, shown)) {
+        return Decision::Keep;
+    }
     if was_replaced {
         return Decision::Replaced;
     }
-    match known.map(|known| known.succession(shown)) {
-        None | Some(Succession::Newer | Succession::OtherAccountKey) => Decision::Adopt,
+    match known.map(|known| known.known().succession(shown)) {
+        None | Some(Succession::Newer | Succession::Moved | Succession::OtherAccountKey) => Decision::Adopt,
         // An older one was on its way for long, or comes from a relay that was restored.
         Some(Succession::Same | Succession::Older) => Decision::Keep,
         Some(Succession::Contradicts) => Decision::Stop,
     }
+}
+
+/// Whether a list is from before the account was moved: it was on its way for long, or comes from a relay that was restored.
+pub(crate) fn is_before_move(known: &VerifiedDeviceList, shown: &VerifiedDeviceList) -> bool {
+    known.moved_from(shown.account_key()).is_some_and(|version| shown.version() < version)
 }
 
 /// What a list that somebody has shown means, before it is stored.
@@ -118,14 +126,16 @@ pub(crate) fn examine_again(
         report(tx);
         return Ok(refused(known));
     };
-    let is_ours = known.as_ref().is_some_and(|known| known.account_key() == shown.account_key());
-    if is_us && !is_ours {
+    let is_other = known.as_ref().is_none_or(|known| {
+        known.known().succession(&shown) == Succession::OtherAccountKey && !is_before_move(known, &shown)
+    });
+    if is_us && is_other {
         tracing::warn!("a device list of another account key was shown as ours");
         report(tx);
         return Ok(refused(known));
     }
     let was_replaced = tx.was_account_key_replaced(user, shown.account_key())?;
-    Ok(match decide(known.as_ref().map(VerifiedDeviceList::known).as_ref(), &shown, was_replaced) {
+    Ok(match decide(known.as_ref(), &shown, was_replaced) {
         Decision::Keep => kept(known, Devices::Refused),
         Decision::Adopt => Examined { devices: Devices::Listed(shown), user, known, is_new: true },
         Decision::Replaced => {

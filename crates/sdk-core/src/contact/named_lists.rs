@@ -38,7 +38,9 @@ fn decide(known: Option<&KnownDeviceList>, due: Option<&DueList>, named: &ListDi
         known.map_or(Succession::Newer, |known| known.succession_of(named.version, &named.digest));
     let due_for = due.and_then(|due| due.named).filter(|for_what| for_what.version >= named.version);
     match succession {
-        Succession::Same | Succession::Older | Succession::OtherAccountKey => Decision::Ignore,
+        Succession::Same | Succession::Older | Succession::Moved | Succession::OtherAccountKey => {
+            Decision::Ignore
+        }
         Succession::Newer if due_for.is_some() => Decision::Wait,
         Succession::Newer => Decision::Fetch,
         Succession::Contradicts if due.is_some_and(|due| due.contradicts) => Decision::Wait,

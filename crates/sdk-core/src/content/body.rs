@@ -4,6 +4,7 @@ use std::fmt;
 
 use prost::Message as _;
 
+use super::account_move::Moving;
 use super::account_state::AccountState;
 use super::bootstrap::{Bootstrap, Piece};
 use super::call::Call;
@@ -49,6 +50,8 @@ pub(crate) enum Body {
     Bootstrap(Box<Bootstrap>),
     /// A part of a bootstrap that consists of messages.
     History(Box<Piece>),
+    /// A step towards moving the account to another device.
+    Moving(Moving),
     /// Nothing. It takes the place of a content that was abandoned.
     Null,
     Call(Call),
@@ -108,6 +111,7 @@ impl Body {
             Self::AccountState(_) => Kind::ACCOUNT_STATE,
             Self::Bootstrap(_) => Kind::BOOTSTRAP,
             Self::History(_) => Kind::HISTORY,
+            Self::Moving(_) => Kind::MOVING,
             Self::Null => Kind::NULL,
             Self::Call(_) => Kind::CALL,
             Self::Typing { .. } => Kind::TYPING,
@@ -167,6 +171,7 @@ impl Body {
             | Self::AccountState(_)
             | Self::Bootstrap(_)
             | Self::History(_)
+            | Self::Moving(_)
             | Self::Null
             | Self::Call(_)
             | Self::Typing { .. }
@@ -179,6 +184,7 @@ impl Body {
     pub(crate) fn only_device(&self) -> Option<DeviceId> {
         match self {
             Self::History(piece) => Some(piece.transfer.device),
+            Self::Moving(Moving::Ask { device, .. }) => Some(*device),
             Self::Bootstrap(bootstrap) => match &**bootstrap {
                 Bootstrap::Piece(piece) => Some(piece.transfer.device),
                 Bootstrap::Received { .. } => None,
@@ -238,6 +244,7 @@ impl Body {
             Self::AccountState(state) => of(proto::content::Body::AccountState(state.to_proto())),
             Self::Bootstrap(bootstrap) => of(bootstrap.write()),
             Self::History(piece) => of(piece.write()),
+            Self::Moving(moving) => of(moving.write()),
             Self::Null => of(proto::content::Body::Null(proto::Null {})),
             Self::Call(call) => of(call.write()),
             Self::Typing { is_typing } => {
@@ -290,6 +297,7 @@ impl Body {
             Some(proto::content::Body::History(piece)) => {
                 Piece::read(piece).map(|piece| Self::History(Box::new(piece)))
             }
+            Some(proto::content::Body::Moving(moving)) => Moving::read(moving).map(Self::Moving),
             Some(proto::content::Body::Null(_)) => Ok(Self::Null),
             Some(proto::content::Body::Call(call)) => Call::read(call).map(Self::Call),
             Some(proto::content::Body::Typing(typing)) => Ok(Self::Typing { is_typing: !typing.stopped }),
@@ -320,6 +328,7 @@ impl fmt::Debug for Body {
             Self::AccountState(state) => write!(f, "AccountState({})", state.items.len()),
             Self::Bootstrap(bootstrap) => bootstrap.fmt(f),
             Self::History(piece) => piece.fmt(f),
+            Self::Moving(moving) => moving.fmt(f),
             Self::Null => f.write_str("Null"),
             Self::Call(call) => call.fmt(f),
             Self::Typing { is_typing } => write!(f, "Typing({is_typing})"),

@@ -32,7 +32,7 @@ const CHANGE: u16 = STORED | POST | ANY;
 
 /// Each kind: its field number in `content.proto`, its name, and what it may do. The kinds that this version does not read are
 /// here, too, so that a content of a later version is treated in the same way by all versions.
-const TABLE: [(u32, &str, u16); 23] = [
+const TABLE: [(u32, &str, u16); 24] = [
     (10, "text", MESSAGE),
     (11, "receipt", STORED | MAIL | ANY),
     (12, "reaction", CHANGE | URGENT),
@@ -56,6 +56,7 @@ const TABLE: [(u32, &str, u16); 23] = [
     (30, "view once", MESSAGE & !STRANGER),
     (31, "pin", CHANGE),
     (32, "presence", MAIL | ANY),
+    (33, "moving", STORED | MAIL | OWN | ANY),
 ];
 
 /// A kind that is not in the table: it is shown as not understood, so that the person knows that something is there.
@@ -89,6 +90,7 @@ impl Kind {
     pub(super) const CALL: Self = Self(20);
     pub(super) const TYPING: Self = Self(21);
     pub(super) const PRESENCE: Self = Self(32);
+    pub(super) const MOVING: Self = Self(33);
     /// Not in the table.
     pub(super) const LATER: Self = Self(0);
 

@@ -4,6 +4,7 @@
 //! The format is `proto/content.proto`. The header repeats what the relay states about a message (thread, id), so
 //! that a client notices when a relay moves a message or changes its id.
 
+mod account_move;
 mod account_state;
 mod body;
 mod bootstrap;
@@ -37,6 +38,7 @@ mod vote;
 use prost::Message as _;
 use zeroize::Zeroizing;
 
+pub(crate) use account_move::{MoveId, Moving};
 pub use account_state::MAX_DEVICE_NAME;
 pub(crate) use account_state::{
     AccountState, MAX_STATE_BYTES, MAX_STATE_DRAFT, ReadSet, Stamp, StateItem, StateKey, StateValue, stamping,

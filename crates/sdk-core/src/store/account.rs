@@ -97,7 +97,10 @@ impl Rows<'_> {
 
     /// Whether this device signs the list of our devices: it is the primary one.
     pub(crate) fn holds_account_key(&self) -> Result<bool> {
-        Ok(self.our_account()?.1.device == DeviceId::PRIMARY)
+        let sql = "SELECT is_primary FROM account WHERE user_id IS NOT NULL";
+        let is_primary: Option<bool> =
+            self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+        is_primary.ok_or(Error::Unauthorized)
     }
 
     /// The account after its registration, which every path except registration can rely on.
@@ -147,9 +150,17 @@ impl Tx<'_> {
         self.change_one("UPDATE account SET account_key = ?1", [&*key.to_bytes()])
     }
 
+    /// This device signs our device list from now on with its account key, or does not any more. A companion has no account key.
+    pub(super) fn set_primary(&mut self, is_primary: bool) -> Result<()> {
+        self.change_one(
+            "UPDATE account SET is_primary = ?1, account_key = iif(?1, account_key, NULL)",
+            [is_primary],
+        )
+    }
+
     pub(crate) fn set_registered(&mut self, registered: Registered, tokens: &Tokens) -> Result<()> {
         self.change_one(
-            "UPDATE account SET user_id = ?1, device_id = ?2",
+            "UPDATE account SET user_id = ?1, device_id = ?2, is_primary = (?2 = 1)",
             params![registered.user.as_bytes(), registered.device.get()],
         )?;
         self.set_tokens(tokens)

@@ -184,8 +184,14 @@ impl Tx<'_> {
 
     /// The safety number of a user has changed: the contact is no longer verified, and the person is told.
     pub(super) fn note_identity_changed(&mut self, user: UserId) -> Result<()> {
-        self.change("UPDATE contact SET trust = 2 WHERE user_id = ?1 AND trust = 1", [user.as_bytes()])?;
+        self.end_verification(user)?;
         self.emit(Event::IdentityChanged(user));
+        Ok(())
+    }
+
+    /// A contact that was verified is not any more.
+    pub(super) fn end_verification(&mut self, user: UserId) -> Result<()> {
+        self.change("UPDATE contact SET trust = 2 WHERE user_id = ?1 AND trust = 1", [user.as_bytes()])?;
         Ok(())
     }
 

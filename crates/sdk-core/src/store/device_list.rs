@@ -2,7 +2,9 @@
 
 use rusqlite::{OptionalExtension as _, params};
 use sealpost_protocol::IdentityKey;
-use sealpost_protocol::device::{AccountKey, DeviceEntry, SignedDeviceList, VerifiedDeviceList};
+use sealpost_protocol::device::{
+    AccountKey, AccountMove, DeviceEntry, SignedDeviceList, Succession, VerifiedDeviceList,
+};
 
 use super::{News, Registered, Rows, Tx, to_sql};
 use crate::error::{Error, Result, Storage};
@@ -66,10 +68,12 @@ impl Rows<'_> {
         }
     }
 
-    /// Whether our device list is to be signed, or to be told to the relay. Only the primary device does either.
+    /// Whether our device list is to be signed, or to be told to the relay. Only the primary device does either, and the one that has moved the
+    /// account to it.
     pub(crate) fn is_own_list_due(&self) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM account LEFT JOIN device_list USING (user_id)
-                   WHERE account.user_id IS NOT NULL AND device_id = 1 AND leaving = 0 AND list_told < coalesce(version, 1))";
+                   WHERE account.user_id IS NOT NULL AND leaving = 0 AND (is_primary = 1 AND list_told < coalesce(version, 1)
+                      OR moved_to IS NOT NULL AND list_told = 0))";
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 }
@@ -104,8 +108,8 @@ impl Tx<'_> {
         us: Registered,
         list: &VerifiedDeviceList,
     ) -> Result<Vec<DeviceId>> {
-        let before = self.device_list(us.user)?;
-        let before = before.as_ref().map_or(&[][..], VerifiedDeviceList::devices);
+        let known = self.device_list(us.user)?;
+        let before = known.as_ref().map_or(&[][..], VerifiedDeviceList::devices);
         let removed = self.set_device_list(us.user, list)?;
         let is_among = |entry: &DeviceEntry, others: &[DeviceEntry]| {
             others.iter().any(|other| other.device == entry.device && other.identity == entry.identity)
@@ -130,7 +134,43 @@ impl Tx<'_> {
         }
         let highest = list.devices().iter().map(|entry| entry.device.get()).max().unwrap_or(1);
         self.raise_highest_device(highest)?;
+        self.settle_role(us, known.as_ref(), list)?;
         Ok(removed)
+    }
+
+    /// This device has become the primary one with its list, or is not any more.
+    fn settle_role(
+        &mut self,
+        us: Registered,
+        known: Option<&VerifiedDeviceList>,
+        list: &VerifiedDeviceList,
+    ) -> Result<()> {
+        let is_moved = known.is_some_and(|known| known.account_key() != list.account_key());
+        let was_primary = self.holds_account_key()?;
+        if is_moved {
+            let proposed = self.proposed_key(list.version().saturating_sub(1))?;
+            if let Some(key) = proposed.filter(|key| key.public() == *list.account_key()) {
+                self.set_account_key(&key)?;
+            }
+            self.emit(Event::AccountMoved(us.user));
+        }
+        let is_here = list.primary().is_some_and(|primary| primary.device.get() == us.device.get());
+        let is_primary = is_here && self.account_key()?.public() == *list.account_key();
+        if is_primary != was_primary {
+            self.set_primary(is_primary)?;
+        }
+        if is_moved || !is_primary {
+            self.forget_proposals_before(list.version())?;
+        }
+        let to = list.primary().map(|primary| DeviceId::new(primary.device.get())).transpose()?;
+        match (was_primary, is_primary) {
+            (true, false) if known.is_some() => {
+                self.set_news_due(News::DeviceList)?;
+                self.set_moved_to(to)
+            }
+            (false, true) => self.set_moved_to(None),
+            _ => Ok(()),
+        }
     }
 
     /// Takes a later list of our account. One without this device changes nothing: the relay says so itself when it revokes us.
@@ -158,8 +198,8 @@ impl Tx<'_> {
     }
 
     /// Takes a list of another user in place of `known`, the one before. Devices that are not on it are removed, and returned. Another account key, and
-    /// other devices, are reported in the same commit; another account key also ends the verification of the contact, unless the device
-    /// whose key was the account key so far has signed that it belongs to the new one.
+    /// other devices, are reported in the same commit; another account key also ends the verification of the contact, even if the account was
+    /// moved, but not if the device whose key was the account key so far has signed that it belongs to the new one.
     pub(crate) fn adopt_list(
         &mut self,
         user: UserId,
@@ -175,15 +215,22 @@ impl Tx<'_> {
         if let Some(before) = before
             && before != *list.account_key()
         {
-            self.change(
-                "INSERT INTO replaced_account_key (user_id, account_key) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                (user.as_bytes(), before.serialize()),
-            )?;
+            for key in list.moves().iter().map(AccountMove::from).chain([&before]) {
+                self.change(
+                    "INSERT INTO replaced_account_key (user_id, account_key) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                    (user.as_bytes(), key.serialize()),
+                )?;
+            }
+            let is_moved = match known {
+                Some(known) => known.known().succession(list) == Succession::Moved,
+                None => list.moved_from(&before).is_some(),
+            };
             // An account whose first list was late: the device that is known has signed that it belongs to the account key.
             let vouched = known.is_none()
                 && list.primary().is_some_and(|device| before == AccountKey::from(device.identity));
             if !vouched {
-                self.note_identity_changed(user)?;
+                self.end_verification(user)?;
+                self.emit(if is_moved { Event::AccountMoved(user) } else { Event::IdentityChanged(user) });
                 self.apply_waiting_trust(user)?;
                 return Ok(removed);
             }

@@ -155,6 +155,7 @@ impl Tx<'_> {
             "deferred",
             "generation",
             "own_link",
+            "account_move",
             "revocation",
         ] {
             self.change(&format!("DELETE FROM {table}"), [])?;

@@ -5,6 +5,7 @@
 //! inside it. A value that must not leave this device before it is on disk has the type [`Durable`].
 
 mod account;
+mod account_move;
 mod account_state;
 mod bootstrap;
 mod change;
@@ -130,7 +131,7 @@ use writer::{Flush, Once, Repeatable};
 
 /// The version of the library, and the kinds of content that it reads: another one may be able to read what this one cannot.
 pub(crate) const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), "+10,11,12,13,14,15,16,17,18,19,20,21,22,26,27,28,29,31,32");
+    concat!(env!("CARGO_PKG_VERSION"), "+10,11,12,13,14,15,16,17,18,19,20,21,22,26,27,28,29,31,32,33");
 
 /// The database of one account. Clones share it.
 #[derive(Clone)]

@@ -169,6 +169,11 @@ impl Http {
         self.done(with_body(self.call(Method::PUT, "v1/device-list", Some(token)).await?, list)).await
     }
 
+    /// Stores our device list, and makes another device of ours the one that stores it from then on. It may be repeated.
+    pub(crate) async fn move_account(&self, token: &str, request: &wire::MoveAccountRequest) -> Result<()> {
+        self.done(with_body(self.call(Method::PUT, "v1/primary", Some(token)).await?, request)).await
+    }
+
     /// The newest device list of a user.
     pub(crate) async fn device_list(&self, token: &str, user: UserId) -> Result<wire::SignedDeviceList> {
         let path = format!("v1/users/{user}/device-list");

@@ -169,7 +169,7 @@ impl Changes {
             Event::MessageAdded(message) | Event::MessageChanged { message, .. } => {
                 self.changed.insert(message.thread);
             }
-            Event::IdentityChanged(user) | Event::ProfileChanged(user) => {
+            Event::IdentityChanged(user) | Event::AccountMoved(user) | Event::ProfileChanged(user) => {
                 self.changed_users.insert(*user);
             }
             _ => {}

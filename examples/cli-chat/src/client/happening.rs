@@ -33,7 +33,7 @@ impl Worker {
     async fn happened(&mut self, event: Event) -> Result<(), Problem> {
         match event {
             Event::Connection(state) => self.tell(News::Connection(state)),
-            Event::IdentityChanged(_) => self.tell_trust_of_open().await?,
+            Event::IdentityChanged(_) | Event::AccountMoved(_) => self.tell_trust_of_open().await?,
             Event::PinsChanged(thread) => {
                 if let Some(open) = self.open.as_mut().filter(|open| open.id() == thread) {
                     open.read_pins().await?;

@@ -69,6 +69,7 @@ pub(super) fn changes_list(event: &Event) -> bool {
             | Event::MessageChanged { .. }
             | Event::MessageRemoved { .. }
             | Event::IdentityChanged(_)
+            | Event::AccountMoved(_)
             | Event::ProfileChanged(_)
     )
 }

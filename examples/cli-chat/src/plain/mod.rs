@@ -221,7 +221,7 @@ impl Conversation {
             Event::MessageChanged { message, .. } if message.thread == self.thread.id() => {
                 self.printed.changed(&self.screen, &message)?;
             }
-            Event::IdentityChanged(user) => {
+            Event::IdentityChanged(user) | Event::AccountMoved(user) => {
                 let others = self.thread.others().await?;
                 if others.iter().any(|other| other.user_id() == user) {
                     self.screen.note("the safety number has changed; /safety shows it")?;

@@ -5,7 +5,7 @@
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sealpost_protocol::IdentityKeyPair;
-use sealpost_protocol::device::{AccountKeyPair, DeviceBinding, DeviceEntry, DeviceList};
+use sealpost_protocol::device::{AccountKeyPair, DeviceBinding, DeviceEntry, DeviceList, MoveProposal};
 use tempfile::TempDir;
 
 use super::*;
@@ -299,4 +299,94 @@ async fn no_list_of_another_account_key_becomes_our_own() {
     // A later list of our account counts on a companion, and an older one changes nothing.
     assert!(fixture.admits((&ours, 3), Some(ours.list(2, &[1, 2, 3]))).await);
     assert_eq!(fixture.shown(Some(ours.list(1, &[1, 2]))).await, Some(vec![1, 2, 3]));
+}
+
+/// The list with which this account is moved from its first device to its second one, after one with this version; and the account then.
+fn moved(ben: &Account, seed: u64, version: u64, numbers: &[u32]) -> (Vec<u8>, Account) {
+    let rng = &mut StdRng::seed_from_u64(1_000 + seed);
+    let known = verified(BEN, &ben.list(version, numbers)).unwrap();
+    let to = sealpost_protocol::DeviceId::new(2).unwrap();
+    let key = AccountKeyPair::generate(rng);
+    let proposal = MoveProposal::sign(&known, BEN.as_bytes(), (to, &ben.devices[1]), &key, rng).unwrap();
+    let list = proposal.accept(&known, BEN.as_bytes(), to, &ben.key, rng).unwrap();
+    let pairs = ben.devices.iter().map(|pair| IdentityKeyPair::from_bytes(&pair.to_bytes()).unwrap());
+    (list.serialize(), Account { key, devices: pairs.collect() })
+}
+
+#[tokio::test]
+async fn a_moved_account_is_an_event_of_its_own_and_ends_verification_but_keeps_its_devices() {
+    let mut fixture = Fixture::new();
+    let ben = Account::new(1, 3);
+    fixture.shown(Some(ben.list(4, &[1, 2, 3]))).await;
+    for number in 1..=3 {
+        fixture.sees(&ben, number).await;
+    }
+    fixture.verifies().await;
+    fixture.told();
+    let (list, after) = moved(&ben, 1, 4, &[1, 2, 3]);
+    assert_eq!(fixture.shown(Some(list.clone())).await, Some(vec![1, 2, 3]));
+    assert_eq!(fixture.told(), [Event::AccountMoved(BEN)]);
+    assert_eq!(fixture.trust().await, Some(TrustState::ChangedSinceVerified));
+    assert_eq!(fixture.live().await, [1, 2, 3], "their sessions go on");
+    // Lists from before were on their way for long; the old key signs no further ones.
+    for old in [ben.list(4, &[1, 2, 3]), ben.list(3, &[1])] {
+        assert_eq!(fixture.shown(Some(old)).await, Some(vec![1, 2, 3]));
+        assert_eq!(fixture.told(), []);
+    }
+    for forged in [ben.list(5, &[1, 3]), ben.list(99, &[1])] {
+        assert_eq!(fixture.shown(Some(forged)).await, Some(vec![1, 2, 3]));
+        assert_eq!(fixture.told(), [Event::DeviceListRefused(BEN)]);
+    }
+    // The same move again, and another one of the old key: that is no move from the key that is known.
+    assert_eq!(fixture.shown(Some(list)).await, Some(vec![1, 2, 3]));
+    assert_eq!(fixture.told(), []);
+    let (other, _) = moved(&ben, 2, 6, &[1, 2]);
+    fixture.shown(Some(other)).await;
+    assert_eq!(fixture.told(), [Event::IdentityChanged(BEN)]);
+    assert_eq!(fixture.shown(Some(after.list(99, &[2]))).await, Some(vec![1, 2]));
+    assert_eq!(fixture.told(), [Event::DeviceListRefused(BEN)], "and its key is refused for ever");
+}
+
+#[tokio::test]
+async fn an_account_from_before_lists_that_was_moved_is_recognised() {
+    let mut fixture = Fixture::new();
+    let ben = Account { devices: Account::new(1, 2).devices, ..Account::old(1) };
+    fixture.sees(&ben, 1).await;
+    fixture.verifies().await;
+    fixture.told();
+    assert_eq!(fixture.shown(Some(moved(&ben, 1, 4, &[1, 2]).0)).await, Some(vec![1, 2]));
+    assert_eq!(fixture.told(), [Event::AccountMoved(BEN)]);
+    assert_eq!(fixture.trust().await, Some(TrustState::ChangedSinceVerified));
+    assert_eq!(fixture.live().await, [1]);
+}
+
+#[tokio::test]
+async fn our_account_key_is_replaced_only_by_the_one_that_it_has_named() {
+    let mut fixture = Fixture::new();
+    let (ours, other) = (Account::new(1, 3), Account::new(2, 3));
+    let first = ours.list(4, &[1, 2, 3]);
+    let identity = IdentityKeyPair::from_bytes(&ours.devices[2].to_bytes()).unwrap();
+    let work = fixture.store.write(move |tx| {
+        tx.insert_account(&identity, 7)?;
+        let us = Registered { user: BEN, device: DeviceId::new(3).unwrap() };
+        tx.set_registered(us, &Tokens::new("access".into(), 1, "refresh".into()))?;
+        tx.replace_own_list(us, &verified(BEN, &first).unwrap())
+    });
+    work.await.unwrap();
+    fixture.told();
+    // Another account has moved to a key that somebody wants to be ours.
+    assert_eq!(fixture.shown(Some(moved(&other, 1, 9, &[1, 2, 3]).0)).await, None);
+    assert_eq!(fixture.told(), [Event::DeviceListRefused(BEN)]);
+    // The old key has signed more lists than it had when it was moved.
+    assert_eq!(fixture.shown(Some(moved(&ours, 1, 3, &[1, 2, 3]).0)).await, None);
+    assert_eq!(fixture.told(), [Event::DeviceListRefused(BEN)]);
+    let (list, _) = moved(&ours, 1, 4, &[1, 2, 3]);
+    assert_eq!(fixture.shown(Some(list)).await, Some(vec![1, 2, 3]));
+    assert_eq!(fixture.told(), [Event::AccountMoved(BEN)]);
+    assert!(!fixture.store.read(|rows| rows.holds_account_key()).await.unwrap());
+    // From now on, only the new key counts, and what is shown from before changes nothing.
+    assert_eq!(fixture.shown(Some(ours.list(9, &[1, 2, 3]))).await, None);
+    assert_eq!(fixture.told(), [Event::DeviceListRefused(BEN)]);
+    assert_eq!(fixture.shown(Some(ours.list(4, &[1, 2, 3]))).await, Some(vec![1, 2, 3]));
+    assert_eq!(fixture.told(), []);
 }

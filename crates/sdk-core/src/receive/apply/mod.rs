@@ -15,6 +15,7 @@ mod vote;
 pub(super) use bootstrap::is_one as is_bootstrap;
 
 use super::envelope::{Envelope, MailEnvelope};
+use crate::account::moving;
 use crate::config::ChangeLimits;
 use crate::content::{Body, Content, Target};
 use crate::error::{Error, Result};
@@ -100,6 +101,9 @@ pub(super) fn apply_mail(
     }
     if !tx.set_applied(mail.sender, content.id, now_ms)? {
         return Ok(());
+    }
+    if let Body::Moving(moving) = &content.body {
+        return moving::receive(tx, mail.sender_device, moving);
     }
     apply_change(tx, &Applying { origin: mail.origin(&content), now_ms, limits }, content.body)
 }

@@ -6,6 +6,7 @@ use prost::Message as _;
 use rand::rngs::StdRng;
 
 use super::{Batch, Handled};
+use crate::content::Body;
 use crate::error::Result;
 use crate::message::Undecryptable;
 use crate::receive::apply::{apply_mail, ephemeral, is_bootstrap};
@@ -87,6 +88,10 @@ impl Batch<'_, '_> {
                 if mail.is_ephemeral() {
                     ephemeral::apply(self.ctx, self.tx, mail, &content)?;
                 } else {
+                    if matches!(content.body, Body::Moving(_)) {
+                        let ctx = self.ctx.clone();
+                        self.tx.after_commit(move || ctx.upkeep.devices.notify_one());
+                    }
                     if is_bootstrap(&content.body) {
                         let ctx = self.ctx.clone();
                         self.tx.after_commit(move || ctx.upkeep.bootstrap.notify_one());

@@ -32,7 +32,20 @@ CREATE TABLE account (
     judged_up_to     INTEGER NOT NULL DEFAULT 0,   -- a message.id: up to it, ours are known to have expired or not
     account_key      BLOB,                         -- key pair that signs our device list; NULL: it is the identity key
     list_told        INTEGER NOT NULL DEFAULT 0,   -- version of our device list that the relay has; 0: none
-    highest_device   INTEGER NOT NULL DEFAULT 1    -- number that any device of the account had
+    highest_device   INTEGER NOT NULL DEFAULT 1,   -- number that any device of the account had
+    is_primary       INTEGER NOT NULL DEFAULT 1,   -- 1: this device signs our device list
+    moved_to         INTEGER                       -- a device: this one was the primary one and has moved the account there
+) STRICT;
+
+-- A move of the account to another device that is prepared.
+CREATE TABLE account_move (
+    only        INTEGER PRIMARY KEY CHECK (only = 1),
+    move_id     BLOB    NOT NULL CHECK (length(move_id) = 16),
+    device      INTEGER NOT NULL,                  -- to which it is to be moved
+    version     INTEGER NOT NULL,                  -- of the list that the move follows
+    proposal    BLOB,                              -- what that device has proposed; NULL: nothing yet
+    account_key BLOB,                              -- key pair that this device has proposed
+    key_version INTEGER                            -- version of the list that it was proposed for
 ) STRICT;
 
 CREATE TABLE signed_pre_key (

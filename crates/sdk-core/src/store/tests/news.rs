@@ -36,6 +36,7 @@ impl Fixture {
         let list = list(version, devices);
         let work = self.store.write(move |tx| {
             let us = tx.our_account()?.1;
+            tx.set_account_key(&AccountKeyPair::generate(&mut StdRng::seed_from_u64(1)))?;
             tx.replace_own_list(us, &list)
         });
         work.await.unwrap();
