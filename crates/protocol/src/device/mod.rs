@@ -9,12 +9,14 @@ mod key;
 pub mod link;
 mod list;
 mod moves;
+mod proposal;
 mod succession;
 
 pub use entry::{DeviceBinding, DeviceEntry};
 pub use key::{AccountKey, AccountKeyPair};
 pub use list::{DeviceList, ListError, MAX_DEVICES, SignedDeviceList, VerifiedDeviceList};
-pub use moves::{AccountMove, MAX_MOVES, MoveProposal};
+pub use moves::{AccountMove, MAX_MOVES};
+pub use proposal::MoveProposal;
 pub use succession::{KnownDeviceList, Succession};
 
 /// The user that a list belongs to: the 16 bytes of the account id.

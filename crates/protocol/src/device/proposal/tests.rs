@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::*;
+use crate::device::moves::MOVE_LEN;
 use crate::device::{KnownDeviceList, Succession};
 use crate::vectors;
 
