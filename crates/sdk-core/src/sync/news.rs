@@ -19,9 +19,9 @@ const RETRY: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(ctx: Context) {
     let mut elsewhere = ctx.events.elsewhere();
+    // When a client is opened, nothing is written before there is a connection.
+    ctx.transport.online().await;
     loop {
-        // Nothing is written before there is a connection.
-        ctx.transport.online().await;
         elsewhere.borrow_and_update();
         if let Err(error) = queue_all(&ctx).await {
             tracing::warn!(%error, "news are not sent yet");
