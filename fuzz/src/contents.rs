@@ -6,10 +6,10 @@ use crate::allocation::{Limit, limited};
 use crate::content::{
     AccountState, Body, Bootstrap, Call, CallId, CallStep, Choices, Contact, ContactCard, ContactItem,
     Content, Counts, Edit, EmojiSequence, Header, InThread, Item, ItemState, Items, LinkPreview, ListDigest,
-    Location, Mark, Markup, Mention, MessageItem, NamedLists, Number, Piece, Pin, Place, Poll, Post, Profile,
-    Progress, Quote, Reaction, ReadSet, Receipt, ReceiptKind, Revised, Run, Said, SharedContent, Stamp,
-    StateItem, StateKey, StateValue, StyledRange, Target, Text, TextRange, TextStyle, ThreadItem, Timer,
-    Transfer, TransferId, VersionsItem, Vote,
+    Location, Mark, Markup, Mention, MessageItem, MoveId, Moving, NamedLists, Number, Piece, Pin, Place,
+    Poll, Post, Profile, Progress, Quote, Reaction, ReadSet, Receipt, ReceiptKind, Revised, Run, Said,
+    SharedContent, Stamp, StateItem, StateKey, StateValue, StyledRange, Target, Text, TextRange, TextStyle,
+    ThreadItem, Timer, Transfer, TransferId, VersionsItem, Vote,
 };
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 
@@ -217,6 +217,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         Body::Bootstrap(Box::new(Bootstrap::Received { transfer: transfer(), number: 5 })),
         Body::Bootstrap(Box::new(Bootstrap::Piece(piece(target, Body::Timer(Timer::default()))))),
         Body::History(Box::new(piece(target, Body::Timer(Timer::default())))),
+        Body::Moving(Moving::Ask { id: MoveId([8; 16]), device: DeviceId::PRIMARY, version: 5 }),
+        Body::Moving(Moving::Propose { id: MoveId([8; 16]), proposal: b"a list".to_vec() }),
         Body::Null,
         call(CallStep::Offer { description: b"offer".to_vec(), is_video: true, ours: [9; 32].into() }),
         call(CallStep::Answer { description: b"answer".to_vec(), ours: [9; 32].into() }),

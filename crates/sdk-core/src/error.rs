@@ -68,6 +68,7 @@ impl Error {
             // The relay would refuse the same request again.
             Self::Offline(reason) => !matches!(reason, Offline::Refused(_)),
             Self::Storage(reason) => matches!(reason, Storage::Full | Storage::InUse),
+            Self::Link(reason) => matches!(reason, LinkFailure::Busy),
             _ => false,
         }
     }
