@@ -140,6 +140,10 @@ pub enum CallEnd {
     Crossed,
     /// The call was answered 12 hours ago.
     Expired,
+    /// The person has answered it on another device of theirs.
+    AnsweredElsewhere,
+    /// The person did not take it on another device of theirs.
+    DeclinedElsewhere,
     /// For a reason that this version of the binding does not know.
     Other,
 }
@@ -153,6 +157,8 @@ impl From<core::CallEnd> for CallEnd {
             core::CallEnd::Replaced => Self::Replaced,
             core::CallEnd::Crossed => Self::Crossed,
             core::CallEnd::Expired => Self::Expired,
+            core::CallEnd::AnsweredElsewhere => Self::AnsweredElsewhere,
+            core::CallEnd::DeclinedElsewhere => Self::DeclinedElsewhere,
             _ => Self::Other,
         }
     }

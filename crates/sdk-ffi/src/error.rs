@@ -186,6 +186,7 @@ impl SealpostError {
         match self {
             Self::Offline { reason } => *reason != OfflineReason::Refused,
             Self::Storage { reason } => matches!(reason, StorageReason::Full | StorageReason::InUse),
+            Self::Link { reason } => *reason == LinkFailure::Busy,
             _ => false,
         }
     }

@@ -123,6 +123,11 @@ pub enum Event {
         /// The device.
         device: DeviceId,
     },
+    /// A device of our account has another name: `Client.devices` has it.
+    DeviceRenamed {
+        /// The device.
+        device: DeviceId,
+    },
     /// A device of our account was removed, has left, or was not connected for 45 days.
     DeviceUnlinked {
         /// The device.
@@ -238,6 +243,7 @@ impl Event {
             core::Event::DeviceListRefused(user) => Self::DeviceListRefused { user },
             core::Event::DeviceListHidden(user) => Self::DeviceListHidden { user },
             core::Event::DeviceLinked { device, .. } => Self::DeviceLinked { device },
+            core::Event::DeviceRenamed { device, .. } => Self::DeviceRenamed { device },
             core::Event::DeviceUnlinked(device) => Self::DeviceUnlinked { device },
             core::Event::LinkProgress(progress) => Self::LinkProgress { progress: progress.into() },
             core::Event::BootstrapRefused(user) => Self::BootstrapRefused { user },
@@ -346,6 +352,7 @@ mod tests {
             (core::Event::DeviceListRefused(user), Event::DeviceListRefused { user }),
             (core::Event::DeviceListHidden(user), Event::DeviceListHidden { user }),
             (core::Event::DeviceLinked { device, name: None }, Event::DeviceLinked { device }),
+            (core::Event::DeviceRenamed { device, name: "phone".into() }, Event::DeviceRenamed { device }),
             (core::Event::DeviceUnlinked(device), Event::DeviceUnlinked { device }),
             (core::Event::BootstrapRefused(user), Event::BootstrapRefused { user }),
             (core::Event::RelayRestored, Event::RelayRestored),

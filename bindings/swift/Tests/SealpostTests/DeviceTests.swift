@@ -55,8 +55,11 @@ extension SealpostTests {
             try await world { world in
                 try await world.person("ada") { ada in
                     try await world.link(ada, "tablet").useAndShutDown { tablet in
+                        let atTablet = try await tablet.watched()
                         try await ada.renameDevice(device: 1, name: "phone")
                         try await ada.renameDevice(device: 2, name: "kitchen")
+                        _ = try await atTablet.until { $0 == .deviceRenamed(device: 2) }
+                        try await until { try await tablet.devices().map(\.name) == ["phone", "kitchen"] }
                         let devices = try await ada.devices()
                         #expect(devices.map(\.id) == [1, 2] && devices.map(\.name) == ["phone", "kitchen"])
                         #expect(devices.map(\.isPrimary) == [true, false] && devices.map(\.isThis) == [true, false])
@@ -92,6 +95,30 @@ extension SealpostTests {
                         try await until { try tablet.connectionState() == .signedOut }
                         #expect(await thrown { try await tablet.directThread(user: nobody) } == .Unlinked)
                     }
+                }
+            }
+        }
+
+        @Test("the account is moved to a companion, and contacts are told")
+        func moving() async throws {
+            try await twoPeople { two in
+                try await two.greet()
+                let atBen = try await two.ben.watched()
+                try await two.world.link(two.ada, "tablet").useAndShutDown { tablet in
+                    try await until { try await two.ada.linkProgress().isEmpty }
+                    #expect(await thrown { try await tablet.moveAccount(device: 1) } == .Link(reason: .notPrimary))
+                    #expect(await thrown { try await two.ada.moveAccount(device: 3) } == .NotFound)
+                    let atTablet = try await tablet.watched()
+                    try await two.ada.moveAccount(device: 2)
+                    let user = try two.ada.userId()
+                    _ = try await atTablet.until { $0 == .accountMoved(user: user) }
+                    for device in [two.ada, tablet] {
+                        try await until { try await device.devices().map(\.isPrimary) == [false, true] }
+                    }
+                    #expect(try await two.ada.pendingMove() == nil)
+                    #expect(await thrown { try await two.ada.cancelMove() } == .Link(reason: .notPrimary))
+                    try await two.hers.sendText("from the old phone")
+                    _ = try await atBen.until { $0 == .accountMoved(user: user) }
                 }
             }
         }

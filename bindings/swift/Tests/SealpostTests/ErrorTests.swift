@@ -74,7 +74,7 @@ extension SealpostTests {
             ]
             let links: [LinkFailure] = [
                 .expired, .taken, .notAuthentic, .refused, .alreadyLinked, .notPrimary, .tooManyDevices, .deviceIdsUsedUp,
-                .name, .other,
+                .name, .busy, .other,
             ]
             let codes: [CodeError] = [.notACode, .otherVersion, .cut, .damaged]
             let errors: [SealpostError] =
@@ -96,7 +96,7 @@ extension SealpostTests {
                     "storage.no_folder", "storage.not_a_file", "storage.read_only", "storage.full",
                     "storage.in_use", "storage.io", "unauthorized", "unknown_device", "unlinked", "link.expired",
                     "link.taken", "link.not_authentic", "link.refused", "link.already_linked", "link.not_primary",
-                    "link.too_many_devices", "link.device_ids_used_up", "link.name", "link.other",
+                    "link.too_many_devices", "link.device_ids_used_up", "link.name", "link.busy", "link.other",
                     "invalid_code.not_a_code", "invalid_code.other_version", "invalid_code.cut", "invalid_code.damaged",
                     "not_found",
                     "recipient_deleted", "wrong_state", "empty_text", "too_long", "invalid_content.contact_card",
@@ -108,7 +108,7 @@ extension SealpostTests {
             #expect(
                 errors.filter { $0.retryable() }.map { $0.code() } == [
                     "offline.unreachable", "offline.timed_out", "offline.busy", "offline.not_a_relay",
-                    "offline.untrusted", "storage.full", "storage.in_use",
+                    "offline.untrusted", "storage.full", "storage.in_use", "link.busy",
                 ])
             #expect("\(SealpostError.Bug(what: "here"))" == "a bug in the library: here")
             #expect(SealpostError.Bug(what: "here").localizedDescription == "a bug in the library: here")

@@ -123,6 +123,34 @@ impl Client {
         let core = self.core.clone();
         runtime::run(async move { Ok(core.remove_device(device).await?) }).await
     }
+
+    /// Moves the account to a companion, which becomes the primary device with an account key of its own; this device and the other ones
+    /// remain companions. The companion is asked, and the account is moved once it has answered, which is reported on all devices of the
+    /// account and to all contacts (`Event.AccountMoved`). Safety numbers change: contacts who have compared theirs send nothing before
+    /// they have accepted the change. Nothing can be linked until then. The call can be repeated.
+    ///
+    /// Throws `Link` with `NotPrimary` on a companion, and with `Busy` while a companion is being linked or gets what it has missed, or
+    /// while the account is being moved to another one; `NotFound` if there is no such companion; and `Storage`.
+    pub async fn move_account(&self, device: DeviceId) -> Result<()> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.move_account(device).await?) }).await
+    }
+
+    /// The companion to which the account is to be moved, as long as it has not answered.
+    ///
+    /// Throws `Unauthorized` if the account was left, and `Storage`.
+    pub async fn pending_move(&self) -> Result<Option<DeviceId>> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.pending_move().await?) }).await
+    }
+
+    /// Calls a move off that has not taken place.
+    ///
+    /// Throws `Link` with `NotPrimary` if it has taken place, or on a companion; and `Storage`.
+    pub async fn cancel_move(&self) -> Result<()> {
+        let core = self.core.clone();
+        runtime::run(async move { Ok(core.cancel_move().await?) }).await
+    }
 }
 
 /// A companion that has answered, and waits for the person.

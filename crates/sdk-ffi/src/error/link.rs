@@ -32,6 +32,9 @@ pub enum LinkFailure {
     /// The name is empty, or has more than 256 bytes.
     #[error("the name is empty or too long")]
     Name,
+    /// A companion is being linked or gets what it has missed, or the account is being moved. Try again when that has ended.
+    #[error("a companion is being linked, or the account is being moved")]
+    Busy,
     /// Something else, which this version of the binding does not know.
     #[error("it is not possible")]
     Other,
@@ -49,6 +52,7 @@ impl LinkFailure {
             Self::TooManyDevices => "link.too_many_devices",
             Self::DeviceIdsUsedUp => "link.device_ids_used_up",
             Self::Name => "link.name",
+            Self::Busy => "link.busy",
             Self::Other => "link.other",
         }
     }
@@ -66,6 +70,7 @@ impl From<core::LinkFailure> for LinkFailure {
             core::LinkFailure::TooManyDevices => Self::TooManyDevices,
             core::LinkFailure::DeviceIdsUsedUp => Self::DeviceIdsUsedUp,
             core::LinkFailure::Name => Self::Name,
+            core::LinkFailure::Busy => Self::Busy,
             _ => Self::Other,
         }
     }

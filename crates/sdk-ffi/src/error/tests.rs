@@ -44,6 +44,7 @@ fn every_error_of_the_client_keeps_its_meaning() {
         core::LinkFailure::TooManyDevices,
         core::LinkFailure::DeviceIdsUsedUp,
         core::LinkFailure::Name,
+        core::LinkFailure::Busy,
     ];
     let others = [
         core::Error::Unauthorized,

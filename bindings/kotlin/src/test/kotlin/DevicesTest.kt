@@ -95,8 +95,12 @@ class DevicesTest {
     fun `devices are listed and named, and one that is removed is told`() = world { world ->
         world.person("ada") { ada ->
             world.link(ada, "tablet").useAndShutDown { tablet ->
-                ada.renameDevice(1u, "phone")
-                ada.renameDevice(2u, "kitchen")
+                tablet.watched { atTablet ->
+                    ada.renameDevice(1u, "phone")
+                    ada.renameDevice(2u, "kitchen")
+                    atTablet.until { it == Event.DeviceRenamed(2u) }
+                    eventually { Unit.takeIf { tablet.devices().map { it.name } == listOf("phone", "kitchen") } }
+                }
                 assertEquals(
                     listOf(OwnDevice(1u, "phone", isPrimary = true, isThis = true), OwnDevice(2u, "kitchen")),
                     ada.devices().map { it.copy(addedMs = 0) },
@@ -125,6 +129,30 @@ class DevicesTest {
             world.openLinked("tablet").useAndShutDown { tablet ->
                 eventually { Unit.takeIf { tablet.connectionState() == ConnectionState.SIGNED_OUT } }
                 thrownBy<SealpostException.Unlinked> { tablet.directThread("00000000-0000-4000-8000-000000000000") }
+            }
+        }
+    }
+
+    @Test
+    fun `the account is moved to a companion, and contacts are told`() = twoPeople {
+        greet()
+        ben.watched { atBen ->
+            world.link(ada, "tablet").useAndShutDown { tablet ->
+                eventually { Unit.takeIf { ada.linkProgress().isEmpty() } }
+                assertEquals(LinkFailure.NOT_PRIMARY, thrownBy<SealpostException.Link> { tablet.moveAccount(1u) }.reason)
+                thrownBy<SealpostException.NotFound> { ada.moveAccount(3u) }
+                tablet.watched { atTablet ->
+                    ada.moveAccount(2u)
+                    atTablet.until { it == Event.AccountMoved(ada.userId()) }
+                }
+                for (device in listOf(ada, tablet)) {
+                    eventually { Unit.takeIf { device.devices().map { it.isPrimary } == listOf(false, true) } }
+                }
+                assertEquals(null, ada.pendingMove())
+                assertEquals(LinkFailure.NOT_PRIMARY, thrownBy<SealpostException.Link> { ada.cancelMove() }.reason)
+                hers.sendText("from the old phone")
+                his.shows { it.text == "from the old phone" }
+                atBen.until { it == Event.AccountMoved(ada.userId()) }
             }
         }
     }

@@ -71,7 +71,7 @@ class ErrorsTest {
                 "storage.no_folder", "storage.not_a_file", "storage.read_only", "storage.full", "storage.in_use",
                 "storage.io", "unauthorized", "unknown_device", "unlinked", "link.expired", "link.taken", "link.not_authentic",
                 "link.refused", "link.already_linked", "link.not_primary", "link.too_many_devices", "link.device_ids_used_up",
-                "link.name", "link.other", "invalid_code.not_a_code", "invalid_code.other_version", "invalid_code.cut",
+                "link.name", "link.busy", "link.other", "invalid_code.not_a_code", "invalid_code.other_version", "invalid_code.cut",
                 "invalid_code.damaged", "not_found", "recipient_deleted", "wrong_state", "empty_text",
                 "too_long", "invalid_content.contact_card", "invalid_content.location", "invalid_content.poll",
                 "invalid_content.choices", "invalid_content.too_many_pinned", "invalid_content.timer",
@@ -82,7 +82,7 @@ class ErrorsTest {
         assertEquals(
             listOf(
                 "offline.unreachable", "offline.timed_out", "offline.busy", "offline.not_a_relay", "offline.untrusted",
-                "storage.full", "storage.in_use",
+                "storage.full", "storage.in_use", "link.busy",
             ),
             codes.filter { it.retryable() }.map { it.code() },
         )
