@@ -328,45 +328,73 @@ impl Interceptor for Holds {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_removed_device_has_sealed_with_its_old_session_is_not_opened() {
-    let (world, holds) = (World::start().await, Holds::default());
-    let proxy = Proxy::start(world.addr(), holds.clone()).await;
-    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
-    let ben = world.party("ben").await;
-    let user = ben.client.user_id();
-    let tablet = world.companion(&ben, "tablet").await;
-    let hers = ada.thread_with(&ben).await;
-    hers.send_text("hello").await.unwrap();
-    let of_tablet = tablet.thread_with(&ada).await;
-    tablet.texts_when(&of_tablet, 1).await;
-    of_tablet.send_text("from the tablet").await.unwrap();
-    ada.texts_when(&hers, 2).await;
-    let sessions = || {
-        let database = open_database(world.disk("ada").database(), &world.disk("ada").key());
-        let sql = "SELECT count(*) FROM session WHERE device_id = 2";
-        database.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap()
-    };
-    assert_eq!(sessions(), 1);
-    *holds.0.lock().unwrap() = Some(Vec::new());
-    let held = of_tablet.send_text("lend me money").await.unwrap();
-    tablet.message_reaches(&of_tablet, held.id, Delivery::Sent).await;
-    ben.client.remove_device(tablet.client.device_id()).await.unwrap();
-    ben.thread_with(&ada).await.send_text("I have lost my tablet").await.unwrap();
-    knows(&world.disk("ada"), user, 3).await;
-    assert_eq!(sessions(), 0);
-    let frames = async || {
-        let held = holds.0.lock().unwrap();
-        held.as_ref().filter(|held| !held.is_empty()).and_then(|held| held.first().cloned())
-    };
-    let frame = eventually("the relay has it", frames).await;
+/// Ada and Ben, who has a tablet that has written to her. Its last message has reached the relay, and is held on its way to her.
+struct HeldMessage {
+    world: World,
+    holds: Holds,
+    proxy: Proxy,
+    ada: Party,
+    ben: Party,
+    tablet: Party,
+    hers: Thread,
+}
+
+impl HeldMessage {
+    async fn of_a_tablet() -> Self {
+        let (world, holds) = (World::start().await, Holds::default());
+        let proxy = Proxy::start(world.addr(), holds.clone()).await;
+        let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
+        let ben = world.party("ben").await;
+        let tablet = world.companion(&ben, "tablet").await;
+        let hers = ada.thread_with(&ben).await;
+        hers.send_text("hello").await.unwrap();
+        let of_tablet = tablet.thread_with(&ada).await;
+        tablet.texts_when(&of_tablet, 1).await;
+        of_tablet.send_text("from the tablet").await.unwrap();
+        ada.texts_when(&hers, 2).await;
+        assert_eq!(sessions_with_tablet(&world), 1);
+        *holds.0.lock().unwrap() = Some(Vec::new());
+        let held = of_tablet.send_text("lend me money").await.unwrap();
+        tablet.message_reaches(&of_tablet, held.id, Delivery::Sent).await;
+        drop(of_tablet);
+        Self { world, holds, proxy, ada, ben, tablet, hers }
+    }
+}
+
+/// How many sessions with the device 2 of somebody Ada has.
+fn sessions_with_tablet(world: &World) -> u32 {
+    let disk = world.disk("ada");
+    let database = open_database(disk.database(), &disk.key());
+    let sql = "SELECT count(*) FROM session WHERE device_id = 2";
+    database.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// The first frame that was held; those that follow are not.
+async fn release(holds: &Holds) -> wire::Frame {
+    let first = async || holds.0.lock().unwrap().as_ref().and_then(|held| held.first().cloned());
+    let frame = eventually("the relay has it", first).await;
     *holds.0.lock().unwrap() = None;
-    proxy.inject(&frame);
+    frame
+}
+
+async fn is_refused(thread: &Thread) {
     let refused = MessageBody::Undecryptable(Undecryptable::SenderKeyReplaced);
     eventually("it is refused", async || {
-        history(&hers).await.iter().any(|message| message.body == refused).then_some(())
+        history(thread).await.iter().any(|message| message.body == refused).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_removed_device_has_sealed_with_its_old_session_is_not_opened() {
+    let HeldMessage { world, holds, proxy, ada, ben, tablet, hers } = HeldMessage::of_a_tablet().await;
+    ben.client.remove_device(tablet.client.device_id()).await.unwrap();
+    ben.thread_with(&ada).await.send_text("I have lost my tablet").await.unwrap();
+    knows(&world.disk("ada"), ben.client.user_id(), 3).await;
+    assert_eq!(sessions_with_tablet(&world), 0);
+    let frame = release(&holds).await;
+    proxy.inject(&frame);
+    is_refused(&hers).await;
 }
 
 /// Ada and Ben, who has a tablet that has written to her. Her relay will go on showing her the list with the tablet.
@@ -463,31 +491,9 @@ async fn contacts_are_told_of_a_removed_device_after_the_primary_device_was_kill
 /// Ada learns of the new phone from the phone itself, while the relay names the old companion, and delivers what it has sealed before.
 #[tokio::test(flavor = "multi_thread")]
 async fn old_companions_end_with_the_commit_that_sees_a_new_account_key() {
-    let (world, holds) = (World::start().await, Holds::default());
-    let proxy = Proxy::start(world.addr(), holds.clone()).await;
-    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
-    let ben = world.party("ben").await;
+    let HeldMessage { world, holds, proxy, ada, ben, tablet, hers } = HeldMessage::of_a_tablet().await;
     let (user, mut events) = (ben.client.user_id(), ada.client.events());
-    let tablet = world.companion(&ben, "tablet").await;
-    let hers = ada.thread_with(&ben).await;
-    hers.send_text("hello").await.unwrap();
-    let of_tablet = tablet.thread_with(&ada).await;
-    tablet.texts_when(&of_tablet, 1).await;
-    of_tablet.send_text("from the tablet").await.unwrap();
-    ada.texts_when(&hers, 2).await;
-    let sessions = || {
-        let database = open_database(world.disk("ada").database(), &world.disk("ada").key());
-        let sql = "SELECT count(*) FROM session WHERE device_id = 2";
-        database.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap()
-    };
-    assert_eq!(sessions(), 1);
-    *holds.0.lock().unwrap() = Some(Vec::new());
-    let held = of_tablet.send_text("lend me money").await.unwrap();
-    tablet.message_reaches(&of_tablet, held.id, Delivery::Sent).await;
-    let frames = async || holds.0.lock().unwrap().as_ref().and_then(|held| held.first().cloned());
-    let frame = eventually("the relay has it", frames).await;
-    *holds.0.lock().unwrap() = None;
-    drop(of_tablet);
+    let frame = release(&holds).await;
     tablet.close().await;
     // The phone knows nothing of the tablet, which the relay would name to it.
     let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
@@ -498,13 +504,9 @@ async fn old_companions_end_with_the_commit_that_sees_a_new_account_key() {
     let ben = new.open().await;
     ben.thread_with(&ada).await.send_text("a new phone").await.unwrap();
     is_told(&mut events, Event::IdentityChanged(user)).await;
-    assert_eq!(sessions(), 0);
+    assert_eq!(sessions_with_tablet(&world), 0);
     proxy.inject(&frame);
-    let refused = MessageBody::Undecryptable(Undecryptable::SenderKeyReplaced);
-    eventually("it is refused", async || {
-        history(&hers).await.iter().any(|message| message.body == refused).then_some(())
-    })
-    .await;
+    is_refused(&hers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
