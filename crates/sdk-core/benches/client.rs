@@ -12,11 +12,13 @@
 )]
 
 mod figures;
+mod memory;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use figures::percentiles;
+use memory::resident_kb;
 use sealpost_core::{Client, Direction, Event, Folder, MessageId, Opened, Thread, ThreadsChange};
 use sealpost_testkit::{Party, PartyDisk, World, open_database};
 use tokio::task::JoinSet;
@@ -273,13 +275,6 @@ async fn repeat<F: Future<Output = ()>>(times: usize, mut work: impl FnMut() -> 
 
 fn print(what: &str, value: &str) {
     println!("{what:<36} {value}");
-}
-
-/// The resident memory of this process in kB. Linux only; 0 elsewhere.
-fn resident_kb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or(0)
 }
 
 /// What this process, with both clients and the relay, has written so far. Linux only; zero elsewhere.

@@ -11,10 +11,12 @@
 )]
 
 mod figures;
+mod memory;
 
 use std::time::{Duration, Instant};
 
 use figures::{Percentiles, percentiles};
+use memory::resident_kb;
 use sealpost_core::{Client, Event, SharedHistory, Thread};
 use sealpost_testkit::{Party, PartyDisk, World, open_database};
 use tokio::task::JoinSet;
@@ -247,13 +249,6 @@ fn fill(disk: &PartyDisk) {
 
 fn print(what: &str, value: &str) {
     println!("{what:<40} {value}");
-}
-
-/// The resident memory of this process in kB. Linux only; 0 elsewhere.
-fn resident_kb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or(0)
 }
 
 /// How many bytes have gone through the loopback interface, of all processes. Linux only; 0 elsewhere.
