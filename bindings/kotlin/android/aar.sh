@@ -40,7 +40,8 @@ missing() {
     installed=$(rustup target list --installed 2>/dev/null || true)
     lacking=
     for triple in $triples; do
-        printf '%s\n' "$installed" | grep -qx "$triple" || lacking="$lacking $triple"
+        # Not grep -q: it ends at the first match, and then printf may fail, and the pipeline with it.
+        printf '%s\n' "$installed" | grep -x "$triple" >/dev/null || lacking="$lacking $triple"
     done
     if [ -n "$lacking" ]; then
         echo "Rust for Android: rustup target add$lacking"
@@ -56,7 +57,7 @@ missing() {
 
 # Prints the folder with the NDK's programs for this machine.
 tools() {
-    found=$(find "$ndk/toolchains/llvm/prebuilt" -name llvm-strip 2>/dev/null | head -n 1)
+    found=$(find "$ndk/toolchains/llvm/prebuilt" -name llvm-strip -print -quit 2>/dev/null)
     [ -n "$found" ] && dirname "$found"
 }
 

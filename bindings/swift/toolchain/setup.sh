@@ -134,7 +134,7 @@ failed() {
     die "could not build $SWIFT_ROOT: see the log in $log"
 }
 
-keyring() { find /usr/share/keyrings -name 'debian-archive-keyring.*' | head -n 1; }
+keyring() { find /usr/share/keyrings -name 'debian-archive-keyring.*' -print -quit; }
 
 release_of_this_machine() { (. /etc/os-release && echo "$VERSION_CODENAME"); }
 

@@ -27,9 +27,9 @@ pub(crate) fn package(workspace: &Workspace) -> Result<(), Error> {
 #[cfg(unix)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::io::Write as _;
     use std::path::{Path, PathBuf};
-    use std::process::Output;
+    use std::process::{Output, Stdio};
 
     use super::*;
 
@@ -74,11 +74,16 @@ mod tests {
             machine
         }
 
+        /// Writes an executable file. A process that another test starts in the meantime would keep the file open for writing for a moment, and it
+        /// could not be executed (`ETXTBSY`); so only a child opens it, which has ended afterwards.
         fn write(&self, path: &str, text: &str) {
             let path = self.0.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+            let mut copy = Command::new("sh");
+            copy.args(["-c", "cat >\"$0\" && chmod 755 \"$0\""]).arg(&path).stdin(Stdio::piped());
+            let mut copy = copy.spawn().unwrap();
+            copy.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+            assert!(copy.wait().unwrap().success());
         }
 
         fn run(&self, step: &str) -> Output {
