@@ -158,6 +158,7 @@ fn bodies() -> [Body; 20] {
             copies: vec![copy.clone(), copy],
             resume: false,
             lookup: false,
+            group: None,
             shared: text(),
         }),
         Body::Mail(Mail {

@@ -12,9 +12,9 @@ use prost::Message as _;
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ClientMsgId, ThreadId};
-use sealpost_wire::limits::{EPHEMERAL_TTL_S, MAX_EPHEMERAL, MAX_EPHEMERAL_TTL_S};
+use sealpost_wire::limits::{EPHEMERAL_TTL_S, MAX_EPHEMERAL, MAX_EPHEMERAL_TTL_S, MAX_MAIL_COPIES};
 use sealpost_wire::send_ack::Status;
-use sealpost_wire::{DeliverMail, DeviceCopy, Envelope, FRAME_VERSION, Frame, Mail, SendAck};
+use sealpost_wire::{DeliverMail, DeviceCopy, Envelope, FRAME_VERSION, Frame, Mail};
 use sha2::{Digest as _, Sha256};
 
 use crate::address::Address;
@@ -47,7 +47,7 @@ pub(crate) fn submit(
     _charged: Wait,
 ) -> Result<Mailing, Problem> {
     let thread = ThreadId::from_slice(&mail.thread_id)?;
-    if mail.copies.is_empty() {
+    if mail.copies.is_empty() || mail.copies.len() > MAX_MAIL_COPIES {
         return Err(Problem::Malformed);
     }
     if !is_ephemeral(mail) {
@@ -85,18 +85,19 @@ fn store(state: &State, sender: Address, thread: ThreadId, mail: &Mail) -> Resul
     let posted = state.store.post_mail(NewMail { sender, client_msg_id, thread, body_hash, copies, now_ms });
     let metrics = Arc::clone(&state.metrics);
     Ok(Box::pin(async move {
-        let ack = |status: Status| SendAck {
-            client_msg_id: client_msg_id.to_wire(),
-            thread_id: thread.to_wire(),
+        let sent = |status: Status, recipients: Vec<_>| Sent {
+            client_msg_id: Some(client_msg_id),
+            thread,
+            stored: None,
             epoch,
-            status: status.into(),
-            ..SendAck::default()
+            status,
+            recipients,
         };
         match posted.await? {
-            Posted::Stored => Ok(Sent::new(ack(Status::Stored), recipients)),
+            Posted::Stored => Ok(sent(Status::Stored, recipients)),
             Posted::Duplicate => {
                 metrics.dedupe_hits.count();
-                Ok(Sent::new(ack(Status::Duplicate), Vec::new()))
+                Ok(sent(Status::Duplicate, Vec::new()))
             }
             Posted::MsgIdReuse => Err(Problem::MsgIdReuse),
             Posted::NotMember => Err(Problem::NotFound),
@@ -172,14 +173,8 @@ fn pass(
             state.metrics.ephemeral.offline.count();
         }
     }
-    let ack = SendAck {
-        client_msg_id: Bytes::new(),
-        thread_id: thread.to_wire(),
-        epoch,
-        status: Status::PassedOn.into(),
-        ..SendAck::default()
-    };
-    Ok(Sent::new(ack, Vec::new()))
+    let status = Status::PassedOn;
+    Ok(Sent { client_msg_id: None, thread, stored: None, epoch, status, recipients: Vec::new() })
 }
 
 impl From<Misaddressed> for Problem {

@@ -308,7 +308,8 @@ impl Frame {
             | Body::Error(_)
             | Body::Pong(_)
             | Body::Trimmed(_)
-            | Body::Synced(_) => None,
+            | Body::Synced(_)
+            | Body::FanoutDone(_) => None,
         }
     }
 }

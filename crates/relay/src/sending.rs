@@ -19,16 +19,31 @@ use crate::problem::Problem;
 use crate::state::State;
 use crate::store::{Append, Appended, BodyHash, Copy, Order, Stored, Turn};
 
-/// A stored send, and the recipients to notify.
+/// A stored send, and the recipients to notify. It waits among the answers of a connection, so it is smaller than its frame.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    pub(crate) ack: SendAck,
-    recipients: Vec<(Address, WakeReason)>,
+    /// `None` for ephemeral mail, which needs no id.
+    pub(crate) client_msg_id: Option<ClientMsgId>,
+    pub(crate) thread: ThreadId,
+    /// Where a message is; mail is nowhere.
+    pub(crate) stored: Option<Stored>,
+    pub(crate) epoch: u64,
+    pub(crate) status: Status,
+    pub(crate) recipients: Vec<(Address, WakeReason)>,
 }
 
 impl Sent {
-    pub(crate) const fn new(ack: SendAck, recipients: Vec<(Address, WakeReason)>) -> Self {
-        Self { ack, recipients }
+    /// The answer to the sender.
+    pub(crate) fn ack(&self) -> SendAck {
+        SendAck {
+            client_msg_id: self.client_msg_id.map(ClientMsgId::to_wire).unwrap_or_default(),
+            thread_id: self.thread.to_wire(),
+            server_seq: self.stored.map_or(0, |stored| stored.server_seq),
+            hlc: self.stored.map_or(0, |stored| stored.hlc),
+            epoch: self.epoch,
+            status: self.status.into(),
+            ..SendAck::default()
+        }
     }
 
     /// Notifies the recipients' connections. Called once the sender's answer is on its way.
@@ -103,19 +118,19 @@ pub(crate) fn submit(
     Ok(Box::pin(async move {
         let appended = appended.await?;
         fault::at(Station::SendAfterCommit);
-        let ack = |stored: Stored, status: Status| SendAck {
-            client_msg_id: id.to_wire(),
-            thread_id: thread.to_wire(),
-            server_seq: stored.server_seq,
-            hlc: stored.hlc,
+        let sent = |stored: Stored, status: Status, recipients: Vec<_>| Sent {
+            client_msg_id: Some(id),
+            thread,
+            stored: Some(stored),
             epoch,
-            status: status.into(),
+            status,
+            recipients,
         };
         match appended {
-            Appended::Stored(stored) => Ok(Sent { ack: ack(stored, Status::Stored), recipients }),
+            Appended::Stored(stored) => Ok(sent(stored, Status::Stored, recipients)),
             Appended::Duplicate(stored) => {
                 metrics.dedupe_hits.count();
-                Ok(Sent { ack: ack(stored, Status::Duplicate), recipients: Vec::new() })
+                Ok(sent(stored, Status::Duplicate, Vec::new()))
             }
             Appended::MsgIdReuse => Err(Problem::MsgIdReuse),
             Appended::SenderRevoked => Err(Problem::InvalidToken),
@@ -137,6 +152,10 @@ fn parse(sender: Address, send: &Send, now_ms: u64) -> Result<Append, Problem> {
     let client_msg_id = ClientMsgId::from_slice(&send.client_msg_id)?;
     // Only the format is checked here. The store checks the time, once it knows that the send is not a duplicate.
     client_msg_id.time_ms()?;
+    // There are no groups yet.
+    if send.group.is_some() {
+        return Err(Problem::Malformed);
+    }
     Ok(Append {
         sender,
         client_msg_id,
@@ -175,8 +194,10 @@ pub(crate) fn shared_of(
     copies: &[DeviceCopy],
     shared: &Bytes,
 ) -> Result<impl Fn(&Envelope) -> Bytes, Problem> {
-    let is_any = copies.iter().filter_map(|copy| copy.envelope.as_ref()).any(has_shared);
-    if is_any == shared.is_empty() {
+    let with_shared =
+        copies.iter().filter_map(|copy| copy.envelope.as_ref()).filter(|one| has_shared(one)).count();
+    // The sender of more would not be charged for all of them.
+    if (with_shared > 0) == shared.is_empty() || with_shared > MAX_COPIES {
         return Err(Problem::Malformed);
     }
     let shared = shared.clone();

@@ -11,9 +11,9 @@ use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 
 use crate::{
     Ack, AckOk, Bundles, Challenge, ChallengeRequest, CompanionBlobs, CreateThread, DeviceList, Error, Frame,
-    InboxPage, KeyCounts, KeyUpload, Link, LinkBlobs, LinkDeviceRequest, LinkToken, LinkTokenRequest,
+    Group, InboxPage, KeyCounts, KeyUpload, Link, LinkBlobs, LinkDeviceRequest, LinkToken, LinkTokenRequest,
     LoginRequest, Mail, MoveAccountRequest, RefreshRequest, RegisterRequest, RegisterResponse,
-    RestoreRequest, Send, SendAck, SignedDeviceList, Thread, TokenPair,
+    RestoreRequest, RosterPage, RosterRequest, Send, SendAck, SignedDeviceList, Thread, TokenPair,
 };
 
 /// The bytes are not the expected message. The sender is at fault.
@@ -83,6 +83,9 @@ const FEATURE: usize = 4;
 /// A blob of a link, which is never as short as this.
 const BLOB: usize = 16;
 
+/// An entry of a roster with nothing that varies in length, and its signature.
+const ROSTER_ENTRY: usize = 3 + 140;
+
 const HELLO: &[Field] = &[rows(6, FEATURE)];
 const SEND: &[Field] = &[rows(5, UUID + NUMBER + NUMBER)];
 const MAIL: &[Field] = SEND;
@@ -125,6 +128,7 @@ lists! {
     CreateThread: &[],
     DeviceList: &[rows(1, NUMBER + NUMBER + PUBLIC_KEY)],
     Error: ERROR,
+    Group: &[],
     InboxPage: INBOX_PAGE,
     KeyCounts: &[],
     KeyUpload: KEY_UPLOAD,
@@ -139,6 +143,8 @@ lists! {
     RegisterRequest: &[within(4, KEY_UPLOAD)],
     RegisterResponse: &[],
     RestoreRequest: &[within(6, KEY_UPLOAD)],
+    RosterPage: &[rows(1, ROSTER_ENTRY + NUMBER + NUMBER)],
+    RosterRequest: &[],
     Send: SEND,
     SendAck: &[],
     SignedDeviceList: &[],
@@ -180,7 +186,8 @@ mod tests {
     use super::*;
     use crate::frame::Body;
     use crate::{
-        Bundle, Deliver, DeviceCopy, DeviceInfo, Hello, InboxKey, OneTimeKey, SignedKey, Sync, ThreadCursor,
+        Bundle, Deliver, DeviceCopy, DeviceInfo, Hello, InboxKey, OneTimeKey, RosterRow, SignedKey, Sync,
+        ThreadCursor,
     };
 
     fn schema() -> DescriptorPool {
@@ -306,6 +313,8 @@ mod tests {
             ..Deliver::default()
         };
         is_least(1, &deliver, |page: &InboxPage| page.rows.len());
+        let row = RosterRow { entry: bytes(140), server_seq: 1, hlc: 1 };
+        is_least(1, &row, |page: &RosterPage| page.rows.len());
     }
 
     #[test]

@@ -15,6 +15,10 @@ pub mod envelope {
     pub const SIGNAL: u32 = 1;
     /// A message that carries the handshake of a new session.
     pub const PRE_KEY: u32 = 2;
+    /// A message of a group, the same for all devices.
+    pub const GROUP: u32 = 3;
+    /// An entry of the roster of a group, from the relay.
+    pub const ROSTER: u32 = 5;
     /// Like [`SIGNAL`], and followed by the shared part of the [`Send`](crate::Send) or [`Mail`](crate::Mail).
     pub const SIGNAL_WITH_SHARED: u32 = 9;
     /// Like [`PRE_KEY`], and followed by the shared part.
@@ -41,6 +45,9 @@ pub use generated::*;
 
 /// The media type of every REST body.
 pub const MEDIA_TYPE: &str = "application/x-protobuf";
+
+/// The header with the access token of a group's link, as 64 hexadecimal digits.
+pub const GROUP_LINK_HEADER: &str = "group-link";
 
 /// The WebSocket subprotocol of `GET /v1/ws`.
 pub const SUBPROTOCOL: &str = "relay.v1";

@@ -7,6 +7,14 @@ pub const MAX_FRAME: usize = 96 << 10;
 pub const MAX_CIPHERTEXT: usize = 68 << 10;
 /// Maximum number of copies of a message in a direct thread: for the devices of both members, except the sending one.
 pub const MAX_COPIES: usize = 2 * MAX_DEVICES as usize - 1;
+/// Maximum number of copies of mail, for devices of the members of any thread.
+pub const MAX_MAIL_COPIES: usize = 256;
+/// Length of the access token of a group's link, in bytes.
+pub const GROUP_LINK_TOKEN: usize = 32;
+/// Up to this many devices, a message of a group is in all mailboxes before it is acknowledged.
+pub const MAX_INLINE_DEVICES: usize = 256;
+/// Maximum number of devices that ephemeral mail of a group reaches, for each group and second.
+pub const MAX_EPHEMERAL_DEVICES: u32 = 16;
 /// Largest ciphertext of one copy of ephemeral mail, in bytes.
 pub const MAX_EPHEMERAL: usize = 16 << 10;
 /// How long ephemeral mail is worth delivering if its envelope does not say, in seconds.

@@ -36,8 +36,10 @@ pub const FORBIDDEN: &str = "forbidden";
 pub const NOT_FOUND: &str = "not_found";
 /// A direct thread of these two users exists; the error carries its id.
 pub const EXISTING_THREAD: &str = "existing_thread";
-/// The send was made for an older roster.
+/// The send was made for an older roster, or the entry is not the next one of its roster.
 pub const STALE_ROSTER: &str = "stale_roster";
+/// The roster of the group does not allow this.
+pub const NOT_ALLOWED: &str = "not_allowed";
 /// A member has not accepted the thread, which has already delivered as much as it may until then, or blocks the
 /// sender. The two are not distinguished.
 pub const NOT_ACCEPTED: &str = "not_accepted";

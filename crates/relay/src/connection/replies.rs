@@ -66,7 +66,7 @@ impl Connection<'_> {
     fn answer_send(&mut self, id: u64, began: Duration, outcome: Result<Sent, Problem>) {
         match outcome {
             Ok(sent) => {
-                self.answer(id, Body::SendAck(sent.ack.clone()));
+                self.answer(id, Body::SendAck(sent.ack()));
                 self.write_queue.ack = true;
                 sent.wake(self.state);
                 let took = self.state.clock.monotonic().saturating_sub(began);
@@ -80,7 +80,7 @@ impl Connection<'_> {
         match outcome {
             Ok(sent) => {
                 sent.wake(self.state);
-                self.answer(id, Body::SendAck(sent.ack));
+                self.answer(id, Body::SendAck(sent.ack()));
             }
             Err(problem) => self.answer(id, Body::Error(problem.to_wire())),
         }

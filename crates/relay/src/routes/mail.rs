@@ -30,6 +30,6 @@ pub(super) async fn post(
     charged.over().await;
     let sent = mailing::submit(&state, access.address, &mail, charged)?.await?;
     sent.wake(&state);
-    let status = if sent.ack.status() == Status::Stored { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Proto(sent.ack)))
+    let status = if sent.status == Status::Stored { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Proto(sent.ack())))
 }

@@ -32,6 +32,6 @@ pub(super) async fn send(
     let sent = sending::submit(&state, access.address, &send, None, charged)?.await?;
     sent.wake(&state);
     state.metrics.send_ack.http.observe(state.clock.monotonic().saturating_sub(began));
-    let status = if sent.ack.status() == Status::Duplicate { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Proto(sent.ack)))
+    let status = if sent.status == Status::Duplicate { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Proto(sent.ack())))
 }

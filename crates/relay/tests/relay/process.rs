@@ -132,6 +132,7 @@ impl Process {
             copies: vec![crate::common::copy(bob.user, 77, CANARY)],
             resume: false,
             lookup: false,
+            group: None,
             shared: bytes::Bytes::new(),
         };
         (alice, bob, format!("/v1/threads/{id}/messages"), send)

@@ -124,6 +124,7 @@ pub(super) fn seal(
         client_msg_id: client_msg_id.to_wire(),
         thread_id: thread.id.to_wire(),
         roster_version: thread.roster_version,
+        group: None,
         copies,
         resume: false,
         lookup: false,

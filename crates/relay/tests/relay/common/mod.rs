@@ -226,6 +226,7 @@ impl World {
             copies: vec![copy(to.user, 77, text)],
             resume: false,
             lookup: false,
+            group: None,
             shared: Bytes::new(),
         }
     }
