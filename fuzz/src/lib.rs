@@ -22,6 +22,7 @@ mod id;
 mod interaction;
 mod messages;
 mod records;
+mod roster;
 mod sealed;
 mod vectors;
 mod wire;
@@ -52,6 +53,8 @@ pub const CONTENT: Target = Target { name: "content", run: contents::run, seeds:
 /// Conversations of two parties over a hostile network.
 pub const INTERACTION: Target =
     Target { name: "interaction", run: interaction::run, seeds: interaction::seeds };
+/// Entries of the roster of a group.
+pub const ROSTER: Target = Target { name: "roster", run: roster::run, seeds: roster::seeds };
 
 /// All targets.
-pub const TARGETS: [Target; 7] = [MESSAGES, SEALED, RECORDS, DECRYPT, WIRE, CONTENT, INTERACTION];
+pub const TARGETS: [Target; 8] = [MESSAGES, SEALED, RECORDS, DECRYPT, WIRE, CONTENT, INTERACTION, ROSTER];

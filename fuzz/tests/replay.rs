@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fs, panic};
 
-use sealpost_fuzz::{CONTENT, DECRYPT, INTERACTION, MESSAGES, RECORDS, SEALED, TARGETS, Target, WIRE};
+use sealpost_fuzz::{
+    CONTENT, DECRYPT, INTERACTION, MESSAGES, RECORDS, ROSTER, SEALED, TARGETS, Target, WIRE,
+};
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -61,6 +63,11 @@ fn content() {
 #[test]
 fn interaction() {
     replay(INTERACTION);
+}
+
+#[test]
+fn roster() {
+    replay(ROSTER);
 }
 
 #[test]

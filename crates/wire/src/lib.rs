@@ -38,6 +38,7 @@ pub mod limits;
 pub mod login;
 pub mod note;
 pub mod reason;
+pub mod roster;
 
 pub use coded::{SendMode, code_mail, code_send};
 pub use decode::{Decode, DecodeError, Field, decode};

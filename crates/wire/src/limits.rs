@@ -92,6 +92,12 @@ pub const MAX_PUSH_TOKEN: usize = 2_048;
 pub const UNSEEN_UNLINKED_MS: u64 = 45 * 24 * 3600 * 1000;
 /// Maximum number of users that one user blocks.
 pub const MAX_BLOCKS: u64 = 1_024;
+/// Maximum number of members and invited people of a group together.
+pub const MAX_GROUP: usize = 1_024;
+/// Largest ciphertext of the title and the other details of a group, in bytes.
+pub const MAX_GROUP_DETAILS: usize = 4_096;
+/// Largest entry of a roster, in bytes: one that creates a group with 1,023 invitations.
+pub const MAX_ROSTER_ENTRY: usize = 56 << 10;
 /// The relay closes a socket after this many seconds without a frame.
 pub const IDLE_CLOSE_S: u64 = 75;
 /// The interval at which the client sends pings, in seconds.

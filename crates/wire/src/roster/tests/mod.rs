@@ -1,0 +1,4 @@
+mod forms;
+mod properties;
+mod rules;
+mod world;
