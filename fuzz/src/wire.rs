@@ -192,6 +192,8 @@ fn bodies() -> [Body; 20] {
             hlc: 2,
             epoch: 1,
             status: 2,
+            fanout: 2,
+            job_id: uuid(),
         }),
         Body::Deliver(deliver()),
         Body::DeliverMail(DeliverMail {
@@ -338,6 +340,7 @@ fn refusal() -> Error {
         current_roster_version: 1,
         mismatches: vec![mismatch],
         thread_id: uuid(),
+        detail: "last_admin".to_owned(),
     }
 }
 
