@@ -64,7 +64,7 @@ fn decided(key: StateKey) -> AccountState {
 
 /// A piece of a bootstrap with an item of each kind.
 fn piece(target: Target, body: Body) -> Piece {
-    let of = InThread { thread: ThreadId::from_bytes([3; 16]), peer: target.author, roster_version: 1 };
+    let of = InThread { thread: ThreadId::from_bytes([3; 16]), peer: Some(target.author), roster_version: 1 };
     let said = |by, what: &[u8]| vec![Said { by, what: what.to_vec(), sent_ms: 1, position: 2 }];
     let items = [
         Item::Contact(Box::new(ContactItem {

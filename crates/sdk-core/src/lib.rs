@@ -72,8 +72,8 @@ pub use client::{
 };
 pub use config::{ChangeLimits, Config, DatabaseKey, MessageRequests, ProxyChoice, Trust};
 pub use content::{
-    CallId, ContactCard, LinkPreview, Location, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION, MAX_CARD_FIELD,
-    MAX_DEVICE_NAME, MAX_MENTIONS, MAX_OPTION, MAX_OPTIONS, MAX_PINNED, MAX_PLACE_NAME,
+    CallId, ContactCard, EVERYBODY, LinkPreview, Location, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION,
+    MAX_CARD_FIELD, MAX_DEVICE_NAME, MAX_MENTIONS, MAX_OPTION, MAX_OPTIONS, MAX_PINNED, MAX_PLACE_NAME,
     MAX_PREVIEW_DESCRIPTION, MAX_PREVIEW_THUMBNAIL, MAX_PREVIEW_TITLE, MAX_PREVIEW_URL, MAX_PROFILE_ABOUT,
     MAX_PROFILE_AVATAR, MAX_PROFILE_NAME, MAX_QUESTION, MAX_STYLES, MAX_TEXT, MAX_TIMER_S, Markup, Mention,
     Profile, StyledRange, TextRange, TextStyle,
@@ -84,9 +84,10 @@ pub use event::{ChangeKind, ConnectionState, Event, Events, Lagged, LinkProgress
 pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{
-    Delivery, Direction, FailReason, FoundRange, Hit, Hits, Message, MessageBody, MessageDetails, Notice,
-    NoticeAction, Page, Poll, PollOption, Position, Quote, Reaction, ReactionCount, Report, Search,
-    SearchOrder, StorageReport, ThreadStorage, Undecryptable, UnreadDivider, Version, Vote,
+    Delivery, Direction, FailReason, FoundRange, Hit, Hits, MemberReceipt, Message, MessageBody,
+    MessageDetails, MessageReceipts, Notice, NoticeAction, Page, Poll, PollOption, Position, Quote, Reaction,
+    ReactionCount, Report, Search, SearchOrder, StorageReport, ThreadStorage, Undecryptable, UnreadDivider,
+    Version, Vote,
 };
 pub use name::displayable_name;
 pub use sealpost_protocol::SessionPolicy;

@@ -283,8 +283,8 @@ pub(crate) async fn retry(ctx: &Context, thread: ThreadId, id: MessageId) -> Res
             _ if message.body == MessageBody::Deleted => Err(Error::WrongState),
             Direction::Outgoing(Delivery::Failed(_)) if tx.has_left()? => Err(Error::Unauthorized),
             Direction::Outgoing(Delivery::Failed(_)) => {
-                let peer = tx.thread(thread)?.ok_or(Error::NotFound)?.peer;
-                if tx.is_discarded(thread, peer)? { Err(Error::WrongState) } else { tx.retry(id, sent_ms) }
+                let thread = tx.thread(thread)?.ok_or(Error::NotFound)?;
+                if tx.is_peer_blocked(&thread)? { Err(Error::WrongState) } else { tx.retry(id, sent_ms) }
             }
             _ => Err(Error::WrongState),
         }
@@ -328,5 +328,5 @@ fn parse(thread: &wire::Thread, peer: UserId) -> Result<Thread> {
     if !thread.member_user_ids.iter().any(|member| member.as_ref() == peer.as_bytes()) {
         return Err(Offline::NotARelay.into());
     }
-    Ok(Thread { id, peer, roster_version: thread.roster_version })
+    Ok(Thread { id, peer: Some(peer), roster_version: thread.roster_version })
 }

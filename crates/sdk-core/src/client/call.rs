@@ -34,8 +34,11 @@ impl Thread {
     /// [`Error::Storage`]. There is no call then.
     pub async fn call(&self, description: &[u8], is_video: bool) -> Result<CallId> {
         let id = self.id();
-        let others = self.ctx().store.glance(move |rows| rows.others(id)).await?;
-        let [peer] = others[..] else { return Err(Error::Misuse("a call in a group")) };
+        let thread = self.ctx().store.glance(move |rows| rows.thread(id)).await?;
+        let us = self.client.user_id();
+        let Some(peer) = thread.and_then(|thread| thread.peer).filter(|peer| *peer != us) else {
+            return Err(Error::Misuse("a call outside of a direct thread"));
+        };
         let description = checked(description, MAX_CALL_DESCRIPTION)?;
         let (call, ours) = (CallId(self.random()), Zeroizing::new(self.random()));
         let sent_ms = self.ctx().server_now_ms();

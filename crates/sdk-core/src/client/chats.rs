@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 #[cfg(doc)]
 use crate::event::Event;
 use crate::id::{MessageId, ThreadId};
-use crate::message::{MessageDetails, Page, Position, StorageReport, UnreadDivider};
+use crate::message::{MessageDetails, MessageReceipts, Page, Position, StorageReport, UnreadDivider};
 use crate::store::{Folder, ThreadCursor};
 use crate::view::PAGE;
 use crate::view::history;
@@ -273,5 +273,15 @@ impl Thread {
     pub async fn details(&self, message: MessageId) -> Result<MessageDetails> {
         let id = self.id;
         self.ctx().store.glance(move |rows| rows.details(id, message)).await?.ok_or(Error::NotFound)
+    }
+
+    /// Which members have one of our messages, and how many. The message is [delivered](crate::Delivery::Delivered) when all of them have
+    /// it, and [read](crate::Delivery::Read) when all have read it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is not in this thread, or not ours; [`Error::Storage`].
+    pub async fn receipts(&self, message: MessageId) -> Result<MessageReceipts> {
+        let id = self.id;
+        self.ctx().store.glance(move |rows| rows.receipts_of(id, message)).await?.ok_or(Error::NotFound)
     }
 }

@@ -83,6 +83,11 @@ impl Counts {
         Self::missing(self.missing.iter().copied().chain(ranges))
     }
 
+    /// The counts that are in both sets.
+    pub(crate) fn common(&self, other: &Self) -> Self {
+        self.without(other.missing_ranges().iter().copied()).at_most(other.highest())
+    }
+
     /// The counts of this set up to the given one.
     pub(crate) fn at_most(&self, last: u64) -> Self {
         self.without([(last.saturating_add(1), u64::MAX)])
@@ -210,6 +215,8 @@ pub(crate) mod tests {
             prop_assert_eq!(model(&union), a.union(&b).copied().collect::<BTreeSet<_>>());
             prop_assert_eq!(&union, &right.union(&left));
             prop_assert_eq!(&union, &Counts::of(a.union(&b).copied()));
+            let common = a.intersection(&b).copied().collect::<BTreeSet<_>>();
+            prop_assert_eq!(model(&left.common(&right)), common);
             let without = left.without(b.iter().map(|count| (*count, *count)));
             prop_assert_eq!(model(&without), a.difference(&b).copied().collect::<BTreeSet<_>>());
             prop_assert_eq!(model(&left.at_most(last)), a.range(..=last).copied().collect::<BTreeSet<_>>());

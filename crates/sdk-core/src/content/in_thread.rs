@@ -6,12 +6,25 @@ use crate::id::{ThreadId, UserId};
 /// Positions are below this.
 const POSITIONS: u64 = 1 << 62;
 
-/// A thread and its other member; in the note to self, ourselves.
+/// A thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct InThread {
     pub(crate) thread: ThreadId,
-    pub(crate) peer: UserId,
+    /// The other member of a direct thread; in the note to self, ourselves. None in a group.
+    pub(crate) peer: Option<UserId>,
     pub(crate) roster_version: u64,
+}
+
+impl InThread {
+    pub(super) fn read((of, peer): (&[u8], &[u8]), roster_version: u64) -> Result<Self, ContentError> {
+        let peer = if peer.is_empty() { None } else { Some(user(peer)?) };
+        Ok(Self { thread: thread(of)?, peer, roster_version: time(roster_version)? })
+    }
+
+    /// The other member as it is written.
+    pub(super) fn peer_bytes(&self) -> Vec<u8> {
+        self.peer.map_or_else(Vec::new, |peer| peer.as_bytes().to_vec())
+    }
 }
 
 pub(super) fn user(bytes: &[u8]) -> Result<UserId, ContentError> {

@@ -5,7 +5,7 @@ use std::fmt;
 use prost::Message as _;
 
 use super::account_state::AccountState;
-use super::in_thread::{InThread, position, thread, time, user};
+use super::in_thread::{InThread, position, time, user};
 use super::message_item::{MessageItem, VersionsItem};
 use super::profile::Revised;
 use super::timer::Timer;
@@ -126,7 +126,7 @@ impl ThreadItem {
     fn write(&self) -> proto::ThreadItem {
         proto::ThreadItem {
             thread: self.of.thread.as_bytes().to_vec(),
-            peer: self.of.peer.as_bytes().to_vec(),
+            peer: self.of.peer_bytes(),
             roster_version: self.of.roster_version,
             created_ms: self.created_ms,
             activity_ms: self.activity_ms,
@@ -145,11 +145,7 @@ impl ThreadItem {
             return Err(ContentError::Malformed);
         }
         Ok(Self {
-            of: InThread {
-                thread: thread(&item.thread)?,
-                peer: user(&item.peer)?,
-                roster_version: time(item.roster_version)?,
-            },
+            of: InThread::read((&item.thread, &item.peer), item.roster_version)?,
             created_ms: time(item.created_ms)?,
             activity_ms: time(item.activity_ms)?,
             folder: item.folder,

@@ -134,9 +134,9 @@ impl Kind {
         self.may(MAIL)
     }
 
-    /// Whether it is accepted in a direct thread from this author.
-    pub(crate) fn is_accepted(self, from_our_account: bool) -> bool {
-        self.may(DIRECT) && (from_our_account || !self.may(OWN))
+    /// Whether it is accepted in a thread of this kind from this author.
+    pub(crate) fn is_accepted(self, from_our_account: bool, in_group: bool) -> bool {
+        self.may(if in_group { GROUP } else { DIRECT }) && (from_our_account || !self.may(OWN))
     }
 
     /// Whether it can begin a thread.

@@ -147,9 +147,12 @@ pub struct StyledRange {
 pub struct Mention {
     /// The part of the text, for example "@Ada". Mentions do not overlap.
     pub range: TextRange,
-    /// The user.
+    /// The user, or [`EVERYBODY`].
     pub user: UserId,
 }
+
+/// Mentions all members of a group. In a group of more than 32 members, only admins can do so; others' mentions of everybody count for nobody.
+pub const EVERYBODY: UserId = UserId::from_bytes([0xff; 16]);
 
 /// The preview of a link in a text, which the sender's app has made. Nothing of it is verified: show the address.
 #[derive(Clone, PartialEq, Eq, Default)]

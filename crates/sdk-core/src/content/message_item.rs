@@ -88,7 +88,7 @@ impl MessageItem {
         let state = ItemState::ALL.iter().find(|(state, _)| *state == self.state);
         proto::MessageItem {
             thread: self.of.map(|of| of.thread.as_bytes().to_vec()).unwrap_or_default(),
-            peer: self.of.map(|of| of.peer.as_bytes().to_vec()).unwrap_or_default(),
+            peer: self.of.map(|of| of.peer_bytes()).unwrap_or_default(),
             roster_version: self.of.map_or(0, |of| of.roster_version),
             author: self.target.author.as_bytes().to_vec(),
             id: self.target.id.as_bytes().to_vec(),
@@ -118,11 +118,7 @@ impl MessageItem {
         let malformed = ContentError::Malformed;
         let of = match &item.thread[..] {
             [] => None,
-            of => Some(InThread {
-                thread: thread(of)?,
-                peer: user(&item.peer)?,
-                roster_version: time(item.roster_version)?,
-            }),
+            of => Some(InThread::read((of, &item.peer), item.roster_version)?),
         };
         let body = match &item.body[..] {
             [] => None,

@@ -60,7 +60,7 @@ pub(crate) use kind::of_the_proto_file;
 pub(crate) use location::Place;
 pub use location::{Location, MAX_PLACE_NAME};
 pub use markup::{
-    LinkPreview, MAX_MENTIONS, MAX_PREVIEW_DESCRIPTION, MAX_PREVIEW_THUMBNAIL, MAX_PREVIEW_TITLE,
+    EVERYBODY, LinkPreview, MAX_MENTIONS, MAX_PREVIEW_DESCRIPTION, MAX_PREVIEW_THUMBNAIL, MAX_PREVIEW_TITLE,
     MAX_PREVIEW_URL, MAX_STYLES, Markup, Mention, StyledRange, TextRange, TextStyle,
 };
 pub(crate) use message_item::{ItemState, MAX_SAID, MessageItem, Said, VersionsItem};
@@ -243,10 +243,15 @@ mod tests {
         }
         // Typing: nobody sees it, and it is worth nothing later.
         let typing = Body::from_bytes(&[0xaa, 0x01, 0]).unwrap().kind();
-        assert!(!typing.is_shown() && !typing.is_stored() && typing.is_accepted(false));
+        assert!(
+            !typing.is_shown()
+                && !typing.is_stored()
+                && typing.is_accepted(false, false)
+                && typing.is_accepted(false, true)
+        );
         // A transcript comes from our own devices only.
         let transcript = Body::from_bytes(&[0xca, 0x01, 0]).unwrap().kind();
-        assert!(!transcript.is_accepted(false) && transcript.is_accepted(true));
+        assert!(!transcript.is_accepted(false, false) && transcript.is_accepted(true, false));
     }
 
     #[test]

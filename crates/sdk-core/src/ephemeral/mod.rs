@@ -85,6 +85,20 @@ impl Ephemeral {
         }
     }
 
+    /// Who among these people is there: they say so, or have just written or typed in this thread.
+    pub(crate) fn who_is_there(&self, thread: ThreadId, users: &mut Vec<UserId>) {
+        let (now, state) = (Instant::now(), self.lock());
+        users.retain(|user| {
+            let at = (thread, *user);
+            let until = [
+                state.present.get(user),
+                state.typing.get(&at),
+                state.written.get(&at).map(|(until, _)| until),
+            ];
+            until.into_iter().flatten().any(|until| *until > now)
+        });
+    }
+
     /// A message of somebody has arrived, who therefore is not writing any more. `sent_ms` is when it was written, by server time.
     pub(crate) fn has_written(&self, thread: ThreadId, user: UserId, sent_ms: u64) {
         let mut state = self.lock();
@@ -294,6 +308,26 @@ mod tests {
         assert!(live.is_to_be_told(THREAD, true));
         live.we_have_written(THREAD);
         assert!(!live.is_to_be_told(THREAD, false) && live.is_to_be_told(THREAD, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_are_there_who_say_so_or_have_just_written_in_the_thread() {
+        let (live, _events) = new();
+        let other = ThreadId::from_bytes([99; 16]);
+        live.set_present(numbered(1), true);
+        live.set_typing((THREAD, numbered(2)), true, 1);
+        live.set_typing((other, numbered(3)), true, 1);
+        live.has_written(THREAD, numbered(4), 1);
+        let there = || {
+            let mut users: Vec<_> = (1..6).map(numbered).collect();
+            live.who_is_there(THREAD, &mut users);
+            users
+        };
+        assert_eq!(there(), [1, 2, 4].map(numbered));
+        advance(TYPING).await;
+        assert_eq!(there(), [1, 4].map(numbered));
+        advance(PRESENT).await;
+        assert_eq!(there(), []);
     }
 
     #[tokio::test(start_paused = true)]

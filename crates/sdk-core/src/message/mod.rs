@@ -4,6 +4,7 @@ mod attached;
 mod delivery;
 mod notice;
 mod position;
+mod receipts;
 mod search;
 mod storage;
 
@@ -17,6 +18,7 @@ pub use attached::{Poll, PollOption, Quote, Reaction, ReactionCount, Version, Vo
 pub(crate) use delivery::{DeliveryEvent, Stage};
 pub use notice::{Notice, NoticeAction};
 pub use position::Position;
+pub use receipts::{MemberReceipt, MessageReceipts};
 pub use search::{FoundRange, Hit, Hits, Search, SearchOrder};
 pub use storage::{MessageDetails, StorageReport, ThreadStorage};
 
@@ -130,9 +132,10 @@ pub enum Delivery {
     Queued,
     /// The relay has stored it on disk. In the note to self, it is on the disk of this device.
     Sent,
-    /// A device of the recipient has decrypted it.
+    /// A device of the recipient has decrypted it; in a group, a device of each member
+    /// ([`Thread::receipts`](crate::Thread::receipts) says how many).
     Delivered,
-    /// The recipient has read it.
+    /// The recipient has read it; in a group, each member.
     Read,
     /// It will not be sent unless the person retries it.
     Failed(FailReason),

@@ -232,6 +232,7 @@ impl Batch<'_, '_> {
             return Ok(handled);
         }
         let is_from_us = envelope.sender == self.us.user;
+        let is_group = thread.is_some_and(|thread| thread.peer.is_none());
         if self.tx.was_opened(ciphertext)? {
             if thread.is_some() {
                 self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
@@ -321,7 +322,8 @@ impl Batch<'_, '_> {
                 let (header, kind) = (content.header.clone(), content.body.kind());
                 handled.lists = header.lists;
                 let written_ms = content.sent_ms.min(envelope.server_ms);
-                let is_new = apply(self.tx, envelope, *content, self.us, (now_ms, self.ctx.limits))?;
+                let us = (self.us, is_group);
+                let is_new = apply(self.tx, envelope, *content, us, (now_ms, self.ctx.limits))?;
                 let place = (envelope.epoch, envelope.server_seq);
                 handled.header = Some(Stated { header, kind, is_new, place, written_ms });
             }

@@ -39,7 +39,7 @@ impl Lists {
         for ((thread, author), Named { own, yours }) in std::mem::take(&mut self.0) {
             // Our own devices write to the same person as we do.
             let recipient = match author == us.user {
-                true => tx.thread(thread)?.map(|thread| thread.peer),
+                true => tx.thread(thread)?.and_then(|thread| thread.peer),
                 false => Some(us.user),
             };
             about.entry(author).or_default().extend(own);

@@ -42,9 +42,10 @@ fn reread(tx: &mut Tx<'_>, version: &str, now: (u64, ChangeLimits)) -> Result<()
 fn reread_one(tx: &mut Tx<'_>, kept: &Kept, now: (u64, ChangeLimits)) -> Result<()> {
     let (origin, message) = (&kept.origin, kept.message);
     let (_, us) = tx.our_account()?;
+    let (is_from_us, is_group) = (origin.author == us.user, tx.is_group(origin.thread)?);
     match (Body::from_bytes(&kept.body), message) {
         // It was kept as a kind that is accepted, and is another one.
-        (Ok(body), message) if !body.kind().is_accepted(origin.author == us.user) => match message {
+        (Ok(body), message) if !body.kind().is_accepted(is_from_us, is_group) => match message {
             Some(message) => tx.reject_unknown(message),
             None => tx.forget_unknown(kept, origin.thread),
         },

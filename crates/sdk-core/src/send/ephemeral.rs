@@ -7,20 +7,22 @@ use rand::rngs::StdRng;
 use sealpost_protocol::UnixSeconds;
 use sealpost_wire as wire;
 
-use super::plan::{Addressed, address_users};
+use super::plan::{Addressed, Recipients, address_users};
 use super::seal::{Sealing, Sender, seal_mail};
 use crate::account::registration::address;
 use crate::content::{Body, Call, Content, Header, Timer};
 use crate::context::Context;
 use crate::error::Result;
 use crate::fault::{self, Station};
-use crate::id::ThreadId;
-use crate::store::{Durable, Parcel, Tx};
+use crate::id::{ThreadId, UserId};
+use crate::store::{Durable, Parcel, Registered, Tx};
 use crate::transport;
 
 /// A device gets no ephemeral mail after this many messages that it has not answered: it keeps the keys of at most 2,000 that it
 /// did not receive.
 const MAX_UNANSWERED: u32 = 500;
+/// So many devices of a group get what is ephemeral.
+const MAX_IN_GROUP: usize = 16;
 /// How long the relay may hold a signal of a call, in seconds.
 const CALL_TTL_S: u32 = 30;
 
@@ -86,6 +88,34 @@ async fn pass_to(ctx: &Context, threads: Vec<ThreadId>, passing: Passing, to: To
     Ok(answers)
 }
 
+/// The devices of a group that get what is ephemeral: in a large one, of those who are there. Somebody who is blocked gets nothing, and nobody
+/// waits for somebody else's session.
+fn address_group(
+    ctx: &Context,
+    tx: &Tx<'_>,
+    (thread, us): (ThreadId, Registered),
+    mut users: Vec<UserId>,
+    now: UnixSeconds,
+) -> Result<Addressed> {
+    if users.len() > MAX_IN_GROUP {
+        ctx.ephemeral.who_is_there(thread, &mut users);
+    }
+    let mut recipients = Recipients::default();
+    for user in users {
+        if tx.is_blocked(user)? {
+            continue;
+        }
+        if let Addressed::Ready(of_user) = address_users(tx, (&[user], us), &ctx.skipped, ctx.policy, now)? {
+            recipients.ready.extend(of_user.ready);
+        }
+        if recipients.ready.len() >= MAX_IN_GROUP {
+            recipients.ready.truncate(MAX_IN_GROUP);
+            break;
+        }
+    }
+    Ok(Addressed::Ready(recipients))
+}
+
 fn seal(
     ctx: &Context,
     tx: &mut Tx<'_>,
@@ -105,10 +135,11 @@ fn seal(
         To::Others => tx.others(thread)?,
         To::OurOther => vec![us.user],
     };
-    let Addressed::Ready(mut recipients) = address_users(tx, (&users, us), &ctx.skipped, ctx.policy, now)?
-    else {
-        return Ok(None);
+    let addressed = match to == To::Others && tx.is_group(thread)? {
+        true => address_group(ctx, tx, (thread, us), users.clone(), now)?,
+        false => address_users(tx, (&users, us), &ctx.skipped, ctx.policy, now)?,
     };
+    let Addressed::Ready(mut recipients) = addressed else { return Ok(None) };
     recipients.ready.retain(|(_, sessions)| sessions.record.unanswered() < MAX_UNANSWERED);
     if recipients.ready.is_empty() {
         return Ok(None);

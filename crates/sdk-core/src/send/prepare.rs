@@ -92,7 +92,7 @@ pub(super) fn seal_next(
         return Ok(Prepared::NothingNow);
     }
     let thread_row = tx.thread(thread)?.ok_or(Error::Bug("an outbox without a thread"))?;
-    if tx.is_discarded(thread, thread_row.peer)? {
+    if tx.is_peer_blocked(&thread_row)? {
         tx.hold_lane(thread)?;
         return Ok(Prepared::Held);
     }
@@ -185,11 +185,11 @@ struct Heading {
 
 impl Heading {
     fn load(tx: &Tx<'_>, thread: &Thread, us: Registered, rng: &mut StdRng) -> Result<Self> {
-        let lists = tx.named_lists(us.user, Some(thread.peer))?;
+        let lists = tx.named_lists(us.user, thread.peer)?;
         let OwnNumbers { run, count, newest } = tx.own_numbers(thread.id)?;
         let run = run.unwrap_or_else(|| Run(rng.random()));
         // Our own devices have what others may not have; they are told in the note to self, where there is nobody else.
-        let heard = tx.heard_last(thread.id, thread.peer == us.user)?;
+        let heard = tx.heard_last(thread.id, thread.peer == Some(us.user))?;
         let seen = heard
             .map(|mark| Mark { counts: mark.counts.before_many_exceptions(MAX_SEEN_EXCEPTIONS), ..mark });
         Ok(Self { last: Number { run, count }, is_changed: false, after: newest, seen, lists })

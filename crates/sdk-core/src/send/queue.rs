@@ -11,7 +11,7 @@ use crate::error::{Error, InvalidContent, Result};
 use crate::fault::{self, Station};
 use crate::id::{ClientMsgId, MessageId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message};
-use crate::store::{NewOutgoing, News, Origin, POSITION_PENDING, Thread, Tx};
+use crate::store::{NewOutgoing, News, Origin, POSITION_PENDING, Tx};
 
 /// Queues a text. When this returns, the text is durable and will be sent.
 pub(crate) async fn send_text(
@@ -141,8 +141,8 @@ pub(super) async fn queue(
     let (ctx_in_tx, mut rng) = (ctx.clone(), ctx.env.rng());
     let queued = ctx.store.write_repeatable(move |tx| {
         let (_, us) = tx.our_account()?;
-        let Some(Thread { peer, .. }) = tx.thread(thread)? else { return Err(Error::NotFound) };
-        if tx.is_discarded(thread, peer)? {
+        let thread_row = tx.thread(thread)?.ok_or(Error::NotFound)?;
+        if tx.is_peer_blocked(&thread_row)? {
             return Err(Error::WrongState);
         }
         let ours = Origin { thread, author: us.user, content_id, sent_ms, order: POSITION_PENDING };

@@ -103,7 +103,7 @@ pub(super) fn seal(
     let is_urgent = content.body.kind().is_urgent();
     let Recipients { ready, skip } = recipients;
     let form = wire::Envelope { urgent: is_urgent, ..wire::Envelope::default() };
-    let peer = (thread.peer != from.user).then_some(thread.peer);
+    let peer = thread.peer.filter(|peer| *peer != from.user);
     let sealed = seal_each((content, peer), &form, ready, from, now, rng)?;
     let Copies { mut copies, shared, advanced, changes } = match sealed {
         Sealed::Copies(copies) => copies,

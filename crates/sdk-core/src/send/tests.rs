@@ -108,7 +108,7 @@ async fn three() -> (TempDir, Store) {
         tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
         let us = Registered { user: US, device: DeviceId::PRIMARY };
         tx.set_registered(us, &Tokens::new("access".into(), 1, "refresh".into()))?;
-        tx.put_thread(Thread { id: THREAD, peer: BEN, roster_version: 1 }, 1)?;
+        tx.put_thread(Thread { id: THREAD, peer: Some(BEN), roster_version: 1 }, 1)?;
         tx.add_member(THREAD, CAM)
     });
     work.await.unwrap();
@@ -201,7 +201,7 @@ async fn a_message_is_sealed_once_for_each_other_device_of_all_members() {
                 assert_eq!(opened.body, content.body);
                 // Our own device is told whom the thread is with, because the relay could name somebody else.
                 let is_ours = devices[opener].0 == US;
-                assert_eq!(opened.header.peer, is_ours.then_some(thread.peer));
+                assert_eq!(opened.header.peer, thread.peer.filter(|_| is_ours));
             }
         }
         Ok(())

@@ -25,6 +25,14 @@ impl Rows<'_> {
     /// The state in which a message that another device of ours has sent begins here: what others have told of it may have come before.
     pub(super) fn state_of_ours(&self, thread: ThreadId, number: Option<Number>) -> Result<Stage> {
         let Some(number) = number else { return Ok(Stage::Sent) };
+        if self.is_group(thread)? {
+            let all = self.held_by_all(thread, number.run)?;
+            return Ok(match (all.delivered.contains(number.count), all.read.contains(number.count)) {
+                (_, true) => Stage::Read,
+                (true, _) => Stage::Delivered,
+                _ => Stage::Sent,
+            });
+        }
         let sql =
             "SELECT kind, up_to, excepted FROM mark WHERE thread_id = ?1 AND run = ?2 AND kind IN (1, 2)";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -44,23 +52,34 @@ impl Rows<'_> {
 
 impl Tx<'_> {
     /// A device says what has happened to posts of ours: adds it to what it has said before, and changes the states of the messages
-    /// among them. A run that is not ours says nothing.
+    /// among them; in a group, of those of which all members say so. A run that is not ours says nothing.
     pub(crate) fn confirm(
         &mut self,
-        of: MarkOf,
+        (of, is_group): (MarkOf, bool),
         counts: &Counts,
         (told_ms, now_ms): (u64, u64),
     ) -> Result<()> {
         let Some(new) = self.set_mark(of, counts, told_ms)? else { return Ok(()) };
-        let (event, also) = match of.kind {
-            MarkKind::Delivered => (DeliveryEvent::Delivered, ", delivered = ?5"),
-            MarkKind::Read => (DeliveryEvent::Read, ", read = ?5"),
-            // When is not known.
-            MarkKind::Seen => (DeliveryEvent::Seen, ", delivered = nullif(?5, ?5)"),
-        };
         let mut changed = Vec::new();
-        for range in new.ranges() {
-            changed.extend(self.advance(of, range, (event, also), now_ms)?);
+        let mut advance = |tx: &mut Self, kind, counts: &Counts| -> Result<()> {
+            let (event, also) = match kind {
+                MarkKind::Delivered => (DeliveryEvent::Delivered, ", delivered = ?5"),
+                MarkKind::Read => (DeliveryEvent::Read, ", read = ?5"),
+                // When is not known.
+                MarkKind::Seen => (DeliveryEvent::Seen, ", delivered = nullif(?5, ?5)"),
+            };
+            for range in counts.ranges() {
+                changed.extend(tx.advance(of, range, (event, also), now_ms)?);
+            }
+            Ok(())
+        };
+        match is_group && of.kind != MarkKind::Seen && new.highest() > 0 {
+            true => {
+                let all = self.held_by_all(of.thread, of.run)?;
+                advance(self, MarkKind::Delivered, &all.delivered.common(&new))?;
+                advance(self, MarkKind::Read, &all.read.common(&new))?;
+            }
+            false => advance(self, of.kind, &new)?,
         }
         if changed.len() > REPORTED {
             self.look_again();

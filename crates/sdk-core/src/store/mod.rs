@@ -22,6 +22,7 @@ mod exit;
 mod flock;
 mod generation;
 mod heard;
+mod held;
 mod lane;
 mod leaving;
 mod linking;

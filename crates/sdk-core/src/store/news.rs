@@ -1,14 +1,14 @@
 //! News for everybody with whom we talk: our profile, and our device list after a device was removed from it.
 //!
 //! A column of `thread` says in which threads each is still to be sent. It stays due while it may not be sent: to somebody who is blocked,
-//! in a request, or to somebody whose changed identity was not accepted. What was refused for good is not sent again until there is
+//! in a request, or to somebody whose changed identity was not accepted. Groups get none: their rosters name the lists of their members. What was refused for good is not sent again until there is
 //! something newer, or something is known of the recipient that may change that: another device, or that the relay knows the thread.
 
 use rusqlite::{OptionalExtension as _, Params, params};
 
 use super::contact::CHANGED_SINCE_VERIFIED;
 use super::right::may_answer_sql;
-use super::thread::NOTE_TO_SELF;
+use super::thread::{GROUP, NOTE_TO_SELF};
 use super::{Rows, Tx};
 use crate::error::Result;
 use crate::id::{ThreadId, UserId};
@@ -71,7 +71,7 @@ impl Rows<'_> {
     /// Up to `limit` threads to which this is still to be sent, and may be: those that the person has accepted.
     pub(crate) fn threads_for_news(&self, news: News, limit: u32) -> Result<Vec<ThreadId>> {
         let sql = format!(
-            "SELECT t.thread_id FROM thread AS t WHERE t.{} = 1 AND t.accepted = 1 AND {}
+            "SELECT t.thread_id FROM thread AS t WHERE t.{} = 1 AND t.accepted = 1 AND t.kind <> {GROUP} AND {}
                 AND NOT EXISTS (SELECT 1 FROM member JOIN contact USING (user_id)
                     WHERE member.thread_id = t.thread_id AND contact.trust = {CHANGED_SINCE_VERIFIED})
                 AND {} {} LIMIT ?1",

@@ -7,7 +7,7 @@
 use rusqlite::{OptionalExtension as _, params};
 
 use super::thread::{Folder, UNLISTED};
-use super::{Rows, Tx, to_sql};
+use super::{Rows, Thread, Tx, to_sql};
 use crate::content::StateKey;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -33,6 +33,11 @@ impl Rows<'_> {
     pub(crate) fn is_discarded(&self, thread: ThreadId, sender: UserId) -> Result<bool> {
         let is_direct = matches!(self.kind(thread)?, None | Some(super::ThreadKind::Direct));
         Ok(is_direct && self.is_blocked(sender)?)
+    }
+
+    /// Whether the other member of a direct thread is blocked. Nothing is sent to them there.
+    pub(crate) fn is_peer_blocked(&self, thread: &Thread) -> Result<bool> {
+        thread.peer.map_or(Ok(false), |peer| self.is_discarded(thread.id, peer))
     }
 
     /// The blocked users, those that were blocked last first.
@@ -108,7 +113,7 @@ impl Tx<'_> {
             false => (UNLISTED, Folder::Requests.to_stored()),
         };
         self.change(
-            "UPDATE thread SET folder = ?3 WHERE request = 1 AND folder = ?2
+            "UPDATE thread SET folder = ?3 WHERE request = 1 AND folder = ?2 AND kind = 1
                 AND thread_id IN (SELECT thread_id FROM member WHERE user_id = ?1)
                 AND EXISTS (SELECT 1 FROM message WHERE thread_id = thread.thread_id AND hidden IS NULL)",
             params![user.as_bytes(), from, to],

@@ -113,7 +113,7 @@ async fn accept(ctx: &Context, thread: ThreadId) -> Result<()> {
 /// recipients before. Returns false if the two
 /// members have another thread by now, or if one of them has deleted their account.
 async fn open_again(ctx: &Context, thread: ThreadId) -> Result<bool> {
-    let peer = ctx.store.read(move |rows| Ok(rows.thread(thread)?.map(|thread| thread.peer)));
+    let peer = ctx.store.read(move |rows| Ok(rows.thread(thread)?.and_then(|thread| thread.peer)));
     let Some(peer) = peer.await? else { return Ok(false) };
     let opened = tokens::with_access(ctx, |http, token| async move {
         http.create_direct_thread(&token, peer, Some(thread)).await

@@ -121,10 +121,9 @@ impl Loss {
 }
 
 async fn survey(ctx: Context) -> Result<Vec<End>> {
-    let threads = ctx.store.read(|rows| rows.threads()).await?;
+    let threads = ctx.store.read(|rows| rows.threads_with_others()).await?;
     let mut ends = Vec::with_capacity(threads.len());
-    for thread in threads {
-        let id = thread.id;
+    for id in threads {
         match tokens::with_access(&ctx, |http, token| async move { http.thread(&token, id).await }).await {
             Ok(found) if found.last_seq <= sealpost_wire::limits::MAX_COUNT => {
                 ends.push((id, found.last_seq))

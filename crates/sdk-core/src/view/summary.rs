@@ -20,12 +20,16 @@ pub struct ThreadSummary {
     pub place: ThreadCursor,
     /// The kind of the thread.
     pub kind: ThreadKind,
-    /// Its members, except ourselves; none in the note to self.
+    /// The other member of a direct thread. Empty in the note to self and in a group, whose members are
+    /// [`Thread::others`](crate::Thread::others).
     pub others: Vec<UserId>,
+    /// How many members it has, ourselves included.
+    pub members: u32,
     /// The name in the profile of the other member of a direct thread, as it can be shown ([`displayable_name`](crate::displayable_name));
     /// empty if there is none.
     pub displayable_name: String,
-    /// How far the person trusts the other member of a direct thread; the least of all members in a group.
+    /// How far the person trusts the other member of a direct thread. In a group, [`FirstUse`](TrustState::FirstUse): each member is
+    /// trusted for themselves ([`Contact::trust`](crate::Contact::trust)).
     pub trust: TrustState,
     /// Whether the other member of a direct thread is blocked.
     pub is_blocked: bool,
@@ -98,7 +102,7 @@ impl ThreadPage {
 
 impl From<Listed> for ThreadSummary {
     fn from(listed: Listed) -> Self {
-        let Listed { id, place, folder, kind, others, activity_ms, unread, mentions, .. } = listed;
+        let Listed { id, place, folder, kind, others, members, activity_ms, unread, mentions, .. } = listed;
         Self {
             id,
             folder,
@@ -111,6 +115,7 @@ impl From<Listed> for ThreadSummary {
                 _ => String::new(),
             },
             others: others.into_iter().map(|other| other.user).collect(),
+            members,
             is_request: listed.is_request,
             activity_ms,
             unread,

@@ -32,7 +32,7 @@ pub(in crate::receive) fn apply(
         // Our own devices tell each other which calls were taken, and nothing else that is worth nothing later.
         if let Body::Call(Call { id, step: CallStep::Elsewhere { is_answered } }) = content.body
             && is_recent(CALL_MS)
-            && let Some(Thread { peer, .. }) = tx.thread(thread)?
+            && let Some(Thread { peer: Some(peer), .. }) = tx.thread(thread)?
         {
             let calls = ctx.calls.clone();
             tx.after_commit(move || {

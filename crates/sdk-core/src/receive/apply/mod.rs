@@ -33,7 +33,7 @@ pub(super) fn apply(
     tx: &mut Tx<'_>,
     envelope: &Envelope,
     content: Content,
-    us: Registered,
+    (us, is_group): (Registered, bool),
     (now_ms, limits): (u64, ChangeLimits),
 ) -> Result<bool> {
     let kind = content.body.kind();
@@ -46,7 +46,7 @@ pub(super) fn apply(
         bootstrap::refuse(tx, envelope.sender);
         return Ok(false);
     }
-    if !kind.is_accepted(envelope.sender == us.user) || !kind.is_stored() {
+    if !kind.is_accepted(envelope.sender == us.user, is_group) || !kind.is_stored() {
         return Ok(false);
     }
     if let Body::Receipt(receipt) = &content.body {
@@ -55,6 +55,7 @@ pub(super) fn apply(
             user: envelope.sender,
             device: envelope.sender_device,
             sent_ms: content.sent_ms,
+            is_group,
         };
         return receipt::apply(tx, &from, us, receipt, now_ms).map(|()| true);
     }
@@ -74,7 +75,7 @@ pub(super) fn apply_mail(
     tx: &mut Tx<'_>,
     mail: &MailEnvelope,
     content: Content,
-    us: Registered,
+    (us, is_group): (Registered, bool),
     (now_ms, limits): (u64, ChangeLimits),
 ) -> Result<()> {
     let kind = content.body.kind();
@@ -84,7 +85,7 @@ pub(super) fn apply_mail(
     if is_bootstrap(&content.body) {
         return bootstrap::apply(tx, mail, &content, us, now_ms);
     }
-    if !kind.is_mail() || !kind.is_stored() || !kind.is_accepted(mail.sender == us.user) {
+    if !kind.is_mail() || !kind.is_stored() || !kind.is_accepted(mail.sender == us.user, is_group) {
         return Ok(());
     }
     if let Body::Receipt(receipt) = &content.body {
@@ -93,6 +94,7 @@ pub(super) fn apply_mail(
             user: mail.sender,
             device: mail.sender_device,
             sent_ms: content.sent_ms,
+            is_group,
         };
         return receipt::apply(tx, &from, us, receipt, now_ms);
     }

@@ -11,6 +11,7 @@ pub(super) struct From {
     pub(super) user: UserId,
     pub(super) device: DeviceId,
     pub(super) sent_ms: u64,
+    pub(super) is_group: bool,
 }
 
 pub(super) fn apply(
@@ -20,7 +21,7 @@ pub(super) fn apply(
     receipt: &Receipt,
     now_ms: u64,
 ) -> Result<()> {
-    let From { thread, user, device, sent_ms } = *from;
+    let From { thread, user, device, sent_ms, is_group } = *from;
     let kind = match receipt.kind {
         ReceiptKind::Delivered => MarkKind::Delivered,
         ReceiptKind::Read => MarkKind::Read,
@@ -32,7 +33,7 @@ pub(super) fn apply(
     // Each of our devices gets it, and shows what all of them have sent.
     for mark in &receipt.marks {
         let of = MarkOf { thread, user, device, kind, run: mark.run };
-        tx.confirm(of, &mark.counts, (sent_ms.min(now_ms), now_ms))?;
+        tx.confirm((of, is_group), &mark.counts, (sent_ms.min(now_ms), now_ms))?;
     }
     Ok(())
 }

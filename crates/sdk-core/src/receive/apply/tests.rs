@@ -47,7 +47,7 @@ async fn store() -> (tempfile::TempDir, Store) {
     let work = store.write(|tx| {
         tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
         tx.set_registered(us(), &Tokens::new("access".into(), 1, "refresh".into()))?;
-        tx.put_thread(Thread { id: THREAD, peer: PEER, roster_version: 1 }, 1)?;
+        tx.put_thread(Thread { id: THREAD, peer: Some(PEER), roster_version: 1 }, 1)?;
         let poll = |is_multiple| {
             let options = ["a", "b", "c"].map(str::to_owned).to_vec();
             Body::Poll(Poll::new("where?".to_owned(), options, is_multiple).unwrap())
@@ -62,7 +62,7 @@ async fn store() -> (tempfile::TempDir, Store) {
                 header: crate::content::Header::default(),
                 body,
             };
-            apply(tx, &envelope(number.into()), content, us(), (NOW, ChangeLimits::default()))?;
+            apply(tx, &envelope(number.into()), content, (us(), false), (NOW, ChangeLimits::default()))?;
         }
         let content_id = ClientMsgId::from_bytes([14; 16]);
         let ours = (US, DeviceId::PRIMARY);
@@ -207,7 +207,7 @@ fn treatment(tx: &mut Tx<'_>, plaintext: &[u8]) -> Result<&'static str> {
     let (before, waiting) = state(tx)?;
     let part = tx.begin_part()?;
     let id = content.id;
-    apply(tx, &envelope(50), content, us(), (NOW, ChangeLimits::default()))?;
+    apply(tx, &envelope(50), content, (us(), false), (NOW, ChangeLimits::default()))?;
     let (after, waits) = state(tx)?;
     let shown = tx.message_of(PEER, id)?.map(|id| tx.message(id)).transpose()?.flatten();
     tx.undo_part(part)?;
@@ -263,7 +263,7 @@ async fn thousands_of_contents_use_a_bounded_number_of_rows() {
             let mut content = Content::from_plaintext(&plaintext(fields)).unwrap();
             content.id = ClientMsgId::from_bytes(id);
             let place = u64::from(number).saturating_add(100);
-            apply(tx, &envelope(place), content, us(), (NOW, ChangeLimits::default()))
+            apply(tx, &envelope(place), content, (us(), false), (NOW, ChangeLimits::default()))
         };
         for number in 0..10_000 {
             // To a message that is there: each replaces the one before. To messages that are not: they wait.
@@ -306,7 +306,7 @@ async fn a_content_that_is_repeated_with_another_body_changes_nothing() {
                 header: crate::content::Header::default(),
                 body,
             };
-            apply(tx, &envelope(place), content, us(), (NOW, ChangeLimits::default()))?;
+            apply(tx, &envelope(place), content, (us(), false), (NOW, ChangeLimits::default()))?;
         }
         let message = tx.message_of(PEER, target.id)?.unwrap();
         let shown = tx.message(message)?.unwrap();
@@ -332,7 +332,7 @@ async fn a_change_that_comes_before_its_message_takes_effect_when_the_message_co
             let part = tx.begin_part()?;
             let arrive = |tx: &mut Tx<'_>, place, fields: &str| {
                 let content = Content::from_plaintext(&plaintext(fields)).unwrap();
-                apply(tx, &envelope(place), content, us(), (NOW, ChangeLimits::default()))
+                apply(tx, &envelope(place), content, (us(), false), (NOW, ChangeLimits::default()))
             };
             arrive(tx, 51, change)?;
             assert_eq!(tx.count_waiting()?, 1, "{change}");

@@ -51,7 +51,10 @@ impl Batch<'_, '_> {
             }
             None => return Ok(false),
             Some(peer) => {
-                self.tx.put_thread(Thread { id, peer, roster_version: envelope.roster_version }, now_ms)?;
+                self.tx.put_thread(
+                    Thread { id, peer: Some(peer), roster_version: envelope.roster_version },
+                    now_ms,
+                )?;
                 // That device has sent it.
                 self.tx.set_news_queued(id, News::Profile)?;
             }
@@ -61,7 +64,8 @@ impl Batch<'_, '_> {
 
     pub(super) fn begin_thread(&mut self, envelope: &Envelope, now_ms: u64) -> Result<()> {
         let (id, peer) = (envelope.thread, envelope.sender);
-        self.tx.put_thread(Thread { id, peer, roster_version: envelope.roster_version }, now_ms)?;
+        self.tx
+            .put_thread(Thread { id, peer: Some(peer), roster_version: envelope.roster_version }, now_ms)?;
         match self.ctx.requests {
             MessageRequests::Ask => self.tx.set_request(id),
             MessageRequests::AcceptAll => Ok(()),

@@ -102,7 +102,7 @@ impl Batch<'_, '_> {
             return Ok(false);
         };
         let thread = self.tx.thread(source.thread)?;
-        Ok(peer == self.us.user || thread.is_some_and(|thread| thread.peer != peer))
+        Ok(peer == self.us.user || thread.is_some_and(|thread| thread.peer != Some(peer)))
     }
     /// Whether a message comes from a device that its sender has. If it shows a list, that is taken before.
     fn admit(

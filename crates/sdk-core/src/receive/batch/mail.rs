@@ -12,7 +12,7 @@ use crate::message::Undecryptable;
 use crate::receive::apply::{apply_mail, ephemeral, is_bootstrap};
 use crate::receive::envelope::MailEnvelope;
 use crate::receive::open::Opened;
-use crate::store::{CiphertextId, NewDeferred};
+use crate::store::{CiphertextId, NewDeferred, ThreadKind};
 
 impl Batch<'_, '_> {
     /// Processes mail. If it cannot be processed, it is deferred, unless it is ephemeral, and never stops anything else.
@@ -43,13 +43,15 @@ impl Batch<'_, '_> {
         let mut handled = Handled::default();
         // Mail begins no thread, and only members send it. Our own devices need no thread on this one.
         let is_from_us = mail.sender == self.us.user;
-        let may_send = match is_from_us {
-            true => !mail.source().is_impossible(self.us),
-            false => self.tx.is_member(mail.thread, mail.sender)?,
+        let kind = match is_from_us {
+            true if mail.source().is_impossible(self.us) => return Ok(handled),
+            true => self.tx.kind(mail.thread)?,
+            false => match self.tx.kind_with(mail.thread, mail.sender)? {
+                Some(kind) => Some(kind),
+                None => return Ok(handled),
+            },
         };
-        if !may_send {
-            return Ok(handled);
-        }
+        let is_group = kind == Some(ThreadKind::Group);
         let ciphertext = CiphertextId::of(&mail.sealed.ciphertext);
         if !mail.is_ephemeral() && self.tx.was_opened(ciphertext)? {
             return Ok(handled);
@@ -68,7 +70,7 @@ impl Batch<'_, '_> {
                     self.defer_mail(mail)?;
                 }
                 // Its sender still uses a session that was ended here when this database turned out to be a copy.
-                if self.tx.kind(mail.thread)?.is_some()
+                if kind.is_some()
                     && self.tx.has_only_old_sessions(mail.sender, mail.sender_device)?
                     && self.tx.may_answer(mail.thread)?
                 {
@@ -85,6 +87,9 @@ impl Batch<'_, '_> {
                     return Ok(handled);
                 }
                 handled.lists = content.header.lists;
+                if !content.body.kind().is_accepted(is_from_us, is_group) {
+                    return Ok(handled);
+                }
                 if mail.is_ephemeral() {
                     ephemeral::apply(self.ctx, self.tx, mail, &content)?;
                 } else {
@@ -96,7 +101,8 @@ impl Batch<'_, '_> {
                         let ctx = self.ctx.clone();
                         self.tx.after_commit(move || ctx.upkeep.bootstrap.notify_one());
                     }
-                    apply_mail(self.tx, mail, *content, self.us, (now_ms, self.ctx.limits))?;
+                    let us = (self.us, is_group);
+                    apply_mail(self.tx, mail, *content, us, (now_ms, self.ctx.limits))?;
                     if mail.sender == self.us.user {
                         self.wake_all();
                     }

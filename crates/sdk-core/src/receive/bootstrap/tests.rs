@@ -129,7 +129,7 @@ impl Side {
             };
             // As it comes out of its ciphertext.
             let content = Content::from_plaintext(&content.to_plaintext()).unwrap();
-            apply_mail(tx, &envelope(thread, user, from), content, us, (NOW, ChangeLimits::NONE))
+            apply_mail(tx, &envelope(thread, user, from), content, (us, false), (NOW, ChangeLimits::NONE))
         })
         .await;
     }
@@ -324,7 +324,7 @@ fn receive(tx: &mut Tx<'_>, post: Post) -> crate::Result<()> {
     let Post { origin, place, body, timer } = post;
     let thread = origin.thread;
     let peer = PEERS[THREADS.iter().position(|known| *known == thread).unwrap()];
-    tx.put_thread(Thread { id: thread, peer, roster_version: 1 }, 1)?;
+    tx.put_thread(Thread { id: thread, peer: Some(peer), roster_version: 1 }, 1)?;
     if tx.was_applied(origin.author, origin.content_id)? {
         return Ok(());
     }
@@ -952,7 +952,7 @@ async fn rows_of_another_thread_are_refused_one_by_one() {
         let Item::Message(mut message) = messages[at].clone() else { panic!() };
         message.of = Some(message.of.unwrap_or_else(|| {
             let thread = if message.target.author == PEERS[1] { 1 } else { 0 };
-            crate::content::InThread { thread: THREADS[thread], peer: PEERS[thread], roster_version: 1 }
+            crate::content::InThread { thread: THREADS[thread], peer: Some(PEERS[thread]), roster_version: 1 }
         }));
         change(&mut message);
         Item::Message(message)
@@ -973,7 +973,7 @@ async fn rows_of_another_thread_are_refused_one_by_one() {
     companion
         .write(|tx| {
             for (thread, peer) in THREADS.into_iter().zip(PEERS) {
-                tx.put_thread(Thread { id: thread, peer, roster_version: 1 }, 1)?;
+                tx.put_thread(Thread { id: thread, peer: Some(peer), roster_version: 1 }, 1)?;
             }
             Ok(())
         })
@@ -985,6 +985,42 @@ async fn rows_of_another_thread_are_refused_one_by_one() {
     assert_eq!(Side::refused(&mut events), [US]);
     let (all, ..) = seen(&companion).await;
     assert_eq!(all.iter().map(|thread| thread.messages.len()).sum::<usize>(), 1);
+}
+
+#[tokio::test]
+async fn a_group_is_passed_on_with_what_everybody_in_it_has_written() {
+    const GROUP: ThreadId = ThreadId::from_bytes([77; 16]);
+    let (primary, companion, ..) = linked(&[], Some(0)).await;
+    primary
+        .write(|tx| {
+            tx.put_thread(Thread { id: GROUP, peer: None, roster_version: 3 }, 1)?;
+            for (author, seq) in [US, PEERS[0], PEERS[1], PEERS[2]].into_iter().zip(1..) {
+                let what = Arrived::Content(fresh_id(), Body::text(format!("{seq}")));
+                tx.insert_incoming(&NewIncoming {
+                    thread: GROUP,
+                    author,
+                    device: device(1),
+                    is_ours: author == US,
+                    what,
+                    sent_ms: 1_000,
+                    timer: Timer::default(),
+                    server_ms: 1_000,
+                    epoch: 1,
+                    server_seq: seq,
+                    number: None,
+                    after: None,
+                })?;
+            }
+            Ok(())
+        })
+        .await;
+    // The messages came before the transfer began, so they are part of it.
+    finish(&primary, &companion).await;
+    let read = companion.read(|rows| Ok((rows.thread(GROUP)?.unwrap(), rows.page(GROUP, None, 9)?.messages)));
+    let (thread, messages) = read.await;
+    assert_eq!((thread.peer, thread.roster_version), (None, 3));
+    let authors: Vec<_> = messages.iter().rev().map(|message| message.sender).collect();
+    assert_eq!(authors, [US, PEERS[0], PEERS[1], PEERS[2]]);
 }
 
 #[tokio::test]

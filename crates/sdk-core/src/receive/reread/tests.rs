@@ -32,7 +32,7 @@ async fn store() -> (tempfile::TempDir, Store, [MessageId; 3]) {
         tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
         let us = Registered { user: US, device: DeviceId::PRIMARY };
         tx.set_registered(us, &Tokens::new("access".into(), 1, "refresh".into()))?;
-        tx.put_thread(Thread { id: THREAD, peer: PEER, roster_version: 1 }, 1)?;
+        tx.put_thread(Thread { id: THREAD, peer: Some(PEER), roster_version: 1 }, 1)?;
         let unknown = Body::from_bytes(&[0xfa, 0x03, 0x01, 0x2a]).unwrap();
         let mut messages = [MessageId(0); 3];
         for (message, number) in messages.iter_mut().zip(1..) {

@@ -21,9 +21,9 @@ pub(crate) enum Import {
 }
 
 impl Rows<'_> {
-    /// Whether this can be the thread of these members: it is not known with others.
-    pub(super) fn fits(&self, us: UserId, thread: ThreadId, peer: UserId) -> Result<bool> {
-        if (thread == note_to_self(us)) != (peer == us) {
+    /// Whether this can be the thread with this person, or a group: it is not known with somebody else.
+    pub(super) fn fits(&self, us: UserId, thread: ThreadId, peer: Option<UserId>) -> Result<bool> {
+        if (thread == note_to_self(us)) != (peer == Some(us)) {
             return Ok(false);
         }
         Ok(self.thread(thread)?.is_none_or(|known| known.peer == peer))
@@ -87,7 +87,7 @@ impl Tx<'_> {
             return Ok(false);
         }
         if self.kind(thread.id)?.is_none() {
-            if thread.peer == us {
+            if thread.peer == Some(us) {
                 self.open_note_to_self(us, created_ms)?;
             } else {
                 self.put_thread(thread, created_ms)?;

@@ -33,7 +33,9 @@ impl Tx<'_> {
         now_ms: u64,
     ) -> Result<Import> {
         let author = item.target.author;
-        if (author == us) != item.state.is_ours() || (author != us && author != of.peer) {
+        if (author == us) != item.state.is_ours()
+            || (author != us && of.peer.is_some_and(|peer| author != peer))
+        {
             return Ok(Import::Refused);
         }
         if (1..=now_ms).contains(&item.expires_ms)

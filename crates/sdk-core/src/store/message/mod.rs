@@ -8,7 +8,7 @@ use rusqlite::params;
 
 use super::reading::{STATE_INCOMING, STATE_LATE};
 use super::{NewOutgoing, Tx, VERSION, stage, to_sql};
-use crate::content::{Body, Number, Post, Target, Timer};
+use crate::content::{Body, EVERYBODY, Number, Post, Target, Timer};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ClientMsgId, DeviceId, MessageId, ThreadId, UserId};
@@ -141,7 +141,7 @@ impl Tx<'_> {
         }
         // Its id will be the highest, so that it comes after another message with the same order.
         let at = Position { order: self.order_of_new(new)?, id: i64::MAX };
-        let mentions = self.mentions_us(&new.what)?;
+        let mentions = self.mentions_us(new)?;
         let late = self.count_unread(new.thread, at, (to_sql(new.server_ms)?, mentions))?;
         self.put_incoming(None, new, (late, mentions))?;
         let id = MessageId(self.connection.last_insert_rowid());
@@ -175,7 +175,7 @@ impl Tx<'_> {
             self.put_incoming(Some(id), new, (None, false))?;
             self.begin_ours(id, new)?;
         } else {
-            let mentions = self.mentions_us(&new.what)?;
+            let mentions = self.mentions_us(new)?;
             let late = self.count_unread(new.thread, Position::FIRST, (0, mentions))?;
             self.put_incoming(Some(id), new, (late, mentions))?;
             self.arrived(id, new, late.is_some())?;
@@ -259,7 +259,8 @@ impl Tx<'_> {
     /// Replaces the body of a message. While the message is unread, it is counted by whether it mentions us now.
     pub(super) fn set_body(&mut self, id: MessageId, body: &Body) -> Result<()> {
         let us = self.stored_account()?.0.map(|account| account.registered.user);
-        let mentions_us = us.is_some_and(|us| body.mentions(us));
+        let mentions_us = us.is_some_and(|us| body.mentions(us))
+            || (body.mentions(EVERYBODY) && self.may_mention_all_in(id)?);
         self.change_one(
             "UPDATE message SET body = ?2, links = ?3 WHERE id = ?1",
             params![id.0, body.to_bytes(), body.has_link()],
@@ -279,10 +280,19 @@ impl Tx<'_> {
     }
 
     /// Whether an incoming message is counted as one that mentions us.
-    fn mentions_us(&self, what: &Arrived) -> Result<bool> {
-        match what {
-            Arrived::Content(_, body) if body.may_mention() => Ok(body.mentions(self.our_account()?.1.user)),
+    fn mentions_us(&self, new: &NewIncoming) -> Result<bool> {
+        match &new.what {
+            Arrived::Content(_, body) if body.may_mention() => Ok(body.mentions(self.our_account()?.1.user)
+                || (body.mentions(EVERYBODY) && self.may_mention_all(new.thread, new.author)?)),
             _ => Ok(false),
+        }
+    }
+
+    /// Whether the author of a message could address it to everybody in the thread.
+    fn may_mention_all_in(&self, id: MessageId) -> Result<bool> {
+        match self.message_or_hidden(id)? {
+            Some((message, _)) => self.may_mention_all(message.thread, message.sender),
+            None => Ok(false),
         }
     }
 

@@ -18,7 +18,7 @@ async fn three() -> Fixture {
     let work = fixture.store.write(|tx| {
         for (id, n) in [(OTHER, 2), (THIRD, 3)] {
             let peer = UserId::from_bytes([10_u8.saturating_add(n); 16]);
-            tx.put_thread(Thread { id, peer, roster_version: 1 }, n.into())?;
+            tx.put_thread(Thread { id, peer: Some(peer), roster_version: 1 }, n.into())?;
         }
         Ok(())
     });
@@ -362,7 +362,7 @@ async fn a_clean_up_of_all_threads_is_continued_where_it_was_interrupted() {
         }
         for n in 0..30_u8 {
             let (id, peer) = (ThreadId::from_bytes([100 + n; 16]), UserId::from_bytes([100 + n; 16]));
-            tx.put_thread(Thread { id, peer, roster_version: 1 }, 1)?;
+            tx.put_thread(Thread { id, peer: Some(peer), roster_version: 1 }, 1)?;
             for (server_ms, seq) in [(5, 1), (30_000, 2)] {
                 let new = incoming("old or new", seq);
                 tx.insert_incoming(&NewIncoming { thread: id, author: peer, server_ms, ..new })?;
@@ -407,7 +407,7 @@ async fn a_clean_up_deletes_a_bounded_number_in_one_transaction_and_begins_again
                 ThreadId::from_bytes([if n == 0 { 0 } else { 100 + n }; 16]),
                 UserId::from_bytes([100 + n; 16]),
             );
-            tx.put_thread(Thread { id, peer, roster_version: 1 }, 1)?;
+            tx.put_thread(Thread { id, peer: Some(peer), roster_version: 1 }, 1)?;
             for seq in 1..=if n == 0 { 600 } else { 100 } {
                 let new = incoming("old or new", seq);
                 let server_ms = if seq % 2 == 0 { 5 } else { 50 };

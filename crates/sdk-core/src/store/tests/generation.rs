@@ -84,7 +84,7 @@ async fn every_thread_is_renewed_once_in_small_batches_that_a_later_process_cont
     let begin = fixture.store.write(move |tx| {
         for number in 0..THREADS {
             let (thread, peer) = (ThreadId::from_bytes(id(number)), UserId::from_bytes(id(number)));
-            tx.put_thread(Thread { id: thread, peer, roster_version: 1 }, u64::from(number))?;
+            tx.put_thread(Thread { id: thread, peer: Some(peer), roster_version: 1 }, u64::from(number))?;
             let sql = "INSERT INTO session VALUES (?1, 1, zeroblob(34), 0, 1, x'00', NULL, 0)";
             tx.change_one(sql, [peer.as_bytes()])?;
         }

@@ -7,6 +7,7 @@ mod deferred;
 mod deletion;
 mod expiry;
 mod generation;
+mod groups;
 mod log;
 mod mail;
 mod messages;
@@ -79,7 +80,7 @@ impl Fixture {
             let registered = Registered { user: US, device: DeviceId::PRIMARY };
             tx.set_registered(registered, &Tokens::new("access".into(), 1, "refresh".into()))?;
             tx.need_in_file();
-            tx.put_thread(Thread { id: THREAD, peer: PEER, roster_version: 1 }, 1)
+            tx.put_thread(Thread { id: THREAD, peer: Some(PEER), roster_version: 1 }, 1)
         });
         work.await.unwrap();
         Self { dir, store, events }

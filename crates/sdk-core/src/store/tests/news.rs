@@ -91,7 +91,7 @@ async fn our_list_is_for_those_whose_devices_are_known_and_at_first_for_the_late
         see(tx, PEER)?;
         for n in 4..=8 {
             let (id, peer) = (ThreadId::from_bytes([n; 16]), UserId::from_bytes([n; 16]));
-            tx.put_thread(Thread { id, peer, roster_version: 1 }, u64::from(n))?;
+            tx.put_thread(Thread { id, peer: Some(peer), roster_version: 1 }, u64::from(n))?;
             see(tx, peer)?;
             tx.set_accepted(id)?;
         }

@@ -38,12 +38,18 @@ async fn there_is_one_note_to_self_and_it_is_in_the_list() {
     assert_eq!(drain(&mut events), [Event::ThreadAdded(note)], "once");
     let read = fixture.store.read(move |rows| {
         let listed = rows.thread_page(Folder::Chats, None, 9)?.0;
-        Ok((listed, rows.thread(note)?, rows.thread_with(US)?, rows.threads()?, rows.others(note)?))
+        Ok((
+            listed,
+            rows.thread(note)?,
+            rows.thread_with(US)?,
+            rows.threads_with_others()?,
+            rows.others(note)?,
+        ))
     });
     let (listed, thread, with_us, with_others, others) = read.await.unwrap();
     assert_eq!((listed[0].id, listed[0].kind), (note, ThreadKind::NoteToSelf));
     assert!(listed[0].others.is_empty() && others.is_empty());
-    assert_eq!(thread.unwrap().peer, US);
+    assert_eq!(thread.unwrap().peer, Some(US));
     assert_eq!(with_us, None, "it is not a direct thread");
     assert_eq!(with_others.len(), 1, "the relay does not know it");
     // Nothing is to be told to the relay, also after it was restored from a backup.

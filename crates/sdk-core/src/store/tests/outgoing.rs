@@ -82,7 +82,7 @@ impl Tx<'_> {
             ReceiptKind::Read => MarkKind::Read,
         };
         let of = MarkOf { thread: THREAD, user: PEER, device: DeviceId::PRIMARY, kind, run: number.run };
-        self.confirm(of, &Counts::of([number.count]), (2000, 2000))
+        self.confirm((of, false), &Counts::of([number.count]), (2000, 2000))
     }
 }
 
@@ -408,7 +408,7 @@ async fn every_lane_without_a_row_is_found() {
     let of_all = names.clone();
     let queued = fixture.store.write(move |tx| {
         for (n, lane) in of_all.into_iter().enumerate() {
-            tx.put_thread(Thread { id: lane, peer: PEER, roster_version: 1 }, 1)?;
+            tx.put_thread(Thread { id: lane, peer: Some(PEER), roster_version: 1 }, 1)?;
             for _ in 0..n % 3 {
                 tx.enqueue_unlisted(NewOutgoing { thread: lane, ..outgoing(Body::Null) })?;
             }

@@ -41,7 +41,7 @@ impl Fixture {
     async fn is_told(&self, device: u32, kind: MarkKind, up_to: u64) {
         let device = DeviceId::new(device).unwrap();
         let of = MarkOf { thread: THREAD, user: PEER, device, kind, run: RUN };
-        self.store.write(move |tx| tx.confirm(of, &Counts::up_to(up_to), (1, 1))).await.unwrap();
+        self.store.write(move |tx| tx.confirm((of, false), &Counts::up_to(up_to), (1, 1))).await.unwrap();
     }
 }
 

@@ -20,7 +20,7 @@ use crate::store::{Folder, Footprint, MarkKind, MarkOf, OutgoingId, Rows, Tx};
 fn connect(dir: &TempDir) -> Connection {
     let vault = Vault::new(&dir.path().join("a.db"), DatabaseKey::new([9; 32])).unwrap();
     let connection = vault.connect(Footprint::Full).unwrap().unguarded();
-    let thread = Thread { id: THREAD, peer: PEER, roster_version: 1 };
+    let thread = Thread { id: THREAD, peer: Some(PEER), roster_version: 1 };
     Tx::new(&connection).put_thread(thread, 1).unwrap();
     connection
 }
@@ -213,7 +213,7 @@ fn a_receipt_costs_the_same_however_many_messages_there_are() {
         let of = MarkOf { thread: THREAD, user: PEER, device: DeviceId::PRIMARY, kind, run: RUN };
         // The next ten.
         let next = rows.mark(of).unwrap().highest() + 10;
-        Tx::new(rows.connection).confirm(of, &Counts::up_to(next), (1, 1)).unwrap();
+        Tx::new(rows.connection).confirm((of, false), &Counts::up_to(next), (1, 1)).unwrap();
     };
     let (of_few, of_many) = (steps(&mut few, confirm), steps(&mut many, confirm));
     assert!(of_few > 0 && of_few == of_many, "{of_few} and {of_many} steps");

@@ -539,7 +539,7 @@ impl Fixture {
     async fn receive_mark(&self, of: MarkOf, counts: Counts, now_ms: u64) -> u64 {
         let work = self.store.write(move |tx| {
             let before = tx.connection.total_changes();
-            tx.confirm(of, &counts, (now_ms, now_ms))?;
+            tx.confirm((of, false), &counts, (now_ms, now_ms))?;
             Ok(tx.connection.total_changes().abs_diff(before))
         });
         work.await.unwrap()

@@ -342,7 +342,7 @@ async fn a_search_is_limited_to_a_thread_a_sender_or_a_time_and_continues_where_
     const OTHER: ThreadId = ThreadId::from_bytes([4; 16]);
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
-        tx.put_thread(Thread { id: OTHER, peer: UserId::from_bytes([12; 16]), roster_version: 1 }, 1)?;
+        tx.put_thread(Thread { id: OTHER, peer: Some(UserId::from_bytes([12; 16])), roster_version: 1 }, 1)?;
         for n in 1..=10 {
             let thread = if n % 2 == 0 { OTHER } else { THREAD };
             tx.insert_incoming(&NewIncoming { thread, sent_ms: n * 100, ..incoming("Caf\u{e9} word", n) })?;
@@ -395,7 +395,7 @@ async fn a_match_in_a_quiet_chat_is_found_behind_thousands_in_a_busy_one() {
     const QUIET: ThreadId = ThreadId::from_bytes([4; 16]);
     let fixture = Fixture::new().await;
     let work = fixture.store.write(|tx| {
-        tx.put_thread(Thread { id: QUIET, peer: UserId::from_bytes([12; 16]), roster_version: 1 }, 1)?;
+        tx.put_thread(Thread { id: QUIET, peer: Some(UserId::from_bytes([12; 16])), roster_version: 1 }, 1)?;
         tx.insert_incoming(&NewIncoming { thread: QUIET, ..incoming("a quiet word", 1) })?;
         for n in 2..=6_001 {
             tx.insert_incoming(&incoming("word", n))?;

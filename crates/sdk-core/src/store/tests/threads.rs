@@ -130,7 +130,10 @@ async fn the_list_of_threads_follows_the_time_of_the_relay_page_by_page() {
     let thread = |n: u8| ThreadId::from_bytes([n; 16]);
     let work = fixture.store.write(move |tx| {
         for n in 10..20 {
-            tx.put_thread(Thread { id: thread(n), peer: UserId::from_bytes([n; 16]), roster_version: 1 }, 5)?;
+            tx.put_thread(
+                Thread { id: thread(n), peer: Some(UserId::from_bytes([n; 16])), roster_version: 1 },
+                5,
+            )?;
         }
         // The thread whose message arrived last is first, whatever time its sender states.
         for (n, sent_ms, server_ms) in [(12, u64::MAX >> 1, 3000), (15, 0, 5000), (11, 9000, 4000)] {

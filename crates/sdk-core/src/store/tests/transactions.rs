@@ -55,12 +55,12 @@ async fn a_call_that_is_no_longer_polled_does_not_delay_others() {
     let mut reads = Vec::new();
     let mut writes = Vec::new();
     for _ in 0..20 {
-        reads.push(stopped(fixture.store.read(|rows| rows.threads())));
+        reads.push(stopped(fixture.store.read(|rows| rows.threads_with_others())));
         writes.push(stopped(fixture.store.write(|tx| tx.hurry_lanes())));
     }
     let other = async {
         fixture.store.write(|tx| tx.hurry_lanes()).await.unwrap();
-        fixture.store.read(|rows| rows.threads()).await.unwrap()
+        fixture.store.read(|rows| rows.threads_with_others()).await.unwrap()
     };
     let threads = tokio::time::timeout(std::time::Duration::from_secs(60), other).await;
     assert_eq!(threads.expect("a call that is no longer polled delays no others").len(), 1);
@@ -132,7 +132,7 @@ async fn closing_finishes_submitted_writes_and_releases_the_file() {
     let writing = stopped(fixture.store.write(move |tx| tx.enqueue(new)));
     fixture.store.close().await;
     writing.answer().await.unwrap();
-    let misuse = fixture.store.read(|rows| rows.threads()).await.unwrap_err();
+    let misuse = fixture.store.read(|rows| rows.threads_with_others()).await.unwrap_err();
     assert_eq!(misuse, Error::Misuse("the client is suspended"));
     let other = open(&fixture.dir, EventBus::new()).unwrap();
     other.close().await;
@@ -316,6 +316,6 @@ async fn a_database_can_be_opened_again_as_soon_as_its_last_handle_is_dropped() 
     for round in 0..60 {
         let store = open().unwrap_or_else(|error| panic!("round {round}: {error}"));
         // The thread that served the read may not have ended yet.
-        store.read(|rows| rows.threads()).await.unwrap();
+        store.read(|rows| rows.threads_with_others()).await.unwrap();
     }
 }

@@ -56,7 +56,10 @@ pub(crate) struct Listed {
     /// None if it is in no list.
     pub(crate) folder: Option<Folder>,
     pub(crate) kind: ThreadKind,
+    /// In a group, there may be many, and the list does not show them.
     pub(crate) others: Vec<Other>,
+    /// Ourselves included.
+    pub(crate) members: u32,
     pub(crate) activity_ms: u64,
     pub(crate) unread: u64,
     pub(crate) mentions: u64,
@@ -209,12 +212,19 @@ impl Rows<'_> {
     /// The thread of a row, with its members and its newest message.
     fn complete_thread(&self, (id, kind, place, read_mark, flags): Columns) -> Result<Listed> {
         let id = ThreadId::from_slice(&id)?;
+        let kind = ThreadKind::from_stored(kind)?;
+        let (others, members) = match kind {
+            ThreadKind::Group => (Vec::new(), self.count_members(id)?),
+            ThreadKind::Direct => (self.others_as_listed(id)?, 2),
+            ThreadKind::NoteToSelf => (Vec::new(), 1),
+        };
         Ok(Listed {
             id,
             place,
             folder: Folder::from_stored(flags.folder)?,
-            kind: ThreadKind::from_stored(kind)?,
-            others: self.others_as_listed(id)?,
+            kind,
+            others,
+            members,
             activity_ms: from_sql(place.activity)?,
             unread: from_sql(flags.unread)?,
             mentions: from_sql(flags.mentions)?,

@@ -1,5 +1,6 @@
 //! Threads and their members.
 
+mod group;
 mod list;
 mod note;
 mod places;
@@ -27,31 +28,35 @@ pub enum ThreadKind {
     Direct,
     /// What a person writes for themselves. There is one for each account, and it has no other members.
     NoteToSelf,
+    /// A conversation of any number of people, ourselves included.
+    Group,
 }
 
 pub(super) const DIRECT: i64 = 1;
 pub(super) const NOTE_TO_SELF: i64 = 2;
+pub(super) const GROUP: i64 = 3;
 
 impl ThreadKind {
     fn from_stored(kind: i64) -> Result<Self> {
         match kind {
             DIRECT => Ok(Self::Direct),
             NOTE_TO_SELF => Ok(Self::NoteToSelf),
+            GROUP => Ok(Self::Group),
             _ => Err(Error::Storage(Storage::Corrupt)),
         }
     }
 }
 
-/// Selects direct threads, each with its other member.
-const THREAD: &str = "SELECT t.thread_id, m.user_id, t.roster_version
+/// Selects threads with other members: direct threads once, and groups once for each of them.
+const THREAD: &str = "SELECT t.thread_id, m.user_id, t.roster_version, t.kind
     FROM member AS m JOIN thread AS t ON t.thread_id = m.thread_id AND m.user_id IS NOT (SELECT user_id FROM account)";
 
-/// A thread of two people, or the note to self.
+/// A thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Thread {
     pub(crate) id: ThreadId,
-    /// The other member; in the note to self, ourselves.
-    pub(crate) peer: UserId,
+    /// The other member of a direct thread; in the note to self, ourselves. None in a group.
+    pub(crate) peer: Option<UserId>,
     pub(crate) roster_version: u64,
 }
 
@@ -62,8 +67,8 @@ impl Rows<'_> {
             return Ok(found);
         }
         let sql = format!(
-            "SELECT t.thread_id, a.user_id, t.roster_version FROM thread AS t, account AS a
-             WHERE t.thread_id = ?1 AND t.kind = {NOTE_TO_SELF}"
+            "SELECT t.thread_id, a.user_id, t.roster_version, t.kind FROM thread AS t, account AS a
+             WHERE t.thread_id = ?1 AND t.kind <> {DIRECT}"
         );
         self.one_thread(&sql, id.as_bytes())
     }
@@ -75,11 +80,12 @@ impl Rows<'_> {
         self.one_thread(&sql, peer.as_bytes())
     }
 
-    /// Every thread with other members, in any order.
-    pub(crate) fn threads(&self) -> Result<Vec<Thread>> {
-        let mut statement = self.connection.prepare_cached(THREAD)?;
-        let rows = statement.query_map([], thread_columns)?;
-        rows.map(|row| to_thread(row?)).collect()
+    /// Every thread that has other members, or can have some, in any order.
+    pub(crate) fn threads_with_others(&self) -> Result<Vec<ThreadId>> {
+        let sql = "SELECT thread_id FROM thread WHERE kind <> ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([NOTE_TO_SELF], |row| row.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
     }
 
     /// The kind of a thread; none if there is no such thread.
@@ -91,6 +97,11 @@ impl Rows<'_> {
             .query_row([thread.as_bytes()], |row| row.get(0))
             .optional()?;
         kind.map(ThreadKind::from_stored).transpose()
+    }
+
+    /// Whether a thread is a group.
+    pub(crate) fn is_group(&self, thread: ThreadId) -> Result<bool> {
+        Ok(self.kind(thread)? == Some(ThreadKind::Group))
     }
 
     /// The members of a thread except us, in the order of their ids.
@@ -114,6 +125,16 @@ impl Rows<'_> {
         rows.map(|row| Ok(UserId::from_slice(&row?)?)).collect()
     }
 
+    /// The kind of a thread of which a user is a member; none if they are not, or if there is no such thread.
+    pub(crate) fn kind_with(&self, thread: ThreadId, user: UserId) -> Result<Option<ThreadKind>> {
+        let sql =
+            "SELECT kind FROM thread JOIN member USING (thread_id) WHERE thread_id = ?1 AND user_id = ?2";
+        let values = [thread.as_bytes(), user.as_bytes()];
+        let kind: Option<i64> =
+            self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
+        kind.map(ThreadKind::from_stored).transpose()
+    }
+
     /// Whether a user is a member of a thread.
     pub(crate) fn is_member(&self, thread: ThreadId, user: UserId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM member WHERE thread_id = ?1 AND user_id = ?2)";
@@ -121,9 +142,9 @@ impl Rows<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
 
-    /// Threads after this one for which the relay may not know that we have accepted them.
+    /// Threads after this one for which the relay may not know that we have accepted them. Groups are accepted in their roster.
     pub(crate) fn threads_to_accept(&self, after: Option<ThreadId>, limit: u32) -> Result<Vec<ThreadId>> {
-        let sql = "SELECT thread_id FROM thread WHERE accepted = 0 AND request = 0 AND thread_id > ?1 ORDER BY thread_id LIMIT ?2";
+        let sql = "SELECT thread_id FROM thread WHERE accepted = 0 AND request = 0 AND kind <> 3 AND thread_id > ?1 ORDER BY thread_id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let after = after.as_ref().map_or(&[][..], |after| after.as_bytes());
         let rows = statement.query_map(params![after, limit], |row| row.get::<_, Vec<u8>>(0))?;
@@ -144,30 +165,30 @@ impl Tx<'_> {
     /// Adds a thread. Does nothing if it exists.
     pub(crate) fn put_thread(&mut self, thread: Thread, now_ms: u64) -> Result<()> {
         let Thread { id, peer, roster_version } = thread;
-        self.ensure_contact(peer)?;
+        // Whether we have accepted a group is in its roster, and its members know us from there.
+        let (kind, is_accepted, profile_due) =
+            if peer.is_some() { (DIRECT, false, true) } else { (GROUP, true, false) };
         let added = self.change(
-            "INSERT INTO thread (thread_id, roster_version, created, activity) VALUES (?1, ?2, ?3, ?3)
-             ON CONFLICT (thread_id) DO NOTHING",
-            params![id.as_bytes(), to_sql(roster_version)?, to_sql(now_ms)?],
+            "INSERT INTO thread (thread_id, roster_version, created, activity, kind, accepted, profile_due)
+             VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) ON CONFLICT (thread_id) DO NOTHING",
+            params![id.as_bytes(), to_sql(roster_version)?, to_sql(now_ms)?, kind, is_accepted, profile_due],
         )?;
         if added == 1 {
-            self.change_one(
-                "INSERT INTO member (thread_id, user_id) VALUES (?1, ?2)",
-                [id.as_bytes(), peer.as_bytes()],
-            )?;
-            self.change(
-                "INSERT INTO member (thread_id, user_id)
-                 SELECT ?1, user_id FROM account WHERE user_id IS NOT NULL ON CONFLICT DO NOTHING",
-                [id.as_bytes()],
-            )?;
+            if let Some(peer) = peer {
+                self.add_member(id, peer)?;
+                self.change(
+                    "INSERT INTO member (thread_id, user_id)
+                     SELECT ?1, user_id FROM account WHERE user_id IS NOT NULL ON CONFLICT DO NOTHING",
+                    [id.as_bytes()],
+                )?;
+            }
             self.emit(Event::ThreadAdded(id));
             self.apply_waiting_of(id, now_ms)?;
         }
         Ok(())
     }
 
-    /// Adds another member, as groups will have them.
-    #[cfg(test)]
+    /// Adds a member.
     pub(crate) fn add_member(&mut self, thread: ThreadId, user: UserId) -> Result<()> {
         self.ensure_contact(user)?;
         let row = [thread.as_bytes(), user.as_bytes()];
@@ -202,8 +223,8 @@ impl Tx<'_> {
 
     /// Makes every thread be accepted again: the relay was restored from a backup and may have lost what we have accepted.
     pub(crate) fn accept_again(&mut self) -> Result<()> {
-        let sql = "UPDATE thread SET accepted = 0 WHERE accepted <> 0 AND kind <> ?1";
-        self.change(sql, [NOTE_TO_SELF])?;
+        let sql = "UPDATE thread SET accepted = 0 WHERE accepted <> 0 AND kind = ?1";
+        self.change(sql, [DIRECT])?;
         Ok(())
     }
 
@@ -216,16 +237,16 @@ impl Tx<'_> {
     }
 }
 
-type ThreadColumns = (Vec<u8>, Vec<u8>, i64);
+type ThreadColumns = (Vec<u8>, Vec<u8>, i64, i64);
 
 fn thread_columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<ThreadColumns> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
 }
 
-fn to_thread((id, peer, roster_version): ThreadColumns) -> Result<Thread> {
+fn to_thread((id, peer, roster_version, kind): ThreadColumns) -> Result<Thread> {
     Ok(Thread {
         id: ThreadId::from_slice(&id)?,
-        peer: UserId::from_slice(&peer)?,
+        peer: if kind == GROUP { None } else { Some(UserId::from_slice(&peer)?) },
         roster_version: from_sql(roster_version)?,
     })
 }

@@ -93,14 +93,14 @@ impl Own {
             )?;
             let list = sealpost_protocol::device::SignedDeviceList::parse(&list).unwrap();
             tx.set_device_list(US, &list.verify(US.as_bytes()).unwrap())?;
-            tx.put_thread(Thread { id: OLD_THREAD, peer: OTHER, roster_version: 1 }, 1)?;
+            tx.put_thread(Thread { id: OLD_THREAD, peer: Some(OTHER), roster_version: 1 }, 1)?;
             let identity = *peer.public();
             tx.see_devices(
                 PEER,
                 &[Device { user: PEER, device: DeviceId::PRIMARY, registration_id: 1, identity }],
             )?;
             if number == 1 {
-                tx.put_thread(Thread { id: THREAD, peer: PEER, roster_version: 1 }, 1)?;
+                tx.put_thread(Thread { id: THREAD, peer: Some(PEER), roster_version: 1 }, 1)?;
                 tx.note_state(StateKey::Accepted(THREAD))?;
             }
             Ok(())
@@ -311,10 +311,10 @@ impl World {
         let (us, now_ms) = (Registered { user: US, device: device.device }, self.local_ms(at));
         let work = device.write(move |tx| {
             if tx.thread(THREAD)?.is_none() {
-                tx.put_thread(Thread { id: THREAD, peer: PEER, roster_version: 1 }, now_ms)?;
+                tx.put_thread(Thread { id: THREAD, peer: Some(PEER), roster_version: 1 }, now_ms)?;
                 tx.set_request(THREAD)?;
             }
-            apply(tx, &envelope, content, us, (now_ms, ChangeLimits::default()))?;
+            apply(tx, &envelope, content, (us, false), (now_ms, ChangeLimits::default()))?;
             tx.account_for(THREAD, 1, post)
         });
         work.await;
@@ -340,8 +340,9 @@ impl World {
             body: Body::from_bytes(bytes).unwrap(),
         };
         let (us, now_ms) = (Registered { user: US, device: self.devices[at].device }, self.local_ms(at));
-        let work =
-            move |tx: &mut Tx<'_>| apply_mail(tx, &mail, content, us, (now_ms, ChangeLimits::default()));
+        let work = move |tx: &mut Tx<'_>| {
+            apply_mail(tx, &mail, content, (us, false), (now_ms, ChangeLimits::default()))
+        };
         self.devices[at].write(work).await;
     }
 

@@ -1,0 +1,35 @@
+//! Which members of a thread have a message of ours.
+
+use crate::id::UserId;
+
+/// What the other members of a thread have said of a message of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct MessageReceipts {
+    /// The other members of the thread, in the order of their ids.
+    pub members: Vec<MemberReceipt>,
+}
+
+/// What a member has said of a message of ours. Somebody who has switched receipts off says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemberReceipt {
+    /// The member.
+    pub user: UserId,
+    /// One of their devices has it. So it is if they have read it.
+    pub is_delivered: bool,
+    /// They have read it.
+    pub is_read: bool,
+}
+
+impl MessageReceipts {
+    /// How many members have it.
+    pub fn delivered(&self) -> usize {
+        self.members.iter().filter(|member| member.is_delivered).count()
+    }
+
+    /// How many members have read it.
+    pub fn read(&self) -> usize {
+        self.members.iter().filter(|member| member.is_read).count()
+    }
+}

@@ -1,0 +1,191 @@
+//! Tests of threads with several members.
+
+use super::messages::incoming;
+use super::*;
+use crate::content::{Counts, EVERYBODY, Mention, Number, Run, TextRange};
+use crate::id::MessageId;
+use crate::message::{Delivery, Direction};
+use crate::store::message::Arrived;
+use crate::store::{MarkKind, MarkOf, NewIncoming, News, ThreadKind};
+
+const GROUP: ThreadId = ThreadId::from_bytes([30; 16]);
+const CAM: UserId = UserId::from_bytes([4; 16]);
+const RUN: Run = Run([8; 8]);
+
+/// A store with a group of these people and us.
+async fn group_of(others: &[UserId]) -> Fixture {
+    let fixture = Fixture::new().await;
+    let members = [&[US], others].concat();
+    let work = fixture.store.write(move |tx| {
+        tx.put_thread(Thread { id: GROUP, peer: None, roster_version: 1 }, 5)?;
+        members.into_iter().try_for_each(|member| tx.add_member(GROUP, member))
+    });
+    work.await.unwrap();
+    fixture
+}
+
+impl Fixture {
+    /// A message of another device of ours, which has this number.
+    async fn ours_in_group(&self, count: u64) -> MessageId {
+        let device = DeviceId::new(2).unwrap();
+        let number = Some(Number { run: RUN, count });
+        let message = NewIncoming {
+            thread: GROUP,
+            author: US,
+            device,
+            is_ours: true,
+            number,
+            ..incoming("ours", count)
+        };
+        self.store.write(move |tx| tx.insert_incoming(&message)).await.unwrap()
+    }
+
+    /// A device of a member says how far it has what we have sent there.
+    async fn member_has(&self, user: UserId, device: u32, kind: MarkKind, up_to: u64) {
+        let device = DeviceId::new(device).unwrap();
+        let of = MarkOf { thread: GROUP, user, device, kind, run: RUN };
+        self.store.write(move |tx| tx.confirm((of, true), &Counts::up_to(up_to), (1, 1))).await.unwrap();
+    }
+
+    async fn delivery_of(&self, id: MessageId) -> Delivery {
+        match self.store.read(move |rows| rows.message(id)).await.unwrap().unwrap().direction {
+            Direction::Outgoing(delivery) => delivery,
+            Direction::Incoming { .. } => panic!("not ours"),
+        }
+    }
+
+    /// Who has a message of ours, and how many.
+    async fn who_has(&self, id: MessageId) -> (usize, usize, Vec<(UserId, bool, bool)>) {
+        let receipts = self.store.read(move |rows| rows.receipts_of(GROUP, id)).await.unwrap().unwrap();
+        let by_name =
+            receipts.members.iter().map(|member| (member.user, member.is_delivered, member.is_read));
+        (receipts.delivered(), receipts.read(), by_name.collect())
+    }
+}
+
+#[tokio::test]
+async fn a_group_is_one_thread_without_a_peer_and_is_listed_by_its_size() {
+    let fixture = group_of(&[PEER, CAM]).await;
+    let read = fixture.store.read(|rows| {
+        let listed = rows.listed_thread(GROUP)?.unwrap();
+        Ok((rows.thread(GROUP)?.unwrap(), listed, rows.threads_with_others()?, rows.others(GROUP)?))
+    });
+    let (thread, listed, mut all, others) = read.await.unwrap();
+    all.sort();
+    assert_eq!((thread.peer, all, others), (None, vec![THREAD, GROUP], vec![PEER, CAM]));
+    assert_eq!((listed.kind, listed.members, listed.others), (ThreadKind::Group, 3, vec![]));
+    let alone = group_of(&[]).await;
+    let read = alone.store.read(|rows| Ok((rows.thread(GROUP)?.unwrap(), rows.thread_with(PEER)?.unwrap())));
+    let (thread, direct) = read.await.unwrap();
+    assert_eq!((thread.id, thread.peer), (GROUP, None), "also if nobody else is left");
+    assert_eq!((direct.id, direct.peer), (THREAD, Some(PEER)), "a group is nobody's direct thread");
+}
+
+#[tokio::test]
+async fn a_message_is_delivered_or_read_in_a_group_when_every_member_has_it() {
+    let fixture = group_of(&[PEER, CAM]).await;
+    let (first, second) = (fixture.ours_in_group(1).await, fixture.ours_in_group(2).await);
+    assert_eq!(fixture.who_has(first).await, (0, 0, vec![(PEER, false, false), (CAM, false, false)]));
+    fixture.member_has(PEER, 1, MarkKind::Delivered, 2).await;
+    // A second device of the same person makes no difference.
+    fixture.member_has(PEER, 2, MarkKind::Delivered, 2).await;
+    assert_eq!(fixture.delivery_of(first).await, Delivery::Sent);
+    assert_eq!(fixture.who_has(first).await, (1, 0, vec![(PEER, true, false), (CAM, false, false)]));
+    fixture.member_has(CAM, 1, MarkKind::Delivered, 1).await;
+    assert_eq!(fixture.delivery_of(first).await, Delivery::Delivered);
+    assert_eq!(fixture.delivery_of(second).await, Delivery::Sent);
+    // Somebody who confirms only what they have read has it, too.
+    fixture.member_has(CAM, 1, MarkKind::Read, 2).await;
+    assert_eq!(fixture.delivery_of(second).await, Delivery::Delivered);
+    assert_eq!(fixture.who_has(second).await, (2, 1, vec![(PEER, true, false), (CAM, true, true)]));
+    fixture.member_has(PEER, 2, MarkKind::Read, 1).await;
+    assert_eq!(fixture.delivery_of(first).await, Delivery::Read);
+    assert_eq!(fixture.delivery_of(second).await, Delivery::Delivered);
+    // What is told of a post of another device of ours may come before the post.
+    fixture.member_has(PEER, 1, MarkKind::Read, 3).await;
+    assert_eq!(fixture.who_has(first).await.2, [(PEER, true, true), (CAM, true, true)]);
+    let theirs = fixture.store.read(move |rows| rows.receipts_of(THREAD, first)).await.unwrap();
+    assert_eq!(theirs, None, "it is in another thread");
+}
+
+#[tokio::test]
+async fn a_message_of_another_device_of_ours_begins_where_the_members_are() {
+    let fixture = group_of(&[PEER, CAM]).await;
+    fixture.ours_in_group(3).await;
+    fixture.member_has(PEER, 1, MarkKind::Read, 3).await;
+    let half = fixture.ours_in_group(2).await;
+    assert_eq!(fixture.delivery_of(half).await, Delivery::Sent, "one of two has it");
+    fixture.member_has(CAM, 1, MarkKind::Delivered, 3).await;
+    let late = fixture.ours_in_group(1).await;
+    assert_eq!(fixture.delivery_of(late).await, Delivery::Delivered);
+    fixture.member_has(CAM, 1, MarkKind::Read, 3).await;
+    assert_eq!(fixture.delivery_of(late).await, Delivery::Read);
+}
+
+#[tokio::test]
+async fn a_blocked_member_is_read_in_a_group_and_told_nothing() {
+    let fixture = group_of(&[PEER, CAM]).await;
+    let work = fixture.store.write(|tx| {
+        tx.set_request(GROUP)?;
+        tx.set_blocked(PEER, true, 5)
+    });
+    work.await.unwrap();
+    let listed = fixture.store.read(|rows| rows.folder(GROUP)).await.unwrap();
+    assert_eq!(listed, Some(Folder::Requests), "somebody else may have invited us");
+    fixture.store.write(|tx| tx.accept_request(GROUP)).await.unwrap();
+    let read = fixture.store.read(|rows| {
+        let group = rows.thread(GROUP)?.unwrap();
+        let mail = |to| rows.may_mail(GROUP, to, &receipt());
+        Ok((rows.is_discarded(GROUP, PEER)?, rows.is_peer_blocked(&group)?, mail(PEER)?, mail(CAM)?))
+    });
+    assert_eq!(read.await.unwrap(), (false, false, false, true));
+}
+
+#[tokio::test]
+async fn nothing_of_a_group_is_accepted_or_told_as_in_a_direct_thread() {
+    let fixture = group_of(&[PEER, CAM]).await;
+    let work = fixture.store.write(|tx| {
+        tx.insert_incoming(&NewIncoming { thread: GROUP, ..incoming("hello", 1) })?;
+        tx.set_accepted(THREAD)?;
+        tx.accept_again()?;
+        tx.set_news_due(News::Profile)
+    });
+    work.await.unwrap();
+    let read = fixture
+        .store
+        .read(|rows| Ok((rows.threads_to_accept(None, 9)?, rows.threads_for_news(News::Profile, 9)?)));
+    assert_eq!(read.await.unwrap(), (vec![THREAD], vec![]));
+}
+
+fn mentioning(user: UserId) -> Arrived {
+    let mut body = Body::text("@you look");
+    let Body::Text(text) = &mut body else { panic!() };
+    text.markup.mentions = vec![Mention { range: TextRange { start: 0, length: 4 }, user }];
+    Arrived::Content(fresh_id(), body)
+}
+
+#[tokio::test]
+async fn everybody_can_be_mentioned_in_a_small_group_and_by_admins_in_a_large_one() {
+    let mentions = async |fixture: &Fixture, thread| {
+        let listed = fixture.store.read(move |rows| rows.listed_thread(thread)).await.unwrap();
+        listed.unwrap().mentions
+    };
+    let fixture = group_of(&[PEER, CAM]).await;
+    for (thread, seq) in [(GROUP, 1), (THREAD, 2)] {
+        fixture.receive(NewIncoming { thread, what: mentioning(EVERYBODY), ..incoming("", seq) }).await;
+    }
+    fixture.receive(NewIncoming { thread: GROUP, what: mentioning(CAM), ..incoming("", 3) }).await;
+    assert_eq!((mentions(&fixture, GROUP).await, mentions(&fixture, THREAD).await), (1, 0));
+    // Forty people.
+    let many: Vec<_> = (40..79).map(|n| UserId::from_bytes([n; 16])).collect();
+    let fixture = group_of(&[&[PEER], &many[1..]].concat()).await;
+    fixture.receive(NewIncoming { thread: GROUP, what: mentioning(EVERYBODY), ..incoming("", 1) }).await;
+    assert_eq!(mentions(&fixture, GROUP).await, 0);
+    let work = fixture.store.write(|tx| {
+        let values = [GROUP.as_bytes(), PEER.as_bytes()];
+        tx.change_one("UPDATE member SET role = 2 WHERE thread_id = ?1 AND user_id = ?2", values)
+    });
+    work.await.unwrap();
+    fixture.receive(NewIncoming { thread: GROUP, what: mentioning(EVERYBODY), ..incoming("", 2) }).await;
+    assert_eq!(mentions(&fixture, GROUP).await, 1);
+}
