@@ -15,8 +15,8 @@
 use prost::Message as _;
 use rand::{SeedableRng as _, rngs::StdRng};
 use rand_core::{Infallible, Rng as _, TryCryptoRng, TryRng};
-use sealpost_protocol::device::{AccountKeyPair, DeviceBinding, DeviceEntry, DeviceList};
-use sealpost_protocol::group::SenderKeyRecord;
+use sealpost_protocol::device::{AccountKey, AccountKeyPair, DeviceBinding, DeviceEntry, DeviceList};
+use sealpost_protocol::group::{EntrySignature, GroupSecret, Joiner, LinkSecret, SenderKeyRecord};
 use sealpost_protocol::sealed::{
     self, ContentHint, Recipient, Remembered, SenderCertificate, SenderClaims, ServerCertificate,
     ServerKeyPair, Signer, UnidentifiedContent, UnixMillis,
@@ -218,6 +218,22 @@ fn device_lists_depend_on_every_byte_drawn() {
         let list = DeviceList::new(1, vec![entry]).unwrap().sign(&user, &account, rng).serialize();
         let signature = list.last_chunk::<64>().unwrap().to_vec();
         [account.public().serialize().to_vec(), binding.as_bytes().to_vec(), signature]
+    });
+}
+
+/// `Z` of the signatures under an entry and of a proof, the secret of a group, the salt of its details, and the secret of a link.
+#[test]
+fn entries_of_rosters_depend_on_every_byte_drawn() {
+    let (me, user, group) = (IdentityKeyPair::generate(&mut rng()), [7; 16], [3; 16]);
+    let account = AccountKey::from(*me.public());
+    let joiner = Joiner { user: &user, device: DeviceId::new(1).unwrap(), account: &account };
+    follows([64, 32, 16, 32, 64], |rng| {
+        let signature = EntrySignature::sign(b"entry", &me, rng).as_bytes().to_vec();
+        let secret = GroupSecret::generate(rng);
+        let details = secret.seal_details(&group, 9, b"title", rng).unwrap();
+        let link = LinkSecret::generate(rng);
+        let proof = link.prove(&group, &joiner, rng).as_bytes().to_vec();
+        [signature, secret.expose().to_vec(), details, link.expose().to_vec(), proof]
     });
 }
 

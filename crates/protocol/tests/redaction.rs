@@ -306,6 +306,7 @@ fn groups(seen: &mut Seen) {
         "Advanced { next: SenderKeyRecord { distribution_id: DistributionId(abab..), chains: 1 }, skipped: [], output: Plaintext(..) }",
     );
     seen.prints(known, "KnownKeys(1)");
+    rosters(seen);
     let errors = (EncryptError::NoSenderKey, DecryptError::Duplicate, WrongDistribution);
     seen.prints(&errors, "(NoSenderKey, Duplicate, WrongDistribution)");
 
@@ -335,6 +336,21 @@ fn groups(seen: &mut Seen) {
         DecryptionErrorMessage::about(sent.output.serialize(), MessageType::SenderKey, 9, device).unwrap();
     seen.prints(&error, "DecryptionErrorMessage { ratchet_key: None, timestamp_ms: 9, device_id: 3 }");
     seen.prints(&PlaintextContent::new(&error), "PlaintextContent { serialized_len: 8 }");
+}
+
+fn rosters(seen: &mut Seen) {
+    use sealpost_protocol::device::AccountKey;
+    use sealpost_protocol::group::*;
+    let rng = &mut StdRng::seed_from_u64(1);
+    let alice = IdentityKeyPair::generate(rng);
+    seen.prints(&EntrySignature::sign(b"entry", &alice, rng), "EntrySignature(Signature(..))");
+    seen.prints(&(GroupSecret::generate(rng), OtherDetails), "(GroupSecret(..), OtherDetails)");
+    let link = LinkSecret::generate(rng);
+    let account = AccountKey::from(*alice.public());
+    let joiner = Joiner { user: &[7; 16], device: DeviceId::new(3).unwrap(), account: &account };
+    seen.prints(&link, "LinkSecret(..)");
+    seen.prints(&joiner, "Joiner { device: DeviceId(3), account: AccountKey(e496..), .. }");
+    seen.prints(&link.prove(&[3; 16], &joiner, rng), "JoinProof(Signature(..))");
 }
 
 fn sealed_senders(seen: &mut Seen) {

@@ -18,16 +18,32 @@
 //!
 //! A chain only goes forward: whoever has a chain key can read everything after it. When somebody leaves, every
 //! sender starts a new chain with an empty record.
+//!
+//! What is not part of Signal's protocol is the roster of a group: the signatures of its entries ([`EntrySignature`]), the secret of the
+//! members ([`GroupSecret`]), links ([`LinkSecret`]), and how sender keys belong to it ([`distribution_id`]). The bytes are defined in
+//! `docs/wire.md`; the forms of entries and the rules are in `sealpost-wire`.
 
 mod codec;
+mod distribution;
+mod entry;
 mod error;
+mod link;
 mod record;
+mod secret;
 mod sender_key;
 mod skipped;
+mod words;
 
+pub use distribution::distribution_id;
+pub use entry::EntrySignature;
 pub use error::{DecryptError, EncryptError, WrongDistribution};
+pub use link::{JoinProof, Joiner, LinkSecret};
 pub use record::SenderKeyRecord;
+pub use secret::{GroupSecret, OtherDetails};
 pub use skipped::{SkippedChange, SkippedKey, SkippedKeyId};
+
+/// A group: the 16 bytes of its id.
+pub type GroupId = [u8; 16];
 
 /// The result of an operation, with the record that replaces the old one.
 #[derive(Debug)]
@@ -40,3 +56,6 @@ pub struct Advanced<T> {
     /// The result.
     pub output: T,
 }
+
+#[cfg(test)]
+mod tests;

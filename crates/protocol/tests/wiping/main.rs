@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use memory::{Needle, holds, is_free_of};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::device::AccountKeyPair;
-use sealpost_protocol::group::SenderKeyRecord;
+use sealpost_protocol::group::{GroupSecret, LinkSecret, SenderKeyRecord};
 use sealpost_protocol::sealed::{self, Remembered};
 use sealpost_protocol::{
     DistributionId, IdentityKeyPair, KemPreKey, KemPreKeyId, KnownKeys, OneTimePreKey, OneTimePreKeyId,
@@ -144,6 +144,29 @@ fn sender_keys_are_wiped() {
     drop(stored);
     let read = many(|| SenderKeyRecord::from_bytes(&writer.to_bytes()).unwrap());
     is_wiped_with((read, writer, reader), &[signing]);
+}
+
+/// And the details that were opened with the secret, and the token that comes from a link.
+#[test]
+fn secrets_of_groups_are_wiped() {
+    let _alone = alone();
+    let rng = &mut StdRng::seed_from_u64(108);
+    let text = Secret::new(rng.random::<[u8; 64]>());
+    let secret = GroupSecret::generate(rng);
+    let sealed = secret.seal_details(&[3; 16], 9, text.expose(), rng).unwrap();
+    let needles = [Needle::new(text.expose()), Needle::new(secret.expose())];
+    drop(text);
+    let opened = many(|| secret.open_details(&[3; 16], 9, &sealed).unwrap());
+    is_wiped_with(opened, &needles[..1]);
+    let copies = many(|| (GroupSecret::parse(secret.expose()).unwrap(), secret.commitment()));
+    is_wiped_with((secret, copies), &needles[1..]);
+
+    let link = LinkSecret::generate(rng);
+    let needle = Needle::new(link.expose());
+    let copies = many(|| (LinkSecret::parse(link.expose()).unwrap(), link.public_key()));
+    let token = Needle::new(link.access_token().expose());
+    is_wiped_with(many(|| link.access_token()), &[token]);
+    is_wiped_with((link, copies), &[needle]);
 }
 
 /// The cached agreement with the sender's identity, and the content.
