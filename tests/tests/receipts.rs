@@ -278,6 +278,31 @@ async fn messages_that_come_one_by_one_get_a_receipt_of_each_kind_every_two_seco
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_forward_brings_no_receipts_closer_together() {
+    const HOUR: std::time::Duration = std::time::Duration::from_secs(3_600);
+    let world = World::start().await;
+    let (post, clock) = (Post::default(), ManualClock::at(1_800_000_000_000));
+    let proxy = Proxy::start(world.addr(), post.clone()).await;
+    let (ada, cleo) = (world.party("ada").await, world.party("cleo").await);
+    let ben = world.disk("ben").through(&proxy.url()).with_clock(&clock).register().await;
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let (cleos, bens) = (cleo.thread_with(&ben).await, ben.thread_with(&cleo).await);
+    hers.send_text("one").await.unwrap();
+    become_all(&hers, &[Delivery::Delivered]).await;
+    let before = post.submitted();
+    hers.send_text("two").await.unwrap();
+    arrives(&his, "two").await;
+    clock.advance(HOUR);
+    // The receipt for this one wakes the task, which finds that the one for Ada is due by the clock.
+    cleos.send_text("now").await.unwrap();
+    arrives(&bens, "now").await;
+    become_all(&cleos, &[Delivery::Delivered]).await;
+    become_all(&hers, &[Delivery::Delivered; 2]).await;
+    let left = post.submitted() - before;
+    assert!(left <= 1 + post.pauses(), "{left} receipts after the first one, {} pauses", post.pauses());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_was_deleted_before_it_was_read_is_not_read() {
     let world = World::start().await;
     let (_ada, _ben, hers, his) = pair(&world).await;

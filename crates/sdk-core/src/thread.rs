@@ -143,11 +143,7 @@ fn queue_receipt(
     kind: ReceiptKind,
     more_follow: bool,
 ) -> Result<()> {
-    let slot = match kind {
-        ReceiptKind::Delivered => DELIVERED_SLOT,
-        ReceiptKind::Read => READ_SLOT,
-    };
-    let slot = (thread, to, slot);
+    let slot = receipt_slot((thread, to), kind);
     let (receipts, upkeep) = (Arc::clone(&ctx.receipts), Arc::clone(&ctx.upkeep));
     let now = Instant::now();
     if more_follow {
@@ -168,15 +164,49 @@ fn queue_receipt(
         return Ok(());
     }
     tx.after_commit(move || {
-        receipts.note(slot, now, pause);
+        receipts.wait(slot, now, pause);
         upkeep.mail.notify_one();
     });
     Ok(())
 }
 
+/// Puts a receipt off that is about to be sealed, if one of its kind has left a short while ago: ours is due by a clock that can be
+/// wrong. Returns false if it may leave.
+pub(crate) fn hold_receipt(
+    ctx: &Context,
+    tx: &mut Tx<'_>,
+    to: (ThreadId, UserId),
+    kind: ReceiptKind,
+) -> Result<bool> {
+    let (slot, now) = (receipt_slot(to, kind), Instant::now());
+    let pause = ctx.receipts.pause(&slot, now);
+    if pause.is_zero() {
+        return Ok(false);
+    }
+    tx.set_mail_due(slot, due_after(ctx, pause))?;
+    let receipts = Arc::clone(&ctx.receipts);
+    tx.after_commit(move || receipts.wait(slot, now, pause));
+    Ok(true)
+}
+
+/// A receipt was sealed, and the next one of its kind waits.
+pub(crate) fn receipt_leaves(ctx: &Context, tx: &mut Tx<'_>, to: (ThreadId, UserId), kind: ReceiptKind) {
+    let (receipts, slot) = (Arc::clone(&ctx.receipts), receipt_slot(to, kind));
+    tx.after_commit(move || receipts.leave(slot, Instant::now()));
+}
+
+const fn receipt_slot((thread, to): (ThreadId, UserId), kind: ReceiptKind) -> MailSlot {
+    let slot = match kind {
+        ReceiptKind::Delivered => DELIVERED_SLOT,
+        ReceiptKind::Read => READ_SLOT,
+    };
+    (thread, to, slot)
+}
+
 /// The local time after a pause.
 fn due_after(ctx: &Context, pause: Duration) -> u64 {
-    ctx.env.now_ms().saturating_add(u64::try_from(pause.as_millis()).unwrap_or(0))
+    let pause_ms = pause.as_micros().div_ceil(1_000);
+    ctx.env.now_ms().saturating_add(u64::try_from(pause_ms).unwrap_or(0))
 }
 
 fn queue_at(

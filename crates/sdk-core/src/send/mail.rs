@@ -38,12 +38,12 @@ pub(crate) async fn run(ctx: Context) {
     let mut meetings = Meetings::default();
     let mut elsewhere = ctx.events.elsewhere();
     let mut live = ctx.transport.live_changes();
-    // Nothing is written before there is a connection.
-    ctx.transport.online().await;
     // Receipts wait for a moment by the local clock, which may have been set back since an earlier process queued them.
-    while let Err(error) = ctx.store.write(|tx| tx.release_mail()).await {
-        tracing::debug!(%error, "mail is not sent yet");
-        sleep(STORAGE_PAUSE).await;
+    let newest = until_stored(|| ctx.store.glance(|rows| rows.newest_mail())).await;
+    // Nothing is written before there is a connection. What was queued since then waits for its moment.
+    ctx.transport.online().await;
+    if let Some(newest) = newest {
+        until_stored(|| ctx.store.write(move |tx| tx.release_mail(newest))).await;
     }
     loop {
         let ((), _) = meetings.beside(ctx.transport.online()).await;
@@ -77,6 +77,17 @@ pub(crate) async fn run(ctx: Context) {
             Ok(()) = live.changed() => {}
             () = sleep(pause) => {}
         }
+    }
+}
+
+/// Repeats an access to the database until it succeeds.
+async fn until_stored<T, F: Future<Output = Result<T>>>(access: impl Fn() -> F) -> T {
+    loop {
+        match access().await {
+            Ok(value) => return value,
+            Err(error) => tracing::debug!(%error, "mail is not sent yet"),
+        }
+        sleep(STORAGE_PAUSE).await;
     }
 }
 

@@ -116,6 +116,13 @@ impl Rows<'_> {
         Ok(false)
     }
 
+    /// The mail that was queued last; none if there is none.
+    pub(crate) fn newest_mail(&self) -> Result<Option<MailId>> {
+        let sql = "SELECT max(id) FROM mail";
+        let newest: Option<i64> = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        Ok(newest.map(MailId))
+    }
+
     /// How often mail to a user that is not sealed was put off, and until when, if that is later than now.
     pub(crate) fn unsealed_mail_to(&self, user: UserId, now_ms: u64) -> Result<(u32, Option<u64>)> {
         let sql =
@@ -369,9 +376,10 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Makes mail due immediately that waits although nothing has failed.
-    pub(crate) fn release_mail(&mut self) -> Result<()> {
-        self.change("UPDATE mail SET due = 0 WHERE due > 0 AND attempts = 0", []).map(drop)
+    /// Makes mail up to this one due immediately that waits although nothing has failed.
+    pub(crate) fn release_mail(&mut self, up_to: MailId) -> Result<()> {
+        self.change("UPDATE mail SET due = 0 WHERE due > 0 AND attempts = 0 AND id <= ?1", [up_to.0])
+            .map(drop)
     }
 
     /// Seals all mail anew, because this database is an older copy, and the same message keys may have been used for other contents.

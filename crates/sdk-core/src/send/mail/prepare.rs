@@ -18,6 +18,7 @@ use crate::send::seal::{Sealing, Sender, seal_mail};
 use crate::store::{
     DueMail, Durable, MailDropped, MailId, MailOutcome, Parcel, QueuedMail, Registered, Tx, contained,
 };
+use crate::thread::{hold_receipt, receipt_leaves};
 
 /// How much mail is in flight at a time: few enough that messages hardly wait for it.
 const BATCH: usize = 32;
@@ -104,6 +105,7 @@ pub(super) fn prepare(
                     None => drop(prepared.unmet.insert(to, Unmet { thread, attempts, to_meet })),
                 }
             }
+            Next::Held => {}
             Next::Drop(why) => tx.drop_mail(id, why)?,
             Next::Fault => defer(ctx, tx, (id, attempts))?,
         }
@@ -117,12 +119,14 @@ enum Next {
     /// Start these sessions first.
     Meet(ToMeet),
     Drop(MailDropped),
+    /// It is a receipt, and another one has just left.
+    Held,
     /// It could not be processed because of a fault on this side.
     Fault,
 }
 
 fn next(ctx: &Context, tx: &mut Tx<'_>, mail: QueuedMail, rng: &mut StdRng) -> Result<Next> {
-    let QueuedMail { id, thread, to, refusals, sent_ms, content_id, body, sealed, .. } = mail;
+    let QueuedMail { id, thread, to, attempts, refusals, sent_ms, content_id, body, sealed } = mail;
     if sent_ms < ctx.expiry_now_ms().saturating_sub(MAILBOX_TTL_S.saturating_mul(1_000)) {
         return Ok(Next::Drop(MailDropped::Expired));
     }
@@ -139,6 +143,12 @@ fn next(ctx: &Context, tx: &mut Tx<'_>, mail: QueuedMail, rng: &mut StdRng) -> R
     }
     // What a receipt says is decided at the last moment.
     let body = match body {
+        // Nothing has left of one that was tried before.
+        Body::Receipt(Receipt { kind, .. })
+            if attempts == 0 && hold_receipt(ctx, tx, (thread, to), kind)? =>
+        {
+            return Ok(Next::Held);
+        }
         Body::Receipt(Receipt { kind, .. }) => match tx.receipt(thread, to, kind)? {
             Some(receipt) => Body::Receipt(receipt),
             None => return Ok(Next::Drop(MailDropped::Empty)),
@@ -160,7 +170,12 @@ fn next(ctx: &Context, tx: &mut Tx<'_>, mail: QueuedMail, rng: &mut StdRng) -> R
     let (timer, header) = (Timer::default(), Header { lists, devices, ..Header::default() });
     let content = Content { thread, id: content_id, sent_ms, timer, header, body };
     Ok(match seal(ctx, tx, &content, to, rng)? {
-        Sealable::Yes(parcel) => Next::Submit(tx.set_mail_sealed(id, parcel, ctx.server_now_ms())?),
+        Sealable::Yes(parcel) => {
+            if let Body::Receipt(Receipt { kind, .. }) = content.body {
+                receipt_leaves(ctx, tx, (thread, to), kind);
+            }
+            Next::Submit(tx.set_mail_sealed(id, parcel, ctx.server_now_ms())?)
+        }
         Sealable::Meet(to_meet) => Next::Meet(to_meet),
         Sealable::No => Next::Drop(MailDropped::Unsealable),
     })

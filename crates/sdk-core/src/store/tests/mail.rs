@@ -335,11 +335,15 @@ async fn what_is_put_off_after_a_failure_is_not_hurried_by_what_happens_in_its_s
     fixture.store.write(|tx| tx.put_off_mail_to(PEER, 5_000)).await.unwrap();
     assert!(!hurry(900).await && !held(900).await);
     set(900).await;
-    fixture.store.write(|tx| tx.release_mail()).await.unwrap();
+    let newest = async || fixture.store.read(|rows| rows.newest_mail()).await.unwrap().unwrap();
+    let failed = newest().await;
+    fixture.store.write(move |tx| tx.release_mail(failed)).await.unwrap();
     assert_eq!(next().await, Some(5_000));
-    // Nothing has failed for this one.
+    // Nothing has failed for this one, and the next one was queued later.
     fixture.queue_mail(mail(OTHER, Some(1), 2, 900)).await;
-    fixture.store.write(|tx| tx.release_mail()).await.unwrap();
+    let newest = newest().await;
+    fixture.queue_mail(mail(OTHER, Some(2), 3, 900)).await;
+    fixture.store.write(move |tx| tx.release_mail(newest)).await.unwrap();
     assert_eq!(shown(&fixture.due_mail(0).await), [Some(2)]);
 }
 
