@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use prost::Message as _;
 use sealpost_core::{
-    Delivery, Event, Events, FailedPart, Failure, MessageBody, MessageId, Part, Thread, Undecryptable,
-    UserId, WaitReason,
+    ConnectionState, Delivery, Error, Event, Events, FailedPart, Failure, MessageBody, MessageId, Part,
+    Thread, Undecryptable, UserId, WaitReason,
 };
 use sealpost_e2e::{Signer, open_database, set_list};
 use sealpost_protocol::IdentityKeyPair;
 use sealpost_protocol::device::{SignedDeviceList, VerifiedDeviceList};
-use sealpost_testkit::{Interceptor, ManualClock, Party, PartyDisk, Proxy, World, eventually, history};
+use sealpost_testkit::{Interceptor, Loss, ManualClock, Party, PartyDisk, Proxy, World, eventually, history};
 use sealpost_wire as wire;
 
 /// A relay that shows another list of a user than it has, while one is set.
@@ -524,6 +524,47 @@ async fn a_relay_that_never_takes_our_list_is_reported() {
     let failed = FailedPart { part: Part::DeviceLists, failure: Failure::Refused(409) };
     let is_failing = async || ben.client.failing().contains(&failed).then_some(());
     eventually("it is reported", is_failing).await;
+}
+
+/// A relay that revokes no device.
+#[derive(Clone)]
+struct NeverRevokes;
+
+impl Interceptor for NeverRevokes {
+    fn loses(&self, request: &str) -> Option<Loss> {
+        request.starts_with("DELETE /v1/devices/").then_some(Loss::Request)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_companion_ends_with_the_list_although_the_relay_does_not_revoke_it() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.addr(), NeverRevokes).await;
+    let (ada, ben) = (world.party("ada").await, world.disk("ben").through(&proxy.url()).register().await);
+    let tablet = world.companion(&ben, "tablet").await;
+    let (user, second) = (ben.client.user_id(), tablet.client.device_id());
+    ben.client.remove_device(second).await.unwrap();
+    at_relay(&world, user, 3).await;
+    let tablet = tablet.close().await.open().await;
+    ended(&tablet).await;
+    // The relay still has it, and it does not come back.
+    let hers = ada.thread_with(&ben).await;
+    let hello = hers.send_text("hello").await.unwrap();
+    ada.message_reaches(&hers, hello.id, Delivery::Delivered).await;
+    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    let sql = "SELECT count(*) FROM device WHERE user_id = ?1 AND device_id = 2";
+    let live: u32 = relay.query_row(sql, [user.as_bytes()], |row| row.get(0)).unwrap();
+    assert_eq!(live, 1);
+    let tablet = tablet.close().await.open().await;
+    ended(&tablet).await;
+}
+
+/// This device was unlinked.
+async fn ended(party: &Party) {
+    let signed_out = async || (party.client.connection_state() == ConnectionState::SignedOut).then_some(());
+    eventually("the companion is signed out", signed_out).await;
+    let refused = party.client.direct_thread(UserId::from_bytes([9; 16])).await;
+    assert_eq!(refused.map(drop), Err(Error::Unlinked));
 }
 
 /// A relay whose link tokens never expire, as it says.

@@ -244,14 +244,16 @@ struct Bus {
     writes_elsewhere: AtomicU64,
     /// See [`EventBus::state_noted`].
     state_noted: Notify,
+    /// See [`EventBus::unlinked`].
+    unlinked: Notify,
 }
 
 impl EventBus {
     pub(crate) fn new() -> Self {
         let (notifications, elsewhere) = (broadcast::Sender::new(CAPACITY), watch::Sender::new(()));
         let (newest, writes_elsewhere) = (AtomicI64::default(), AtomicU64::default());
-        let state_noted = Notify::new();
-        Self(Arc::new(Bus { notifications, elsewhere, newest, writes_elsewhere, state_noted }))
+        let (state_noted, unlinked) = (Notify::new(), Notify::new());
+        Self(Arc::new(Bus { notifications, elsewhere, newest, writes_elsewhere, state_noted, unlinked }))
     }
 
     /// Reports that our other devices are to be told something.
@@ -262,6 +264,16 @@ impl EventBus {
     /// Waits until our other devices are to be told something. One task waits for it.
     pub(crate) async fn state_noted(&self) {
         self.0.state_noted.notified().await;
+    }
+
+    /// Reports that this device was removed from our account.
+    pub(crate) fn note_unlinked(&self) {
+        self.0.unlinked.notify_one();
+    }
+
+    /// Waits until this device was removed from our account. The connection waits for it.
+    pub(crate) async fn unlinked(&self) {
+        self.0.unlinked.notified().await;
     }
 
     /// Reports the event to all listeners, if there are any.

@@ -8,6 +8,7 @@ use rand_core::CryptoRng;
 use super::entry::{DeviceEntry, ENTRY_LEN};
 use super::moves::{AccountMove, MAX_MOVES, MOVE_LEN};
 use super::{AccountId, AccountKey, AccountKeyPair, KnownDeviceList, LIST};
+use crate::address::DeviceId;
 use crate::error::DecodeError;
 use crate::identity::IdentityKey;
 use crate::primitives::kdf::sha256;
@@ -194,6 +195,11 @@ impl SignedDeviceList {
     /// Its version.
     pub fn version(&self) -> u64 {
         self.list.version
+    }
+
+    /// Whether it is said to name this device.
+    pub fn names(&self, device: DeviceId, identity: &IdentityKey) -> bool {
+        self.list.devices.iter().any(|entry| entry.device == device && entry.identity == *identity)
     }
 
     /// Checks that the account key has signed this list for the account `user`, and that each device has stated that it belongs to

@@ -75,7 +75,13 @@ pub(crate) fn give_up_exchange(ctx: &Context) {
 
 async fn in_turn(ctx: &Context, accept: impl Fn(&Tokens) -> bool) -> Result<Token> {
     loop {
-        let read = ctx.store.glance(|rows| Ok((rows.tokens()?, rows.registration_tag()?.is_some())));
+        let read = ctx.store.glance(|rows| {
+            // The relay may not have been told, or may not say so.
+            if rows.is_unlinked()? {
+                return Err(Error::Unlinked);
+            }
+            Ok((rows.tokens()?, rows.registration_tag()?.is_some()))
+        });
         let (tokens, tagged) = read.await?;
         // A device of an older file sends its login key as soon as possible; if the relay does not confirm it, only once.
         let login_key_known = tagged || ctx.login_key_shown.load(Ordering::Relaxed);

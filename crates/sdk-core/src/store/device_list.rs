@@ -1,10 +1,10 @@
 //! Device lists: of each account, ours included, the newest one that was verified.
 
 use rusqlite::{OptionalExtension as _, params};
-use sealpost_protocol::IdentityKey;
 use sealpost_protocol::device::{
     AccountKey, AccountMove, DeviceEntry, SignedDeviceList, Succession, VerifiedDeviceList,
 };
+use sealpost_protocol::{DeviceId as ProtocolDeviceId, IdentityKey};
 
 use super::{News, Registered, Rows, Tx, to_sql};
 use crate::error::{Error, Result, Storage};
@@ -30,6 +30,19 @@ impl Rows<'_> {
         // `account key || version || number of entries`
         let sql = "SELECT EXISTS (SELECT 1 FROM account JOIN device_list USING (user_id) WHERE substr(list, 42, 1) > x'01')";
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
+    /// Whether the newest list of our account, which was verified when it was stored, is without this device. The one that signs the lists is
+    /// not unlinked by them.
+    pub(crate) fn is_unlinked(&self) -> Result<bool> {
+        let sql =
+            "SELECT list FROM account JOIN device_list USING (user_id) WHERE is_primary = 0 AND leaving = 0";
+        let list: Option<Vec<u8>> =
+            self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+        let Some(list) = list else { return Ok(false) };
+        let (account, us) = self.our_account()?;
+        let device = ProtocolDeviceId::new(us.device.get()).map_err(|_| Error::Storage(Storage::Corrupt))?;
+        Ok(!SignedDeviceList::parse(&list)?.names(device, account.identity.public()))
     }
 
     pub(super) fn has_device_list(&self, user: UserId) -> Result<bool> {
@@ -173,23 +186,23 @@ impl Tx<'_> {
         }
     }
 
-    /// Takes a later list of our account. One without this device changes nothing: the relay says so itself when it revokes us.
+    /// Takes a later list of our account. A companion that is not on it was removed, although the relay may not say so. The device that signs
+    /// the lists ignores one without itself, unless it was signed after the account was moved.
     pub(crate) fn take_own_list(&mut self, list: &VerifiedDeviceList) -> Result<Vec<DeviceId>> {
-        let (_, us) = self.our_account()?;
-        match list.devices().iter().any(|entry| entry.device.get() == us.device.get()) {
-            true => self.replace_own_list(us, list),
-            false => Ok(Vec::new()),
+        let (account, us) = self.our_account()?;
+        let is_here = names(list, us.device, account.identity.public());
+        if !is_here && self.holds_account_key()? && self.account_key()?.public() == *list.account_key() {
+            tracing::warn!("a list of our devices is without the one that signs them");
+            return Ok(Vec::new());
         }
+        self.is_unlinked |= !is_here;
+        self.replace_own_list(us, list)
     }
 
     fn remove_unlisted(&mut self, user: UserId, list: &VerifiedDeviceList) -> Result<Vec<DeviceId>> {
-        let is_listed = |device: DeviceId, identity: &IdentityKey| {
-            let mut entries = list.devices().iter();
-            entries.any(|entry| entry.device.get() == device.get() && entry.identity == *identity)
-        };
         let mut removed = Vec::new();
         for (device, identity) in self.known_devices(user)? {
-            if !is_listed(device, &identity) {
+            if !names(list, device, &identity) {
                 self.remove_device(user, device, &identity)?;
                 removed.push(device);
             }
@@ -251,6 +264,10 @@ impl Tx<'_> {
     pub(crate) fn tell_list_again(&mut self) -> Result<()> {
         self.set_list_told(0)
     }
+}
+
+fn names(list: &VerifiedDeviceList, device: DeviceId, identity: &IdentityKey) -> bool {
+    list.devices().iter().any(|entry| entry.device.get() == device.get() && entry.identity == *identity)
 }
 
 /// The numbers of the devices on a list. An account without a list has its first device.

@@ -46,6 +46,8 @@ pub(crate) struct Tx<'c> {
     pub(super) timers_started: bool,
     /// Whether our other devices are to be told something.
     pub(super) is_state_noted: bool,
+    /// Whether this device was removed from our account.
+    pub(super) is_unlinked: bool,
     /// Whether what changes was changed on another device of ours, which tells the others.
     pub(super) is_merging: bool,
     /// Whether the account has other devices, once that was asked.
@@ -95,6 +97,7 @@ impl<'c> Tx<'c> {
             needed_in_file: false,
             timers_started: false,
             is_state_noted: false,
+            is_unlinked: false,
             is_merging: false,
             companions: Cell::new(None),
             moved: BTreeMap::new(),

@@ -51,7 +51,7 @@ pub(crate) async fn run(ctx: Context, state: State) {
             }
             // On a connection that had been accepted, a token expired: the next connection presents a new one.
             End::Failed(error @ (Error::Unauthorized | Error::UnknownDevice | Error::Unlinked))
-                if socket.is_none() =>
+                if socket.is_none() || matches!(error, Error::Unlinked) =>
             {
                 state.sign_out(&error);
                 let wait_ms = SIGNED_OUT_MS.saturating_add(ctx.env.jitter(SIGNED_OUT_MS));
@@ -157,6 +157,8 @@ impl<'c> Connection<'c> {
                 Duration::from_millis(until_refresh).max(LEAST_REFRESH.saturating_sub(presented.elapsed()));
             let next_gap = self.gaps.next_deadline();
             tokio::select! {
+                // There is no token for this device any more.
+                () = self.ctx.events.unlinked() => drop(tokens::access(self.ctx).await?),
                 arrival = arrivals.recv() => match arrival {
                     Some(arrival) => self.arrived(arrival, &socket, &mut arrivals).await?,
                     None => return Err(socket.ended().into()),

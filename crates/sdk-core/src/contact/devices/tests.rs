@@ -390,3 +390,69 @@ async fn our_account_key_is_replaced_only_by_the_one_that_it_has_named() {
     assert_eq!(fixture.shown(Some(ours.list(4, &[1, 2, 3]))).await, Some(vec![1, 2, 3]));
     assert_eq!(fixture.told(), []);
 }
+
+/// This device, with the number 3 or as the primary one with the number 1, knows a list of all three devices.
+async fn knows_own_list(fixture: &Fixture, ours: &Account, number: u32) {
+    let first = ours.list(4, &[1, 2, 3]);
+    let identity = IdentityKeyPair::from_bytes(&ours.devices[number as usize - 1].to_bytes()).unwrap();
+    let key = AccountKeyPair::from_bytes(&ours.key.to_bytes()).unwrap();
+    let work = fixture.store.write(move |tx| {
+        tx.insert_account(&identity, 7)?;
+        let us = Registered { user: BEN, device: DeviceId::new(number).unwrap() };
+        tx.set_registered(us, &Tokens::new("access".into(), 1, "refresh".into()))?;
+        if tx.holds_account_key()? {
+            tx.set_account_key(&key)?;
+        }
+        tx.replace_own_list(us, &verified(BEN, &first).unwrap())
+    });
+    work.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_companion_that_is_not_on_a_later_list_was_removed_whoever_shows_it() {
+    let ours = Account::new(1, 3);
+    let pairs = |numbers: &[usize]| -> Vec<_> {
+        numbers
+            .iter()
+            .map(|n| IdentityKeyPair::from_bytes(&ours.devices[n - 1].to_bytes()).unwrap())
+            .collect()
+    };
+    let key = AccountKeyPair::from_bytes(&ours.key.to_bytes()).unwrap();
+    // Its number is that of another device.
+    let other =
+        Account { key, devices: pairs(&[1, 2]).into_iter().chain(Account::new(2, 1).devices).collect() };
+    let (moved, _) = moved(
+        &Account { key: AccountKeyPair::from_bytes(&ours.key.to_bytes()).unwrap(), devices: pairs(&[1, 2]) },
+        1,
+        4,
+        &[1, 2],
+    );
+    for (list, is_unlinked) in [
+        (ours.list(3, &[1, 2]), false),
+        (ours.list(5, &[1, 3]), false),
+        (ours.list(5, &[1, 2]), true),
+        (other.list(5, &[1, 2, 3]), true),
+        (moved, true),
+    ] {
+        let mut fixture = Fixture::new();
+        knows_own_list(&fixture, &ours, 3).await;
+        fixture.told();
+        // Another device of ours shows it in a content.
+        assert!(fixture.admits((&ours, 1), Some(list)).await);
+        let unlinked = fixture.store.read(|rows| rows.is_unlinked()).await.unwrap();
+        assert_eq!(unlinked, is_unlinked);
+        let told = fixture.told().contains(&Event::DeviceUnlinked(DeviceId::new(3).unwrap()));
+        assert_eq!(told, is_unlinked);
+    }
+}
+
+#[tokio::test]
+async fn the_device_that_signs_the_lists_is_not_removed_by_one() {
+    let (mut fixture, ours) = (Fixture::new(), Account::new(1, 3));
+    knows_own_list(&fixture, &ours, 1).await;
+    fixture.told();
+    fixture.admits((&ours, 2), Some(ours.list(5, &[2, 3]))).await;
+    assert!(!fixture.store.read(|rows| rows.is_unlinked()).await.unwrap());
+    let known = fixture.store.read(|rows| rows.device_list(BEN)).await.unwrap().unwrap();
+    assert_eq!((known.version(), fixture.told()), (4, vec![]));
+}

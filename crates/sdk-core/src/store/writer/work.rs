@@ -70,6 +70,7 @@ struct Done<T> {
     events: Vec<Event>,
     must_look: bool,
     is_state_noted: bool,
+    is_unlinked: bool,
     after_commit: Vec<AfterCommit>,
 }
 
@@ -83,13 +84,14 @@ impl<F: Transaction<T>, T: Send> Job for Work<F, T> {
             return Ran::PartFailed;
         }
         self.needed_in_file = tx.needed_in_file;
-        let Tx { events, must_look, is_state_noted, after_commit, .. } = tx;
+        let Tx { events, must_look, is_state_noted, is_unlinked, after_commit, .. } = tx;
         let result = result.unwrap_or(Err(Error::Bug("a panic in a transaction")));
         match self.done.insert(result.map(|value| Done {
             value,
             events,
             must_look,
             is_state_noted,
+            is_unlinked,
             after_commit,
         })) {
             Ok(_) => Ran::Kept,
@@ -111,7 +113,10 @@ impl<F: Transaction<T>, T: Send> Job for Work<F, T> {
 
     fn finish(self: Box<Self>, committed: &Result<()>) {
         let result = match (self.done, committed) {
-            (Some(Ok(Done { value, events, must_look, is_state_noted, after_commit })), Ok(())) => {
+            (
+                Some(Ok(Done { value, events, must_look, is_state_noted, is_unlinked, after_commit })),
+                Ok(()),
+            ) => {
                 after_commit.into_iter().for_each(|next| next());
                 for event in events {
                     self.events.publish(event);
@@ -121,6 +126,9 @@ impl<F: Transaction<T>, T: Send> Job for Work<F, T> {
                 }
                 if is_state_noted {
                     self.events.note_state();
+                }
+                if is_unlinked {
+                    self.events.note_unlinked();
                 }
                 Ok(value)
             }
