@@ -5,7 +5,7 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{
     Ack, AckOk, Bundles, DeviceList, InboxPage, KeyCounts, LinkDeviceRequest, LinkToken, LinkTokenRequest,
-    RefreshRequest, SendAck, reason,
+    MoveAccountRequest, RefreshRequest, SendAck, SignedDeviceList, reason,
 };
 
 use crate::common::{keys, public};
@@ -171,6 +171,45 @@ async fn a_device_is_linked_completely_or_not_at_all() {
         } else {
             assert_eq!(again.status, 201);
         }
+        process.kill();
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_moved_completely_or_not_at_all() {
+    for (station, moved) in [(Station::MoveBeforeCommit, false), (Station::MoveAfterCommit, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start(folder.path(), Some(station.name()));
+        let alice = process.register().await.unwrap();
+        let answer =
+            process.post("/v1/link-tokens", Some(&alice), &LinkTokenRequest::default()).await.unwrap();
+        let LinkToken { token, .. } = answer.body();
+        let linked = LinkDeviceRequest {
+            link_token: token,
+            registration_id: 78,
+            identity_key: public(0x05, 33, 9),
+            keys: Some(keys(0, 3)),
+            login_key: vec![4; 32].into(),
+            ..LinkDeviceRequest::default()
+        };
+        assert_eq!(process.post("/v1/devices:link", None, &linked).await.unwrap().status, 201);
+        let list = |version, byte: u8| SignedDeviceList { version, list: vec![byte; 9].into() };
+        let request = MoveAccountRequest { list: Some(list(2, 7)), device_id: 2 };
+        assert!(process.put("/v1/primary", &alice, &request).await.is_none(), "{station:?} was not passed");
+        process.ended();
+
+        let process = Process::start(folder.path(), None);
+        let shown = process.get(&format!("/v1/users/{}/device-list", alice.user), &alice).await.unwrap();
+        // The list and the primary device have changed together.
+        let next = process.put("/v1/device-list", &alice, &list(1, 8)).await.unwrap();
+        if moved {
+            assert_eq!(shown.body::<SignedDeviceList>(), list(2, 7));
+            next.refused(403, reason::FORBIDDEN);
+        } else {
+            assert_eq!((shown.status, next.status), (404, 204));
+        }
+        assert_eq!(process.put("/v1/primary", &alice, &request).await.unwrap().status, 204, "repeated");
+        process.put("/v1/device-list", &alice, &list(3, 8)).await.unwrap().refused(403, reason::FORBIDDEN);
         process.kill();
     }
 }

@@ -83,7 +83,21 @@ impl Process {
         by: Option<&Party>,
         body: &impl prost::Message,
     ) -> Option<Answer> {
-        let request = with_body(self.http.post(format!("{}{path}", self.url)), body);
+        self.send(self.http.post(format!("{}{path}", self.url)), by, body).await
+    }
+
+    #[cfg(feature = "faults")]
+    pub(crate) async fn put(&self, path: &str, by: &Party, body: &impl prost::Message) -> Option<Answer> {
+        self.send(self.http.put(format!("{}{path}", self.url)), Some(by), body).await
+    }
+
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        by: Option<&Party>,
+        body: &impl prost::Message,
+    ) -> Option<Answer> {
+        let request = with_body(request, body);
         let request = match by {
             Some(party) => request.bearer_auth(&party.tokens.access_token),
             None => request,
