@@ -232,6 +232,32 @@ async fn a_stranger_sends_no_mail_but_gets_some() {
 }
 
 #[tokio::test]
+async fn a_post_accepts_the_thread_of_its_author() {
+    let world = World::start().await;
+    let (alice, bob) = (world.register().await, world.register().await);
+    let thread = world.request_thread(&alice, &bob).await;
+    let messages = format!("/v1/threads/{thread}/messages");
+    let post_message = async |from: &Party, to: &Party| {
+        let message = world.message(thread, to, b"hello");
+        world.post(&messages, Some(from), &message).await
+    };
+    for _ in 0..16 {
+        assert_eq!(post_message(&alice, &bob).await.status, 201);
+    }
+    post_message(&alice, &bob).await.refused(409, reason::NOT_ACCEPTED);
+    // Mail and a refused post are no acceptance.
+    assert_eq!(post(&world, &bob, &mail(&world, thread, &alice, b"resend")).await, 201);
+    let wrong = world.message(thread, &bob, b"to nobody");
+    world.post(&messages, Some(&bob), &wrong).await.refused(409, reason::MISMATCHED_DEVICES);
+    post_message(&alice, &bob).await.refused(409, reason::NOT_ACCEPTED);
+    // The receipt of this one can overtake the request by which the thread is accepted.
+    assert_eq!(post_message(&bob, &alice).await.status, 201);
+    assert_eq!(post(&world, &alice, &mail(&world, thread, &bob, b"receipt")).await, 201);
+    assert_eq!(post_message(&alice, &bob).await.status, 201);
+    world.relay.shutdown().await;
+}
+
+#[tokio::test]
 async fn invalid_mail_and_acknowledgements_are_refused_with_a_reason() {
     let world = World::start().await;
     let (alice, bob, thread) = world.pair().await;

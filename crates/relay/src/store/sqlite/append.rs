@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Error, Result, params};
+use sealpost_wire::id::{ThreadId, UserId};
 
 use super::arrivals::Arrivals;
 use super::columns::{expect_one, row_bytes};
 use super::dedupe::{Earlier, Submission, WrongTime};
-use super::deferred::Deferred;
+use super::deferred::{Deferred, Mailboxes};
 use super::lane::Lane;
-use super::requests;
+use super::{requests, threads};
 use crate::address::Address;
 use crate::fault::{self, Station};
 use crate::limits::Inbound;
@@ -57,6 +58,9 @@ pub(super) fn append(
         return submission.earlier(tx)?.map(repeated).ok_or(Error::QueryReturnedNoRows);
     }
     lane.advance(stored);
+    if lane.not_accepted.remove(&sender).is_some() {
+        accept(tx, mailboxes, lane, append.thread, sender)?;
+    }
     for message in &admitted {
         requests::count(tx, lane, append, message)?;
     }
@@ -69,6 +73,20 @@ pub(super) fn append(
     }
     fault::at(Station::SendBeforeCommit);
     Ok(Appended::Stored(stored))
+}
+
+/// Who writes in a thread has accepted it, although the request that says so may come later.
+fn accept(
+    tx: &Connection,
+    mailboxes: &mut Mailboxes,
+    lane: &Lane,
+    thread: ThreadId,
+    member: UserId,
+) -> Result<()> {
+    for (address, _) in lane.live.iter().filter(|(address, _)| address.user == member) {
+        mailboxes.write(tx, *address)?;
+    }
+    threads::accept(tx, thread, member).map(drop)
 }
 
 fn note(inbound: &mut Vec<Inbound>, more: Inbound) {

@@ -34,11 +34,6 @@ pub(crate) async fn an_unaccepted_thread_delivers_few_messages(store: &dyn Store
     assert_eq!(store.inbox_ack(b, keys).await, Ok(16));
     assert_eq!(store.append(append(&pair, 17)).await, Ok(Appended::NotAccepted));
     assert!(matches!(store.append(append(&pair, 16)).await, Ok(Appended::Duplicate(_))));
-    // The user who opened it has thereby accepted it.
-    let back = |n| Append { sender: b, copies: vec![copy(a, b"x")], ..append(&pair, n) };
-    for n in 100..=120 {
-        assert!(matches!(store.append(back(n)).await, Ok(Appended::Stored(_))));
-    }
     // A member can accept only for themselves.
     let other = register(store, 3, 0..0).await;
     assert_eq!(store.accept_thread(pair.thread, other.user).await, Ok(false));
@@ -51,6 +46,30 @@ pub(crate) async fn an_unaccepted_thread_delivers_few_messages(store: &dyn Store
         assert!(matches!(store.append(append(&pair, n)).await, Ok(Appended::Stored(_))), "{n}");
     }
     assert_eq!(store.mailbox(b).await.unwrap().trimmed, 0);
+}
+
+pub(crate) async fn who_writes_in_a_thread_has_accepted_it(store: &dyn Store) {
+    let (a, b) = (register(store, 1, 0..0).await, register(store, 2, 0..0).await);
+    let pair = Pair { a, b, thread: request(store, a, b, 9).await };
+    for n in 1..=16 {
+        assert!(matches!(store.append(append(&pair, n)).await, Ok(Appended::Stored(_))));
+    }
+    let back = |n| Append { sender: b, copies: vec![copy(a, b"x")], ..append(&pair, n) };
+    assert_eq!(store.append(append(&pair, 17)).await, Ok(Appended::NotAccepted));
+    assert!(matches!(store.append(back(100)).await, Ok(Appended::Stored(_))));
+    // The one who has opened it has accepted it, too.
+    for n in 101..=120 {
+        assert!(matches!(store.append(back(n)).await, Ok(Appended::Stored(_))));
+    }
+    // Its rows are no rows of a stranger any more.
+    let big = vec![7; (1 << 20) - 256];
+    for n in 17..=26 {
+        let append = Append { copies: vec![copy(b, &big)], ..append(&pair, n) };
+        assert!(matches!(store.append(append).await, Ok(Appended::Stored(_))), "{n}");
+    }
+    let stranger = register(store, 3, 0..0).await;
+    let other = Pair { a: stranger, b, thread: request(store, stranger, b, 8).await };
+    assert!(matches!(store.append(append(&other, 1)).await, Ok(Appended::Stored(_))));
 }
 
 pub(crate) async fn an_unaccepted_thread_delivers_few_bytes(store: &dyn Store) {
