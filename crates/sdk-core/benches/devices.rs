@@ -1,6 +1,7 @@
 //! What several devices of an account cost, with a real relay on loopback and real files: `./dev bench client`.
 //!
-//! All devices and the relay share one process and its cores. Nothing is asserted; the figures are printed.
+//! All devices and the relay share one process and its cores, but for the part `linking-alone`, in which each device has its own process. Nothing
+//! is asserted; the figures are printed.
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
 #![expect(
@@ -13,12 +14,16 @@
 mod figures;
 mod memory;
 
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use figures::{Percentiles, percentiles};
 use memory::resident_kb;
-use sealpost_core::{Client, Event, SharedHistory, Thread};
+use sealpost_core::{Client, Event, LinkCode, Opened, SharedHistory, Thread};
 use sealpost_testkit::{Party, PartyDisk, World, open_database};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -38,12 +43,20 @@ async fn main() {
     }
     // The name of a part runs only this part.
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    match wanted.as_deref() {
+        Some(PRIMARY) => return link_as_primary().await,
+        Some(COMPANION) => return link_as_companion().await,
+        _ => {}
+    }
     let is_wanted = |part| wanted.as_deref().is_none_or(|wanted| wanted == part);
     if is_wanted("sending") {
         sending().await;
     }
     if is_wanted("linking") {
         linking().await;
+    }
+    if is_wanted("linking-alone") {
+        linking_alone().await;
     }
     if is_wanted("catching-up") {
         catching_up().await;
@@ -147,6 +160,101 @@ async fn linking() {
     print("bytes on loopback, there and back", &format!("{:.1} MB", bytes as f64 / 1e6));
     let grown = peak_kb.saturating_sub(before_kb) as f64 / 1000.0;
     print("memory on top, both devices and relay", &format!("{grown:.1} MB"));
+}
+
+/// The parts that are processes of their own.
+const PRIMARY: &str = "as-primary";
+const COMPANION: &str = "as-companion";
+
+/// The same as [`linking`], with the relay in this process and each device in another one: the memory of one device.
+async fn linking_alone() {
+    let world = World::start().await;
+    let disk = world.party("ada").await.close().await;
+    fill(&disk);
+    let mut companion = process(&world, &[COMPANION, "tablet"]);
+    let mut lines = BufReader::new(companion.stdout.take().unwrap()).lines();
+    let code = lines.next_line().await.unwrap().expect("a code");
+    let mut primary = process(&world, &[PRIMARY, "ada", &code]);
+    let mut of_primary = BufReader::new(primary.stdout.take().unwrap()).lines();
+    let devices = [("primary device", &mut of_primary), ("companion", &mut lines)];
+    for (device, lines) in devices {
+        let kb: f64 = lines.next_line().await.unwrap().expect("a figure").parse().unwrap();
+        print(&format!("memory on top, {device} alone"), &format!("{:.1} MB", kb / 1000.0));
+    }
+    for mut device in [companion, primary] {
+        assert!(device.wait().await.unwrap().success());
+    }
+}
+
+/// This program in another process, with the part, the name of the device, and what else it needs.
+fn process(world: &World, arguments: &[&str]) -> Child {
+    let (part, rest) = arguments.split_first().unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg(part).arg(world.dir()).arg(world.url()).args(rest);
+    command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
+}
+
+/// The database of the device in this process, and what else it was told.
+fn own_disk() -> (PartyDisk, Option<String>) {
+    let mut arguments = std::env::args().skip(2);
+    let mut next = || arguments.next().expect("an argument");
+    let (dir, url, name) = (next(), next(), next());
+    (PartyDisk::new(Path::new(&dir), &name, &url), arguments.next())
+}
+
+async fn link_as_companion() {
+    let (disk, _) = own_disk();
+    let Opened::Unregistered(new) = Client::open(disk.config()).await.unwrap() else { return };
+    let linking = new.link("tablet").await.unwrap();
+    println!("{}", *linking.code().to_text());
+    let before_kb = resident_kb();
+    let has_all = async {
+        let client = linking.finish().await.unwrap();
+        let mut has_begun = false;
+        loop {
+            let goes_on = !client.link_progress().await.unwrap().is_empty();
+            if has_begun && !goes_on {
+                break client;
+            }
+            has_begun |= goes_on;
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    println!("{}", peak_kb(has_all).await.0.saturating_sub(before_kb));
+}
+
+async fn link_as_primary() {
+    let (disk, code) = own_disk();
+    let ada = disk.open().await;
+    ada.live().await;
+    let code: LinkCode = code.expect("a code").parse().unwrap();
+    let mut events = ada.client.events();
+    let before_kb = resident_kb();
+    let has_told_all = async {
+        let pending = ada.client.link(&code).await.unwrap();
+        pending.confirm(&pending.name(), SharedHistory::Everything).await.unwrap();
+        loop {
+            match events.next().await {
+                Some(Ok(Event::LinkProgress(progress))) if progress.is_done => break progress.sent,
+                _ => {}
+            }
+        }
+    };
+    let (peak_kb, sent) = peak_kb(has_told_all).await;
+    assert_eq!(sent, HISTORY);
+    println!("{}", peak_kb.saturating_sub(before_kb));
+}
+
+/// The most memory that this process has had while something was done.
+async fn peak_kb<T>(work: impl Future<Output = T>) -> (u64, T) {
+    let mut peak_kb = resident_kb();
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            value = &mut work => return (peak_kb, value),
+            () = sleep(Duration::from_millis(10)) => peak_kb = peak_kb.max(resident_kb()),
+        }
+    }
 }
 
 /// Five devices of a person that were offline receive the same messages at the same time.
