@@ -2,11 +2,17 @@
 
 #![cfg(test)]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sealpost_core::{
     Delivery, Event, Folder, Message, Notice, NoticeAction, Notices, PrivacySetting, Thread, ThreadId,
     ThreadSummary, TrustState, UserId,
 };
-use sealpost_testkit::{Party, World, eventually, history, newest, open_database, texts, within};
+use sealpost_testkit::{
+    Interceptor, Party, Proxy, World, eventually, history, newest, open_database, texts, within,
+};
+use sealpost_wire as wire;
 
 /// A person with a phone and a tablet, and somebody with whom both devices have a thread.
 struct Linked {
@@ -71,6 +77,13 @@ fn senders_of_mail(world: &World, from: UserId, to: UserId) -> Vec<u32> {
     rows.collect::<rusqlite::Result<_>>().unwrap()
 }
 
+/// How much mail waits on a device; perhaps only what is sealed.
+fn queued(world: &World, name: &str, is_sealed: bool) -> u32 {
+    let disk = world.disk(name);
+    let sql = "SELECT count(*) FROM mail WHERE bytes IS NOT NULL OR NOT ?1";
+    open_database(disk.database(), &disk.key()).query_row(sql, [is_sealed], |row| row.get(0)).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_on_one_device_is_read_on_the_other_and_confirmed_once() {
     let Linked { world, phone, tablet, ben, hers, theirs, his } = Linked::new().await;
@@ -83,7 +96,10 @@ async fn what_is_read_on_one_device_is_read_on_the_other_and_confirmed_once() {
     let shown = next_notice(&mut notices).await;
     assert!(matches!(&shown.action, NoticeAction::Show(message) if message.text() == Some("are you there?")));
     ben.message_reaches(&his, sent.id, Delivery::Delivered).await;
-    // Both devices have confirmed that they have it.
+    // Both devices have confirmed that they have it. A receipt is queued together with its message.
+    for name in ["ada", "tablet"] {
+        eventually("nothing is queued", async || (queued(&world, name, false) == 0).then_some(())).await;
+    }
     eventually("no mail waits", async || (world.rows_in_mailboxes() == 0).then_some(())).await;
     let (us, them) = (phone.client.user_id(), ben.client.user_id());
     drop(his);
@@ -163,6 +179,52 @@ async fn what_is_decided_on_one_device_is_so_on_the_other() {
     summary_when("nothing is set", &hers, none).await;
     let none = |summary: &ThreadSummary| summary.folder == Some(Folder::Chats) && !summary.is_blocked;
     summary_when("in the list and not blocked", &spam, none).await;
+}
+
+/// A relay that takes no mail, while it is told not to.
+#[derive(Clone, Default)]
+struct TakesNoMail(Arc<AtomicBool>);
+
+impl Interceptor for TakesNoMail {
+    fn up(&self, frame: wire::Frame) -> Vec<wire::Frame> {
+        let is_lost = matches!(frame.body, Some(wire::frame::Body::Mail(_))) && self.0.load(Ordering::SeqCst);
+        if is_lost { Vec::new() } else { vec![frame] }
+    }
+}
+
+/// The tablet has sealed it for the phone alone, and submits that after the laptop has got its bootstrap.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sealed_before_a_companion_was_linked_reaches_it_although_it_is_sent_later() {
+    const UNTIL_MS: u64 = 4_000_000_000_000;
+    let (world, relay) = (World::start().await, TakesNoMail::default());
+    let proxy = Proxy::start(world.addr(), relay.clone()).await;
+    let (phone, ben) = (world.party("ada").await, world.party("ben").await);
+    let tablet = world.disk("tablet").through(&proxy.url()).link_to(&phone).await;
+    let hers = phone.thread_with(&ben).await;
+    hers.send_text("hello").await.unwrap();
+    let theirs = with_text(&tablet, hers.id(), "hello").await;
+    let is_passed_on = async || {
+        let disk = world.disk("ada");
+        let sql = "SELECT count(*) FROM bootstrap_out";
+        let database = open_database(disk.database(), &disk.key());
+        (database.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap() == 0).then_some(())
+    };
+    eventually("the tablet has all", is_passed_on).await;
+    eventually("nothing is queued", async || (queued(&world, "tablet", false) == 0).then_some(())).await;
+    relay.0.store(true, Ordering::SeqCst);
+    theirs.set_muted_until(Some(UNTIL_MS)).await.unwrap();
+    eventually("it is sealed", async || (queued(&world, "tablet", true) > 0).then_some(())).await;
+    drop(theirs);
+    let tablet = tablet.close().await;
+    let laptop = world.companion(&phone, "laptop").await;
+    eventually("the laptop has all", is_passed_on).await;
+    let of_laptop = laptop.thread_with(&ben).await;
+    assert_eq!(of_laptop.summary().await.unwrap().muted_until_ms, None);
+    relay.0.store(false, Ordering::SeqCst);
+    let _tablet = tablet.open().await;
+    for thread in [&hers, &of_laptop] {
+        summary_when("it is muted", thread, |summary| summary.muted_until_ms == Some(UNTIL_MS)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

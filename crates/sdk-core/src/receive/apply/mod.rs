@@ -99,7 +99,8 @@ pub(super) fn apply_mail(
         return receipt::apply(tx, &from, us, receipt, now_ms);
     }
     if let Body::AccountState(state) = &content.body {
-        return account_state::apply(tx, state, (mail.came_ms, now_ms));
+        let told = (state, content.header.lists.own.as_ref());
+        return account_state::apply(tx, us.user, told, (mail.came_ms, now_ms));
     }
     if !tx.set_applied(mail.sender, content.id, now_ms)? {
         return Ok(());

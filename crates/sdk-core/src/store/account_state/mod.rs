@@ -285,15 +285,21 @@ impl Tx<'_> {
     /// The names of our devices are told once more, as they are: a new companion has asked for what it does not know.
     pub(crate) fn tell_device_names(&mut self) -> Result<()> {
         for device in self.named_devices()? {
-            let (what, key) = StateKey::DeviceName(device).parts();
-            // No mail has this number, so it is due, and keeps its stamp.
-            let told = self.change(
-                "INSERT INTO account_state (what, key, mail) VALUES (?1, ?2, -1)
-                 ON CONFLICT DO UPDATE SET mail = -1 WHERE mail IS NULL OR mail <> 0",
-                params![what, key],
-            )?;
-            self.is_state_noted |= told > 0;
+            self.tell_again(&StateKey::DeviceName(device))?;
         }
+        Ok(())
+    }
+
+    /// Tells our other devices something once more, as it is now.
+    pub(crate) fn tell_again(&mut self, key: &StateKey) -> Result<()> {
+        let (what, key) = key.parts();
+        // No mail has this number, so it is due, and keeps its stamp.
+        let told = self.change(
+            "INSERT INTO account_state (what, key, mail) VALUES (?1, ?2, -1)
+             ON CONFLICT DO UPDATE SET mail = -1 WHERE mail IS NULL OR mail <> 0",
+            params![what, key],
+        )?;
+        self.is_state_noted |= told > 0;
         Ok(())
     }
 
