@@ -34,6 +34,14 @@ stations! {
     SendAfterCommit = "send-after-commit",
     /// The sender has its answer; the recipients were not woken yet.
     SendAcked = "send-acked",
+    /// Some rows of a job are written; the transaction is open.
+    FanoutBeforeCommit = "fanout-before-commit",
+    /// These rows are durable; nobody was woken yet.
+    FanoutAfterCommit = "fanout-after-commit",
+    /// An entry of a roster and its rows are written; the transaction is open.
+    EntryBeforeCommit = "entry-before-commit",
+    /// The entry is durable; its author has no answer yet.
+    EntryAfterCommit = "entry-after-commit",
     /// A row was pushed to its device.
     Delivered = "delivered",
     /// Acknowledged rows are deleted; the transaction is open.

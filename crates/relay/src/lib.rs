@@ -27,6 +27,7 @@ pub mod bus;
 pub mod clock;
 mod config;
 mod connection;
+mod fan_out;
 pub mod fault;
 pub mod keys;
 pub mod limits;

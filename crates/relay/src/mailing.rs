@@ -13,7 +13,7 @@ use sealpost_wire::frame::Body;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ClientMsgId, ThreadId};
 use sealpost_wire::limits::{EPHEMERAL_TTL_S, MAX_EPHEMERAL, MAX_EPHEMERAL_TTL_S, MAX_MAIL_COPIES};
-use sealpost_wire::send_ack::Status;
+use sealpost_wire::send_ack::{Fanout, Status};
 use sealpost_wire::{DeliverMail, DeviceCopy, Envelope, FRAME_VERSION, Frame, Mail};
 use sha2::{Digest as _, Sha256};
 
@@ -56,7 +56,8 @@ pub(crate) fn submit(
     let shared_of = sending::shared_of(&mail.copies, &mail.shared)?;
     let copies = mail.copies.iter().map(|copy| parse(copy, &shared_of));
     let copies: Vec<Ephemeral> = copies.collect::<Result<_, _>>()?;
-    let (state, audience) = (Arc::clone(state), state.store.audience(thread, sender.user));
+    let named = copies.iter().map(|copy| copy.to.user).collect();
+    let (state, audience) = (Arc::clone(state), state.store.audience(thread, sender.user, named));
     Ok(Box::pin(async move { pass(&state, sender, thread, copies, audience.await) }))
 }
 
@@ -91,6 +92,8 @@ fn store(state: &State, sender: Address, thread: ThreadId, mail: &Mail) -> Resul
             stored: None,
             epoch,
             status,
+            fanout: Fanout::Unspecified,
+            job: None,
             recipients,
         };
         match posted.await? {
@@ -139,7 +142,7 @@ fn pass(
     copies: Vec<Ephemeral>,
     audience: Result<Option<Audience>, StoreError>,
 ) -> Result<Sent, Problem> {
-    let Audience { live, not_accepted, left_alone } = audience?.ok_or(Problem::NotFound)?;
+    let Audience { live, not_accepted, left_alone, is_group } = audience?.ok_or(Problem::NotFound)?;
     let named = copies.iter().map(|copy| (copy.to, copy.registration_id));
     check_recipients(&live, left_alone, sender, named)?;
     let now = state.clock.monotonic();
@@ -151,6 +154,11 @@ fn pass(
     for Ephemeral { to, mut envelope, shared, .. } in copies {
         // Only an accepted thread shows that somebody is typing.
         if not_accepted.contains(&to.user) {
+            continue;
+        }
+        // Of a group, a few are told, and the sender does not learn who.
+        if is_group && !state.limiter.ephemeral_device(thread, now) {
+            state.metrics.ephemeral.dropped.count();
             continue;
         }
         if !shared.is_empty() {
@@ -174,7 +182,17 @@ fn pass(
         }
     }
     let status = Status::PassedOn;
-    Ok(Sent { client_msg_id: None, thread, stored: None, epoch, status, recipients: Vec::new() })
+    let fanout = Fanout::Unspecified;
+    Ok(Sent {
+        client_msg_id: None,
+        thread,
+        stored: None,
+        epoch,
+        status,
+        fanout,
+        job: None,
+        recipients: Vec::new(),
+    })
 }
 
 impl From<Misaddressed> for Problem {

@@ -123,6 +123,20 @@ macro_rules! authorisation_table {
                     looks_like accept_an_unknown_thread;
                 accept_an_unknown_thread                   [401 401 401 401 401 404 404 404];
             }
+            CreateGroup (POST, "/v1/groups", Token) {
+                create_a_group                             [401 401 401 401 401 201 201 201];
+                create_a_group_as_the_member               [401 401 401 401 401 400 201 400];
+            }
+            ChangeRoster (POST, "/v1/threads/{thread}/roster", Token) {
+                change_the_timer_of_the_group              [401 401 401 401 401 404 201 201]
+                    looks_like change_the_timer_of_an_unknown_group;
+                change_the_timer_of_an_unknown_group       [401 401 401 401 401 404 404 404];
+            }
+            ShowRoster (GET, "/v1/threads/{thread}/roster", Token) {
+                get_the_roster                             [401 401 401 401 401 404 200 200]
+                    looks_like get_the_roster_of_an_unknown_group;
+                get_the_roster_of_an_unknown_group         [401 401 401 401 401 404 404 404];
+            }
             Block (PUT, "/v1/blocks/{user}", Token) {
                 block_the_member                           [401 401 401 401 401 204 403 403]
                     looks_like block_an_unknown_user;
@@ -137,6 +151,9 @@ macro_rules! authorisation_table {
                 append_to_the_thread                       [401 401 401 401 401 404 201 201]
                     looks_like append_to_an_unknown_thread;
                 append_to_an_unknown_thread                [401 401 401 401 401 404 404 404];
+                post_in_the_group                          [401 401 401 401 401 404 201 201]
+                    looks_like post_in_an_unknown_group;
+                post_in_an_unknown_group                   [401 401 401 401 401 404 404 404];
             }
             PostMail (POST, "/v1/threads/{thread}/mail", Token) {
                 post_mail                                  [401 401 401 401 401 404 201 201]
@@ -177,6 +194,9 @@ macro_rules! authorisation_table {
                 send_to_the_thread                         [4400 4401 4401 4401 4401 404 201 201]
                     looks_like send_to_an_unknown_thread;
                 send_to_an_unknown_thread                  [4400 4401 4401 4401 4401 404 404 404];
+                send_to_the_group                          [4400 4401 4401 4401 4401 404 201 201]
+                    looks_like send_to_an_unknown_group;
+                send_to_an_unknown_group                   [4400 4401 4401 4401 4401 404 404 404];
             }
             Mail {
                 mail_a_device_of_the_thread                [4400 4401 4401 4401 4401 404 201 201]

@@ -22,6 +22,8 @@ pub struct Metrics {
     pub store_statements: Counter,
     /// Ephemeral mail by outcome.
     pub ephemeral: Ephemeral,
+    /// Posts of groups.
+    pub fanout: FanoutCounts,
     /// Incoming frames.
     pub frames: Frames,
     /// Repeated sends that were answered from the stored result.
@@ -151,6 +153,21 @@ pub struct Ephemeral {
     pub offline: Counter,
 }
 
+/// Posts of groups, and their rows.
+#[derive(Debug, Default)]
+pub struct FanoutCounts {
+    /// Posts that were in all mailboxes before they were acknowledged.
+    pub inline: Counter,
+    /// Posts that became jobs.
+    pub background: Counter,
+    /// Jobs that are done.
+    pub done: Counter,
+    /// Rows that were added to mailboxes.
+    pub rows: Counter,
+    /// Entries of rosters.
+    pub entries: Counter,
+}
+
 impl Metrics {
     /// Renders all metrics in the Prometheus text format.
     pub fn render(&self, epoch: u64, connections: usize, limiter: &Limiter) -> String {
@@ -194,6 +211,17 @@ impl Metrics {
         ] {
             writeln!(out, "relay_ephemeral_total{{outcome=\"{outcome}\"}} {}", counter.get())?;
         }
+        writeln!(out, "# TYPE relay_fanout_total counter")?;
+        for (what, counter) in [
+            ("inline", &self.fanout.inline),
+            ("background", &self.fanout.background),
+            ("done", &self.fanout.done),
+            ("entry", &self.fanout.entries),
+        ] {
+            writeln!(out, "relay_fanout_total{{what=\"{what}\"}} {}", counter.get())?;
+        }
+        writeln!(out, "# TYPE relay_fanout_rows_total counter")?;
+        writeln!(out, "relay_fanout_rows_total {}", self.fanout.rows.get())?;
         writeln!(out, "# TYPE relay_dedupe_hits_total counter")?;
         writeln!(out, "relay_dedupe_hits_total {}", self.dedupe_hits.get())?;
         writeln!(out, "# TYPE relay_prekeys_last_resort_total counter")?;

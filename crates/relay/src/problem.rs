@@ -106,6 +106,9 @@ pub enum Problem {
         /// The current version of the roster.
         current: u64,
     },
+    /// The roster of the group does not allow it, for the reason with this name.
+    #[error("not allowed")]
+    NotAllowed(&'static str),
     /// The copies do not name exactly the live devices.
     #[error("mismatched devices")]
     MismatchedDevices(Vec<DeviceMismatch>),
@@ -156,6 +159,7 @@ impl Problem {
                 error.mismatches.clone_from(devices);
             }
             Self::ExistingThread(thread) => error.thread_id = thread.to_wire(),
+            Self::NotAllowed(detail) => error.detail = (*detail).into(),
             _ => {}
         }
         error
@@ -192,6 +196,7 @@ impl Problem {
             Self::KeyIdUsed => (StatusCode::CONFLICT, reason::KEY_ID_USED),
             Self::TooManyKeys => (StatusCode::CONFLICT, reason::TOO_MANY_KEYS),
             Self::StaleRoster { .. } => (StatusCode::CONFLICT, reason::STALE_ROSTER),
+            Self::NotAllowed(_) => (StatusCode::FORBIDDEN, reason::NOT_ALLOWED),
             Self::MismatchedDevices(_) => (StatusCode::CONFLICT, reason::MISMATCHED_DEVICES),
             Self::StaleDevices(_) => (StatusCode::GONE, reason::STALE_DEVICES),
             Self::RecipientDeleted => (StatusCode::GONE, reason::RECIPIENT_DELETED),

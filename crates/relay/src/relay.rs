@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -21,7 +21,7 @@ use crate::state::{Connections, Draining, State};
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::tls::{self, TlsError};
 use crate::tokens::Signer;
-use crate::{routes, sweeper};
+use crate::{fan_out, routes, sweeper};
 
 /// Why a relay could not start.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,7 @@ pub struct Relay {
     server: JoinHandle<()>,
     metrics: Option<(SocketAddr, JoinHandle<()>)>,
     sweeper: JoinHandle<()>,
+    fan_out: JoinHandle<()>,
 }
 
 impl Relay {
@@ -90,7 +91,8 @@ impl Relay {
         });
         let server = tokio::spawn(server.run(tcp, until(stop.subscribe())));
         let sweeper = tokio::spawn(sweeper::run(Arc::clone(&state)));
-        Ok(Self { addr, scheme, state, stop, server, metrics, sweeper })
+        let fan_out = tokio::spawn(fan_out::run(Arc::clone(&state)));
+        Ok(Self { addr, scheme, state, stop, server, metrics, sweeper, fan_out })
     }
 
     /// The address that it listens on.
@@ -111,7 +113,7 @@ impl Relay {
     /// Drains and stops: connections are asked to close, requests in flight finish or are cut off, and the store is
     /// closed. Afterwards, the folder can be opened again.
     pub async fn shutdown(self) {
-        let Self { state, stop, server, metrics, sweeper, .. } = self;
+        let Self { state, stop, server, metrics, sweeper, fan_out, .. } = self;
         let timing = state.timing;
         let spread = spread(state.connections.count()).min(timing.drain_spread);
         state.draining.begin(spread);
@@ -121,7 +123,8 @@ impl Relay {
         }
         stop.send_replace(true);
         sweeper.abort();
-        for task in metrics.map(|(_, task)| task).into_iter().chain([server, sweeper]) {
+        fan_out.abort();
+        for task in metrics.map(|(_, task)| task).into_iter().chain([server, sweeper, fan_out]) {
             task.await.ok();
         }
         state.connections.cut();
@@ -154,6 +157,7 @@ fn open(config: Config) -> Result<Arc<State>, StartError> {
         signer: Signer::open(&config.data).map_err(StartError::SigningKey)?,
         challenges: Challenges::new(),
         links: Links::default(),
+        jobs: Notify::new(),
         store: Arc::new(store),
         bus: config.bus,
         limiter,

@@ -7,7 +7,8 @@ use prost::Message as _;
 use sealpost_wire::id::ToWire as _;
 use sealpost_wire::id::{ClientMsgId, ThreadId, UserId};
 use sealpost_wire::limits::{MAILBOX_TTL_S, MAX_CIPHERTEXT, MAX_COPIES};
-use sealpost_wire::send_ack::Status;
+use sealpost_wire::roster::Refusal;
+use sealpost_wire::send_ack::{Fanout, Status};
 use sealpost_wire::{DeviceCopy, Envelope, Send, SendAck, envelope};
 use sha2::{Digest as _, Sha256};
 
@@ -16,8 +17,9 @@ use crate::bus::WakeReason;
 use crate::fault::{self, Station};
 use crate::limits::Wait;
 use crate::problem::Problem;
+use crate::random;
 use crate::state::State;
-use crate::store::{Append, Appended, BodyHash, Copy, Order, Stored, Turn};
+use crate::store::{self, Append, Appended, BodyHash, Copy, GroupAppend, JobId, Order, Stored, Turn};
 
 /// A stored send, and the recipients to notify. It waits among the answers of a connection, so it is smaller than its frame.
 #[derive(Debug)]
@@ -29,6 +31,10 @@ pub(crate) struct Sent {
     pub(crate) stored: Option<Stored>,
     pub(crate) epoch: u64,
     pub(crate) status: Status,
+    /// For a message of a group.
+    pub(crate) fanout: Fanout,
+    /// The job that still writes its rows.
+    pub(crate) job: Option<JobId>,
     pub(crate) recipients: Vec<(Address, WakeReason)>,
 }
 
@@ -42,7 +48,8 @@ impl Sent {
             hlc: self.stored.map_or(0, |stored| stored.hlc),
             epoch: self.epoch,
             status: self.status.into(),
-            ..SendAck::default()
+            fanout: self.fanout.into(),
+            job_id: self.job.map(|job| Bytes::copy_from_slice(&job)).unwrap_or_default(),
         }
     }
 
@@ -50,6 +57,9 @@ impl Sent {
     pub(crate) fn wake(&self, state: &State) {
         for (recipient, reason) in &self.recipients {
             state.bus.wake(*recipient, *reason);
+        }
+        if self.job.is_some() {
+            state.jobs.notify_one();
         }
     }
 }
@@ -61,7 +71,10 @@ pub(crate) type Sending = BoxFuture<'static, Result<Sent, Problem>>;
 /// mailboxes is charged when it is stored.
 pub(crate) fn charge(state: &State, sender: Address, send: &Send) -> Result<Wait, Problem> {
     let now = state.clock.monotonic();
-    let wait = charge_recipients(state, sender, &send.copies)?;
+    let mut wait = charge_recipients(state, sender, &send.copies)?;
+    if send.group.is_some() {
+        wait = wait.max(state.limiter.group_post(sender.user, now)?);
+    }
     Ok(wait.max(state.limiter.send(
         sender,
         charged_bytes(send.encoded_len(), &send.shared, &send.copies),
@@ -105,15 +118,30 @@ pub(crate) fn submit(
     turn: Option<Turn>,
     _charged: Wait,
 ) -> Result<Sending, Problem> {
-    let append = parse(sender, send, state.clock.unix_ms())?;
-    let turn = turn.or_else(|| send.lookup.then(|| Order::default().lookup(append.thread)));
-    fault::at(Station::SendDecoded);
-    let (id, thread, epoch) = (append.client_msg_id, append.thread, state.store.epoch());
-    let recipients = append.copies.iter().map(|copy| (copy.to, WakeReason::Messages)).collect();
+    let (id, thread, epoch) =
+        (message_id(send)?, ThreadId::from_slice(&send.thread_id)?, state.store.epoch());
+    let turn = turn.or_else(|| send.lookup.then(|| Order::default().lookup(thread)));
     let metrics = std::sync::Arc::clone(&state.metrics);
-    let appended = match turn {
-        Some(turn) => state.store.append_in_turn(append, turn),
-        None => state.store.append(append),
+    let (appended, recipients) = match &send.group {
+        None => {
+            let append = parse(sender, send, state.clock.unix_ms())?;
+            fault::at(Station::SendDecoded);
+            let recipients = append.copies.iter().map(|copy| (copy.to, WakeReason::Messages)).collect();
+            let appended = match turn {
+                Some(turn) => state.store.append_in_turn(append, turn),
+                None => state.store.append(append),
+            };
+            (appended, recipients)
+        }
+        Some(envelope) => {
+            let post = parse_group(sender, send, envelope, state.clock.unix_ms())?;
+            fault::at(Station::SendDecoded);
+            let appended = match turn {
+                Some(turn) => state.store.append_to_group_in_turn(post, turn),
+                None => state.store.append_to_group(post),
+            };
+            (appended, Vec::new())
+        }
     };
     Ok(Box::pin(async move {
         let appended = appended.await?;
@@ -124,9 +152,27 @@ pub(crate) fn submit(
             stored: Some(stored),
             epoch,
             status,
+            fanout: Fanout::Unspecified,
+            job: None,
             recipients,
         };
         match appended {
+            Appended::ForGroup(stored, fanout) => {
+                let stored = sent(stored, Status::Stored, Vec::new());
+                Ok(match fanout {
+                    store::Fanout::Inline(devices) => {
+                        metrics.fanout.inline.count();
+                        metrics.fanout.rows.add(u64::try_from(devices.len()).unwrap_or(u64::MAX));
+                        let recipients = devices.into_iter().map(|to| (to, WakeReason::Messages)).collect();
+                        Sent { fanout: Fanout::Inline, recipients, ..stored }
+                    }
+                    store::Fanout::Background(job) => {
+                        metrics.fanout.background.count();
+                        Sent { fanout: Fanout::Background, job: Some(job), ..stored }
+                    }
+                })
+            }
+            Appended::MayNotWrite => Err(Problem::NotAllowed(Refusal::NotAllowed.word())),
             Appended::Stored(stored) => Ok(sent(stored, Status::Stored, recipients)),
             Appended::Duplicate(stored) => {
                 metrics.dedupe_hits.count();
@@ -147,24 +193,64 @@ pub(crate) fn submit(
     }))
 }
 
+/// Only the format is checked here. The store checks the time, once it knows that the send is not a duplicate.
+fn message_id(send: &Send) -> Result<ClientMsgId, Problem> {
+    let client_msg_id = ClientMsgId::from_slice(&send.client_msg_id)?;
+    client_msg_id.time_ms()?;
+    Ok(client_msg_id)
+}
+
 /// Performs the checks that do not need the store.
 fn parse(sender: Address, send: &Send, now_ms: u64) -> Result<Append, Problem> {
-    let client_msg_id = ClientMsgId::from_slice(&send.client_msg_id)?;
-    // Only the format is checked here. The store checks the time, once it knows that the send is not a duplicate.
-    client_msg_id.time_ms()?;
-    // There are no groups yet.
-    if send.group.is_some() {
-        return Err(Problem::Malformed);
-    }
     Ok(Append {
         sender,
-        client_msg_id,
+        client_msg_id: message_id(send)?,
         thread: ThreadId::from_slice(&send.thread_id)?,
         roster_version: send.roster_version,
         body_hash: body_hash(send),
         copies: parse_copies(&send.copies, &send.shared, now_ms)?,
         now_ms,
     })
+}
+
+/// The same for a message of a group.
+fn parse_group(
+    sender: Address,
+    send: &Send,
+    envelope: &Envelope,
+    now_ms: u64,
+) -> Result<GroupAppend, Problem> {
+    if envelope.ephemeral {
+        return Err(Problem::EphemeralRefused);
+    }
+    if envelope.ciphertext.len() > MAX_CIPHERTEXT {
+        return Err(Problem::TooLarge);
+    }
+    let is_known = envelope.kind == envelope::GROUP && !envelope.ciphertext.is_empty();
+    if !is_known || !send.copies.is_empty() || !send.shared.is_empty() {
+        return Err(Problem::Malformed);
+    }
+    Ok(GroupAppend {
+        sender,
+        client_msg_id: message_id(send)?,
+        thread: ThreadId::from_slice(&send.thread_id)?,
+        roster_version: send.roster_version,
+        body_hash: body_hash(send),
+        expires_ms: expires_ms(envelope, now_ms)?,
+        envelope: envelope.clone(),
+        job: random::id().into_bytes(),
+        now_ms,
+    })
+}
+
+/// When a row with this envelope is removed.
+fn expires_ms(envelope: &Envelope, now_ms: u64) -> Result<u64, Problem> {
+    let ttl_s = match u64::from(envelope.ttl_s) {
+        0 => MAILBOX_TTL_S,
+        ttl_s @ 1..=MAILBOX_TTL_S => ttl_s,
+        _ => return Err(Problem::Malformed),
+    };
+    Ok(now_ms.saturating_add(ttl_s.saturating_mul(1_000)))
 }
 
 /// The hash by which a duplicate is recognised. It covers everything except the flags that say what to do with the
@@ -223,11 +309,8 @@ fn parse_copy(
     if envelope.ciphertext.len().saturating_add(shared.len()) > MAX_CIPHERTEXT {
         return Err(Problem::TooLarge);
     }
-    let ttl_s = match u64::from(envelope.ttl_s) {
-        0 => MAILBOX_TTL_S,
-        ttl_s => ttl_s,
-    };
-    if !is_known(&envelope) || ttl_s > MAILBOX_TTL_S {
+    let expires_ms = expires_ms(&envelope, now_ms)?;
+    if !is_known(&envelope) {
         return Err(Problem::Malformed);
     }
     Ok(Copy {
@@ -235,7 +318,7 @@ fn parse_copy(
         registration_id: copy.registration_id,
         envelope,
         shared,
-        expires_ms: now_ms.saturating_add(ttl_s.saturating_mul(1_000)),
+        expires_ms,
     })
 }
 

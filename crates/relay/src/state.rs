@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::bus::Bus;
 use crate::clock::Clock;
@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub(crate) signer: Signer,
     pub(crate) challenges: Challenges,
     pub(crate) links: Links,
+    /// There are jobs to do.
+    pub(crate) jobs: Notify,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) registration: Registration,
     pub(crate) timing: Timing,

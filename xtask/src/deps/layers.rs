@@ -50,7 +50,7 @@ const RELAY: Rules = Rules {
         &["store"],
         &["problem", "config", "tokens", "login", "links", "tls"],
         &["state"],
-        &["auth", "body", "mailing", "sending", "store_version", "sweeper"],
+        &["auth", "body", "fan_out", "mailing", "sending", "store_version", "sweeper"],
         &["connection", "admission"],
         &["routes", "server"],
         &["relay"],

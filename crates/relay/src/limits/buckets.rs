@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sealpost_wire::id::UserId;
+use sealpost_wire::id::{ThreadId, UserId};
 
 use super::bucket::{Bucket, Rate};
 use super::table::{Limit, Over, WhenFull};
@@ -31,6 +31,7 @@ pub(super) enum Key {
     Pair(Address, UserId),
     /// The sender and the recipient.
     SenderAndRecipient(UserId, UserId),
+    Group(ThreadId),
 }
 
 /// One limit: its buckets, and the number of requests by outcome.
@@ -58,7 +59,7 @@ impl Row {
     ) -> Result<Wait, OverLimit> {
         let slack = match limit.over {
             Over::Slow(slack) => slack,
-            Over::Refuse | Over::LastResort | Over::Close | Over::Recipient => Duration::ZERO,
+            Over::Refuse | Over::LastResort | Over::Close | Over::Drop | Over::Recipient => Duration::ZERO,
         };
         let taken = {
             let mut buckets = self.buckets();

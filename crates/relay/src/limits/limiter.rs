@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sealpost_wire::id::UserId;
+use sealpost_wire::id::{ThreadId, UserId};
 
 use super::bucket::Rate;
 use super::buckets::{Key, Row};
@@ -108,6 +108,39 @@ impl Limiter {
         self.admit(Name::PreKeys, Key::Pair(requester, target), 1, now).map(drop)?;
         self.admit(Name::Takes, Key::User(requester.user), 1, now).map(drop)?;
         Ok(self.admit(Name::PreKeysTarget, Key::User(target), 1, now).is_ok())
+    }
+
+    /// The same for a fellow member of a group, so that somebody can meet a large group at once.
+    ///
+    /// # Errors
+    /// [`OverLimit`]
+    pub fn group_pre_keys(
+        &self,
+        requester: Address,
+        target: UserId,
+        now: Duration,
+    ) -> Result<bool, OverLimit> {
+        self.admit(Name::PreKeys, Key::Pair(requester, target), 1, now).map(drop)?;
+        self.admit(Name::GroupTakes, Key::User(requester.user), 1, now).map(drop)?;
+        Ok(self.admit(Name::PreKeysTarget, Key::User(target), 1, now).is_ok())
+    }
+
+    /// Admits a post of this user in a group. Its rows are charged when they are written.
+    ///
+    /// # Errors
+    /// [`OverLimit`]
+    pub fn group_post(&self, user: UserId, now: Duration) -> Result<Wait, OverLimit> {
+        self.admit(Name::FanoutRows, Key::User(user), 0, now)
+    }
+
+    /// Charges rows that a post of this user has added to mailboxes.
+    pub fn fanned_out(&self, user: UserId, rows: usize, now: Duration) {
+        self.charge(Name::FanoutRows, Key::User(user), units(rows), now);
+    }
+
+    /// Whether ephemeral mail of this group may reach one more device now.
+    pub fn ephemeral_device(&self, group: ThreadId, now: Duration) -> bool {
+        self.admit(Name::EphemeralDevices, Key::Group(group), 1, now).is_ok()
     }
 
     /// Charges the time of the writer that these users used. It is known only afterwards, and delays their next

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use sealpost_wire::limits::{
-    MAX_ACK_KEYS, MAX_CIPHERTEXT, MAX_COPIES, MAX_DEVICES, MAX_EPHEMERAL, MAX_FRAME, MAX_UPLOAD_KEYS,
-    ROW_BYTES,
+    MAX_ACK_KEYS, MAX_CIPHERTEXT, MAX_COPIES, MAX_DEVICES, MAX_EPHEMERAL, MAX_EPHEMERAL_DEVICES, MAX_FRAME,
+    MAX_GROUP, MAX_UPLOAD_KEYS, ROW_BYTES,
 };
 
 use super::bucket::Rate;
@@ -31,6 +31,10 @@ pub enum Name {
     EphemeralBytes,
     /// The time of the store's writer that a user used.
     WriterTime,
+    /// Rows that what a user posts in groups adds to mailboxes.
+    FanoutRows,
+    /// Devices that ephemeral mail of a group reaches.
+    EphemeralDevices,
     /// Connections that a user opens.
     Connects,
     /// Direct threads that a user opens.
@@ -39,6 +43,8 @@ pub enum Name {
     KeyRows,
     /// Bundles that a user fetches, of any other user.
     Takes,
+    /// Bundles that a user fetches, of fellow members of groups.
+    GroupTakes,
     /// Bundles that one device fetches of one user.
     PreKeys,
     /// Bundles with one-time keys that anybody fetches of one user.
@@ -64,7 +70,7 @@ pub enum Name {
 }
 
 /// The number of limits.
-pub(super) const COUNT: usize = 24;
+pub(super) const COUNT: usize = 27;
 
 impl Name {
     /// The index in the table.
@@ -105,6 +111,8 @@ pub enum Scope {
     SenderAndRecipient,
     /// The user that receives.
     Recipient,
+    /// A group.
+    Group,
 }
 
 /// What happens above a limit.
@@ -118,6 +126,8 @@ pub enum Over {
     LastResort,
     /// The connection is closed with 4429.
     Close,
+    /// It is dropped, and nobody is told.
+    Drop,
     /// The limit of the recipient applies to this sender too.
     Recipient,
 }
@@ -157,6 +167,8 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// The maximum number of bytes that a message delivers to one user: the rows of all their devices.
 const MAX_INBOUND: usize = MAX_DEVICES as usize * (MAX_CIPHERTEXT + ROW_BYTES as usize);
+/// The maximum number of rows of a post in a group.
+const MAX_GROUP_DEVICES: usize = MAX_GROUP * MAX_DEVICES as usize;
 /// The maximum number of bytes for which the sender of a message is charged: the frame, and the shared part for each further copy.
 const MAX_SENT: usize = MAX_FRAME + (MAX_COPIES - 1) * MAX_CIPHERTEXT;
 
@@ -261,6 +273,24 @@ pub const TABLE: [Limit; COUNT] = {
             Allow,
             0,
         ),
+        row(
+            N::FanoutRows,
+            "fanout_rows",
+            (Rows, User),
+            Rate::new(120_000, 60_000, Duration::from_secs(60)),
+            Slow(SECOND),
+            Allow,
+            MAX_GROUP_DEVICES,
+        ),
+        row(
+            N::EphemeralDevices,
+            "ephemeral_devices",
+            (Rows, Scope::Group),
+            Rate::new(MAX_EPHEMERAL_DEVICES as u64, MAX_EPHEMERAL_DEVICES as u64, SECOND),
+            Over::Drop,
+            Allow,
+            1,
+        ),
         row(N::Connects, "connects", (Requests, User), Rate::new(120, 1, SECOND), Reject, Allow, 1),
         row(
             N::Threads,
@@ -281,6 +311,7 @@ pub const TABLE: [Limit; COUNT] = {
             MAX_UPLOAD_KEYS * 2 + 2,
         ),
         row(N::Takes, "takes", (Requests, User), Rate::new(500, 1, SECOND), Reject, Refuse, 1),
+        row(N::GroupTakes, "group_takes", (Requests, User), Rate::new(4_096, 4, SECOND), Reject, Refuse, 1),
         row(
             N::PreKeys,
             "pre_keys",
@@ -395,12 +426,14 @@ impl fmt::Display for Limit {
             Scope::Target => "target",
             Scope::SenderAndRecipient => "sender and recipient",
             Scope::Recipient => "recipient",
+            Scope::Group => "group",
         };
         let over = match self.over {
             Over::Refuse => "429".to_owned(),
             Over::Slow(slack) => format!("slowed by up to {} s, then 429", slack.as_secs()),
             Over::LastResort => "last-resort key".to_owned(),
             Over::Close => "close 4429".to_owned(),
+            Over::Drop => "dropped".to_owned(),
             Over::Recipient => "`recipient_bytes` applies".to_owned(),
         };
         let when_full = match self.when_full {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State as Shared;
+use axum::extract::{RawQuery, State as Shared};
 use axum::http::HeaderMap;
-use sealpost_wire::id::UserId;
+use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{Bundles, KeyCounts, KeyUpload};
 
 use super::{InPath, device_in_path, idempotency_key, in_path};
@@ -43,6 +43,7 @@ pub(super) async fn take(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
     InPath((user, device)): InPath<(String, String)>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Proto<Bundles>, Problem> {
     let target: UserId = in_path(&user)?;
@@ -61,7 +62,13 @@ pub(super) async fn take(
         let devices = state.store.device_list(target).await?;
         return Ok(Proto(Bundles { bundles, devices }));
     }
-    let one_time = state.limiter.pre_keys(requester, target, state.clock.monotonic())?;
+    let now = state.clock.monotonic();
+    let one_time = match of_group(query.as_deref())? {
+        Some(group) if state.store.are_fellows(group, requester.user, target).await? => {
+            state.limiter.group_pre_keys(requester, target, now)?
+        }
+        _ => state.limiter.pre_keys(requester, target, now)?,
+    };
     let taken = state.store.take_bundles(Take { last_resort_only: !one_time, ..take }).await?;
     fault::at(Station::PreKeyAfterCommit);
     for (owner, left) in taken.left {
@@ -78,4 +85,10 @@ pub(super) async fn take(
     state.metrics.last_resort.add(taken.last_resort);
     let devices = state.store.device_list(target).await?;
     Ok(Proto(Bundles { bundles: taken.bundles, devices }))
+}
+
+/// The group that the requester wants to meet: `?group=<thread>`.
+fn of_group(query: Option<&str>) -> Result<Option<ThreadId>, Problem> {
+    let named = query.and_then(|query| query.strip_prefix("group="));
+    named.map(|thread| thread.parse().map_err(|_| Problem::Malformed)).transpose()
 }

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use crate::sending;
 use crate::state::State;
 
-/// Stores a message: 201, or 200 if it was stored before.
+/// Stores a message: 201, 202 if it is still being written to the mailboxes, or 200 if it was stored before.
 pub(super) async fn send(
     Shared(state): Shared<Arc<State>>,
     Authenticated(access): Authenticated,
@@ -32,6 +32,10 @@ pub(super) async fn send(
     let sent = sending::submit(&state, access.address, &send, None, charged)?.await?;
     sent.wake(&state);
     state.metrics.send_ack.http.observe(state.clock.monotonic().saturating_sub(began));
-    let status = if sent.status == Status::Duplicate { StatusCode::OK } else { StatusCode::CREATED };
+    let status = match (sent.status, sent.job) {
+        (Status::Duplicate, _) => StatusCode::OK,
+        (_, Some(_)) => StatusCode::ACCEPTED,
+        _ => StatusCode::CREATED,
+    };
     Ok((status, Proto(sent.ack())))
 }

@@ -6,6 +6,7 @@ mod auth;
 mod blocks;
 mod device_lists;
 mod devices;
+mod groups;
 mod health;
 mod inbox;
 mod keys;
@@ -79,6 +80,9 @@ fn handler(route: Route) -> MethodRouter<Arc<State>> {
         Route::CreateThread => on(method, threads::create),
         Route::AcceptThread => on(method, threads::accept),
         Route::ShowThread => on(method, threads::show),
+        Route::CreateGroup => on(method, groups::create),
+        Route::ChangeRoster => on(method, groups::change),
+        Route::ShowRoster => on(method, groups::roster),
         Route::Block => on(method, blocks::block),
         Route::Unblock => on(method, blocks::unblock),
         Route::Append => on(method, messages::send),

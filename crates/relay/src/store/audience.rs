@@ -17,6 +17,8 @@ pub struct Audience {
     pub not_accepted: BTreeSet<UserId>,
     /// Whether the accounts of all other members were deleted.
     pub left_alone: bool,
+    /// Whether it is a group.
+    pub is_group: bool,
 }
 
 /// The devices that mail names cannot receive it.

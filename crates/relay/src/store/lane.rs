@@ -8,6 +8,7 @@ use sealpost_wire::id::{ClientMsgId, ThreadId};
 use sealpost_wire::{DeviceMismatch, Envelope};
 
 use super::answer::Answer;
+use super::jobs::Fanout;
 use super::order::Turn;
 use crate::address::Address;
 
@@ -94,6 +95,8 @@ pub struct Stored {
 pub enum Appended {
     /// The message is durable.
     Stored(Stored),
+    /// A message of a group is durable.
+    ForGroup(Stored, Fanout),
     /// It was stored before, with the same body and this position.
     Duplicate(Stored),
     /// The id was used for another body.
@@ -107,6 +110,8 @@ pub enum Appended {
         /// The current version of the roster.
         current: u64,
     },
+    /// The sender may not write in this group.
+    MayNotWrite,
     /// The copies do not name exactly the live devices.
     MismatchedDevices(Vec<DeviceMismatch>),
     /// A copy was made for an older registration.

@@ -9,6 +9,8 @@
 mod accounts;
 mod answer;
 mod audience;
+mod groups;
+mod jobs;
 mod lane;
 mod linking;
 mod mail;
@@ -29,6 +31,8 @@ pub use accounts::{
 };
 pub use answer::{Answer, Health, StoreError};
 pub use audience::{Audience, Misaddressed, check_recipients};
+pub use groups::{Entered, GroupAppend, Groups, LinkTokenHash, NewEntry, RosterEntries, RosterQuery};
+pub use jobs::{Claim, Fanout, JobId, Jobs, Progress};
 pub use lane::{Append, Appended, BodyHash, Copy, Lanes, Stored};
 pub use linking::{LinkDevice, LinkToken, Linked, Linking, NewLinkToken};
 pub use mail::{Mail, MailClass, MailPage, MailRow, NewMail, Posted};
@@ -48,6 +52,8 @@ pub trait Store:
     + PreKeys
     + Threads
     + Lanes
+    + Groups
+    + Jobs
     + Mailboxes
     + Mail
     + Upkeep
@@ -65,6 +71,8 @@ impl<T> Store for T where
         + PreKeys
         + Threads
         + Lanes
+        + Groups
+        + Jobs
         + Mailboxes
         + Mail
         + Upkeep

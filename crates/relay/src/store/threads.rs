@@ -19,8 +19,9 @@ pub trait Threads {
     fn unblock(&self, user: UserId, blocked: UserId) -> Answer<()>;
     /// A thread as seen by one of its members; `None` if it does not exist or is not theirs.
     fn thread(&self, thread: ThreadId, member: UserId) -> Answer<Option<ThreadRow>>;
-    /// The devices of a thread's members; `None` if it does not exist or is not theirs. Nothing is written.
-    fn audience(&self, thread: ThreadId, member: UserId) -> Answer<Option<Audience>>;
+    /// The devices of a thread's members; of a group, those of the named users and of the one who asks. `None` if the thread does not exist or
+    /// is not theirs. Nothing is written.
+    fn audience(&self, thread: ThreadId, member: UserId, named: Vec<UserId>) -> Answer<Option<Audience>>;
 }
 
 /// A new direct thread, or the note to self if the peer is the user who opens it. This user accepts it.
@@ -58,6 +59,6 @@ pub struct ThreadRow {
     pub roster_version: u64,
     /// The members.
     pub members: Vec<UserId>,
-    /// The sequence number of the newest message; 0 if there is none.
+    /// The sequence number of the newest message or entry; 0 if there is none.
     pub last_seq: u64,
 }

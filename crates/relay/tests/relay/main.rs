@@ -3,6 +3,8 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 mod common;
+#[path = "../entries/mod.rs"]
+mod entries;
 
 mod abuse;
 mod answers;
@@ -16,6 +18,7 @@ mod crash;
 mod drain;
 mod ephemeral;
 mod full_disk;
+mod groups;
 mod inbound;
 mod kills;
 mod lane;

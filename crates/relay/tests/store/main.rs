@@ -3,6 +3,8 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 mod contract;
+#[path = "../entries/mod.rs"]
+mod entries;
 mod model;
 mod world;
 
@@ -46,6 +48,7 @@ hold_to_contract!(
         lane: [appended_messages_get_consecutive_positions, a_message_is_stored_once, a_refused_append_changes_nothing, copies_must_name_exactly_the_live_devices, operations_take_effect_in_the_order_of_the_calls],
         mailbox: [pages_are_available_in_both_orders, pages_end_at_their_limits, an_acknowledgement_removes_own_rows_only, an_overfull_mailbox_is_trimmed_from_the_oldest, trimmed_rows_count_as_reported_once_the_device_acknowledges, a_full_mailbox_loses_rows_of_the_thread_that_fills_it, a_mailbox_of_many_threads_loses_rows_of_one_of_them_at_a_time],
         mail: [each_device_numbers_its_mail_which_takes_no_place_in_the_thread, mail_is_stored_once_for_a_sending_device, refused_mail_changes_nothing, mail_is_read_by_class_in_pages_and_removed_when_acknowledged, a_full_mailbox_loses_the_mail_of_a_thread_before_its_messages, mail_expires_and_ends_with_its_device],
+        groups: [an_entry_takes_a_place_and_reaches_those_whom_it_concerns, of_two_entries_for_one_version_one_is_stored, a_refused_entry_changes_nothing, whoever_has_the_link_reads_the_roster_and_joins, a_message_of_a_group_is_stored_once_for_all_members, a_message_of_a_group_needs_a_roster_from_which_nothing_was_taken_since, members_get_what_was_posted_while_they_were_members, mail_in_a_group_goes_to_any_members_and_little_to_the_invited, an_invitation_is_delivered_like_a_request, a_post_for_many_devices_is_a_job_that_goes_on_where_it_was, a_thread_with_one_user_is_not_taken_for_a_group],
         upkeep: [rows_expire_and_are_swept, ids_are_forgotten_an_hour_after_they_are_refused],
     ]
 );

@@ -26,7 +26,7 @@ pub(super) fn append(
     append: &Append,
     inbound: &mut Vec<Inbound>,
 ) -> Result<Appended> {
-    let Deferred { lanes, mailboxes } = deferred;
+    let Deferred { lanes, mailboxes, .. } = deferred;
     let sender = append.sender.user;
     let Some(lane) = lanes.get(tx, append.thread)?.filter(|lane| lane.has_member(sender)) else {
         return Ok(Appended::NotMember);
@@ -53,11 +53,11 @@ pub(super) fn append(
             None => return Ok(submission.earlier(tx)?.map_or(Appended::NotAccepted, repeated)),
         }
     }
-    let stored = lane.next(append.now_ms);
+    let stored = lane.tail.next(append.now_ms);
     if !submission.remember(tx, stored)? {
         return submission.earlier(tx)?.map(repeated).ok_or(Error::QueryReturnedNoRows);
     }
-    lane.advance(stored);
+    lane.tail.advance(stored);
     if lane.not_accepted.remove(&sender).is_some() {
         accept(tx, mailboxes, lane, append.thread, sender)?;
     }
@@ -98,8 +98,7 @@ fn note(inbound: &mut Vec<Inbound>, more: Inbound) {
 
 /// The outcome on a stopped lane. It reports whether the message was stored before, so that the client knows which
 /// messages it may seal again.
-pub(super) fn stopped(tx: &Connection, append: &Append) -> Result<Appended> {
-    let submission = Submission::of_message(append);
+pub(super) fn stopped(tx: &Connection, submission: &Submission) -> Result<Appended> {
     Ok(match submission.earlier(tx)? {
         Some(earlier) => repeated(earlier),
         None if submission.may_be_forgotten(tx)? => Appended::TooOld,
@@ -107,7 +106,7 @@ pub(super) fn stopped(tx: &Connection, append: &Append) -> Result<Appended> {
     })
 }
 
-fn repeated(earlier: Earlier) -> Appended {
+pub(super) fn repeated(earlier: Earlier) -> Appended {
     match earlier {
         Earlier::Same(stored) => Appended::Duplicate(stored),
         Earlier::Other => Appended::MsgIdReuse,

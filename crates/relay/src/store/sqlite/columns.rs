@@ -4,6 +4,7 @@ use rusqlite::types::FromSqlError;
 use rusqlite::{Error, Result, Row};
 use sealpost_wire::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 use sealpost_wire::limits::ROW_BYTES;
+use sealpost_wire::roster::{FormError, Role, Who};
 
 use crate::address::Address;
 
@@ -41,4 +42,29 @@ pub(super) fn address(row: &Row<'_>, user_column: usize, device_column: usize) -
 
 pub(super) fn blob(row: &Row<'_>, column: usize) -> Result<bytes::Bytes> {
     row.get::<_, Vec<u8>>(column).map(Into::into)
+}
+
+/// The number of a [`Role`].
+pub(super) fn role(row: &Row<'_>, column: usize) -> Result<Role> {
+    Role::from_number(row.get(column)?).map_err(|FormError| FromSqlError::InvalidType.into())
+}
+
+/// The number of a [`Who`].
+pub(super) fn who(row: &Row<'_>, column: usize) -> Result<Who> {
+    Who::from_number(row.get(column)?).map_err(|FormError| FromSqlError::InvalidType.into())
+}
+
+/// How a table of mailboxes states the length of the ciphertext of a row, and its payload. Mail has a ciphertext of its own.
+pub(super) struct Shape {
+    pub(super) size: &'static str,
+    pub(super) payload: &'static str,
+}
+
+impl Shape {
+    pub(super) fn of(table: &str) -> Self {
+        match table {
+            "inbox" => Self { size: "length(ciphertext) + payload_bytes", payload: "payload_id" },
+            _ => Self { size: "length(ciphertext)", payload: "NULL" },
+        }
+    }
 }

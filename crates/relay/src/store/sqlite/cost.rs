@@ -10,7 +10,7 @@ use sealpost_wire::id::{ClientMsgId, DeviceId};
 use sealpost_wire::{Envelope, KeyUpload, SignedKey};
 
 use super::*;
-use crate::store::{Accounts as _, Copy, NewAccount, NewFamily, Stored, TokenHash};
+use crate::store::{Accounts as _, Copy, FamilyId, NewAccount, NewFamily, Stored, TokenHash};
 
 pub(super) const NOW_MS: u64 = 1_795_305_600_000;
 const THREAD: ThreadId = ThreadId::from_bytes([9; 16]);

@@ -5,7 +5,7 @@ use sealpost_wire::id::{ClientMsgId, ThreadId};
 use sealpost_wire::limits::{CLOCK_AHEAD_MS, DEDUPE_WINDOW_MS};
 
 use crate::address::Address;
-use crate::store::{Append, BodyHash, NewMail, Stored};
+use crate::store::{Append, BodyHash, GroupAppend, NewMail, Stored};
 
 /// Something that was submitted under an id of its sender.
 #[derive(Debug)]
@@ -38,11 +38,22 @@ pub(super) enum WrongTime {
 
 impl Submission {
     pub(super) fn of_message(append: &Append) -> Self {
+        let Append { sender, client_msg_id, thread, body_hash, .. } = append;
         Self {
-            sender: append.sender.user.as_bytes().to_vec(),
-            id: append.client_msg_id,
-            thread: append.thread,
-            body_hash: append.body_hash,
+            sender: sender.user.as_bytes().to_vec(),
+            id: *client_msg_id,
+            thread: *thread,
+            body_hash: *body_hash,
+        }
+    }
+
+    pub(super) fn of_group_message(post: &GroupAppend) -> Self {
+        let GroupAppend { sender, client_msg_id, thread, body_hash, .. } = post;
+        Self {
+            sender: sender.user.as_bytes().to_vec(),
+            id: *client_msg_id,
+            thread: *thread,
+            body_hash: *body_hash,
         }
     }
 

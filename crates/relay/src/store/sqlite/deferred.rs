@@ -1,5 +1,5 @@
-//! Changes that the operations of a group have made and not written yet: the last positions of threads, and the sums of
-//! mailboxes.
+//! Changes that the operations of a group have made and not written yet: the last positions of threads, the sums of
+//! mailboxes, and the holders of payloads.
 //!
 //! Messages that are committed together often belong to one thread and one mailbox, so the rows that count them are
 //! written once for all of them: before any other operation reads or changes these rows, and before the commit.
@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Result};
 use sealpost_wire::id::ThreadId;
 
+use super::group::Groups;
 use super::lane::Lanes;
+use super::payload::Released;
 use super::trim::{self, Change};
 use crate::address::Address;
 
@@ -17,14 +19,18 @@ use crate::address::Address;
 #[derive(Debug, Default)]
 pub(super) struct Deferred {
     pub(super) lanes: Lanes,
+    pub(super) groups: Groups,
     pub(super) mailboxes: Mailboxes,
+    pub(super) released: Released,
 }
 
 impl Deferred {
     /// Writes everything. If this fails, the transaction or savepoint has to be rolled back.
     pub(super) fn write(&mut self, tx: &Connection) -> Result<()> {
         self.lanes.write(tx)?;
-        self.mailboxes.write_all(tx)
+        self.groups.write(tx)?;
+        self.mailboxes.write_all(tx)?;
+        self.released.write(tx)
     }
 }
 

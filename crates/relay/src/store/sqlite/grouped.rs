@@ -210,7 +210,8 @@ async fn a_group_trims_enough_for_all_rows_that_it_adds() {
         let (user, thread, rows, bytes) = (address(1).user, thread(3), 1_016_u64, 66_048_u64);
         tx.execute(
             "WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < ?3)
-             INSERT INTO inbox SELECT id, ?1, 1, ?2, id, 1, ?1, 1, x'01', 1, 1, 0, 0, ?4, zeroblob(?5 - 256)
+             INSERT INTO inbox SELECT id, ?1, 1, ?2, id, 1, ?1, 1, x'01', 1, 1, 0, 0, ?4, zeroblob(?5 - 256),
+                NULL, 0
              FROM n",
             rusqlite::params![user.as_bytes(), thread.as_bytes(), rows, NOW_MS, bytes],
         )?;

@@ -7,8 +7,9 @@ use rusqlite::{Connection, OptionalExtension as _, Result, Row as SqlRow, Statem
 use sealpost_wire::Envelope;
 use sealpost_wire::id::ThreadId;
 
-use super::columns::{address, blob, client_msg_id, row_bytes, thread};
-use super::deferred::Mailboxes;
+use super::columns::{Shape, address, blob, client_msg_id, row_bytes, thread};
+use super::deferred::Deferred;
+use super::payload::{self, PayloadId, Released};
 use super::trim;
 use crate::address::Address;
 use crate::fault::{self, Station};
@@ -29,15 +30,15 @@ pub(super) fn state(tx: &Connection, owner: Address) -> Result<MailboxState> {
 }
 
 const COLUMNS: &str = "arrival, thread_id, server_seq, hlc, sender_user, sender_device, client_msg_id,
-    roster_version, kind, urgent, ttl_s, ciphertext";
+    roster_version, kind, urgent, ttl_s, ciphertext, payload_id";
 
 pub(super) fn arrivals(tx: &Connection, owner: Address, after: Arrival, limit: PageLimit) -> Result<Page> {
     let mut statement = tx.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM inbox WHERE user_id = ?1 AND device_id = ?2 AND expires_ms > ?3 AND arrival > ?4
          ORDER BY arrival"
     ))?;
-    let page =
-        page(&mut statement, params![owner.user.as_bytes(), owner.device.get(), limit.now_ms, after], limit)?;
+    let params = params![owner.user.as_bytes(), owner.device.get(), limit.now_ms, after];
+    let page = page(tx, &mut statement, params, limit)?;
     with_trimmed(tx, owner, page)
 }
 
@@ -58,6 +59,7 @@ pub(super) fn after(
          AND (thread_id, server_seq) > (?4, ?5) ORDER BY thread_id, server_seq"
     ))?;
     let page = page(
+        tx,
         &mut statement,
         params![owner.user.as_bytes(), owner.device.get(), limit.now_ms, thread, seq],
         limit,
@@ -71,9 +73,14 @@ fn with_trimmed(tx: &Connection, owner: Address, page: Page) -> Result<Page> {
     Ok(Page { trimmed, ..page })
 }
 
-fn page(statement: &mut Statement<'_>, params: &[&dyn rusqlite::ToSql], limit: PageLimit) -> Result<Page> {
+fn page(
+    tx: &Connection,
+    statement: &mut Statement<'_>,
+    params: &[&dyn rusqlite::ToSql],
+    limit: PageLimit,
+) -> Result<Page> {
     let rows = statement.query(params)?;
-    let (rows, more) = fill_page(rows, limit, inbox_row, |row| &row.message.envelope)?;
+    let (rows, more) = fill_page(rows, limit, |row| inbox_row(tx, row), |row| &row.message.envelope)?;
     Ok(Page { rows, more, ..Page::default() })
 }
 
@@ -97,7 +104,12 @@ pub(super) fn fill_page<T>(
     Ok((rows, false))
 }
 
-fn inbox_row(row: &SqlRow<'_>) -> Result<Row> {
+fn inbox_row(tx: &Connection, row: &SqlRow<'_>) -> Result<Row> {
+    let payload: Option<PayloadId> = row.get(12)?;
+    let ciphertext = match payload {
+        None => blob(row, 11)?,
+        Some(id) => payload::ciphertext(tx, id)?,
+    };
     Ok(Row {
         arrival: row.get(0)?,
         key: InboxKey { thread: thread(row, 1)?, server_seq: row.get(2)? },
@@ -111,7 +123,7 @@ fn inbox_row(row: &SqlRow<'_>) -> Result<Row> {
                 urgent: row.get(9)?,
                 ephemeral: false,
                 ttl_s: row.get(10)?,
-                ciphertext: blob(row, 11)?,
+                ciphertext,
             },
         },
     })
@@ -119,16 +131,17 @@ fn inbox_row(row: &SqlRow<'_>) -> Result<Row> {
 
 pub(super) fn acknowledge(
     tx: &Connection,
-    mailboxes: &mut Mailboxes,
+    deferred: &mut Deferred,
     owner: Address,
     keys: &[InboxKey],
 ) -> Result<u32> {
+    let Deferred { mailboxes, released, .. } = deferred;
     let (user, device) = (owner.user.as_bytes(), owner.device.get());
     let mut removed: u32 = 0;
     let mut delete = tx.prepare_cached(
         "DELETE FROM inbox WHERE user_id = ?1 AND device_id = ?2 AND thread_id = ?3
             AND server_seq BETWEEN ?4 AND ?5
-         RETURNING length(ciphertext)",
+         RETURNING length(ciphertext) + payload_bytes, payload_id",
     )?;
     for (thread, seqs) in runs(keys) {
         let mut bytes: u64 = 0;
@@ -136,6 +149,7 @@ pub(super) fn acknowledge(
         while let Some(row) = gone.next()? {
             removed = removed.saturating_add(1);
             bytes = bytes.saturating_add(row_bytes(row.get(0)?));
+            released.row(row.get(1)?);
         }
         mailboxes.shrink(owner, thread, bytes);
     }
@@ -204,12 +218,16 @@ fn expire_from(tx: &Connection, (table, looked_at): (&str, &str), now_ms: u64, b
 
     let mut removed: u64 = 0;
     let mut freed: BTreeMap<Address, BTreeMap<ThreadId, u64>> = BTreeMap::new();
+    let mut released = Released::default();
+    let Shape { size, payload } = Shape::of(table);
     let mut delete = tx.prepare_cached(&format!(
-        "DELETE FROM {table} WHERE arrival = ?1 RETURNING user_id, device_id, thread_id, length(ciphertext)"
+        "DELETE FROM {table} WHERE arrival = ?1 RETURNING user_id, device_id, thread_id, {size}, {payload}"
     ))?;
     for arrival in expired.into_iter().take(usize::try_from(budget).unwrap_or(usize::MAX)) {
-        let (owner, thread, bytes) = delete
-            .query_row([arrival], |row| Ok((address(row, 0, 1)?, thread(row, 2)?, row_bytes(row.get(3)?))))?;
+        let (owner, thread, bytes) = delete.query_row([arrival], |row| {
+            released.row(row.get(4)?);
+            Ok((address(row, 0, 1)?, thread(row, 2)?, row_bytes(row.get(3)?)))
+        })?;
         let of_thread = freed.entry(owner).or_default().entry(thread).or_default();
         *of_thread = of_thread.saturating_add(bytes);
         removed = removed.saturating_add(1);
@@ -217,6 +235,7 @@ fn expire_from(tx: &Connection, (table, looked_at): (&str, &str), now_ms: u64, b
     for (owner, freed) in &freed {
         trim::shrink(tx, *owner, freed)?;
     }
+    released.write(tx)?;
     Ok(removed)
 }
 
@@ -244,17 +263,22 @@ fn scan(
 
 /// Removes rows of mailboxes whose device was revoked.
 pub(super) fn clear_revoked(tx: &Connection, budget: u32) -> Result<u64> {
-    let mut rows: usize = 0;
+    let mut rows: u32 = 0;
+    let mut released = Released::default();
     for table in ["inbox", "mail"] {
-        let left = usize::try_from(budget).unwrap_or(usize::MAX).saturating_sub(rows);
-        let removed = tx
-            .prepare_cached(&format!(
-                "DELETE FROM {table} WHERE arrival IN
-                    (SELECT arrival FROM left_mailbox CROSS JOIN {table} USING (user_id, device_id) LIMIT ?1)"
-            ))?
-            .execute([left])?;
-        rows = rows.saturating_add(removed);
+        let payload = Shape::of(table).payload;
+        let mut delete = tx.prepare_cached(&format!(
+            "DELETE FROM {table} WHERE arrival IN
+                (SELECT arrival FROM left_mailbox CROSS JOIN {table} USING (user_id, device_id) LIMIT ?1)
+             RETURNING {payload}"
+        ))?;
+        let mut gone = delete.query([budget.saturating_sub(rows)])?;
+        while let Some(row) = gone.next()? {
+            rows = rows.saturating_add(1);
+            released.row(row.get(0)?);
+        }
     }
+    released.write(tx)?;
     tx.prepare_cached(
         "DELETE FROM left_mailbox WHERE NOT EXISTS
             (SELECT 1 FROM inbox WHERE inbox.user_id = left_mailbox.user_id
@@ -263,7 +287,7 @@ pub(super) fn clear_revoked(tx: &Connection, budget: u32) -> Result<u64> {
                 AND mail.device_id = left_mailbox.device_id)",
     )?
     .execute([])?;
-    Ok(u64::try_from(rows).unwrap_or(u64::MAX))
+    Ok(rows.into())
 }
 
 #[cfg(test)]
@@ -320,7 +344,7 @@ mod tests {
         for n in 1..=8 {
             let expires_ms = if n <= 4 { 1_000_000 } else { 500 };
             db.execute(
-                "INSERT INTO inbox VALUES (?1, ?2, 1, ?3, ?1, 1, ?2, 1, ?3, 1, 1, 0, 0, ?4, x'0a')",
+                "INSERT INTO inbox VALUES (?1, ?2, 1, ?3, ?1, 1, ?2, 1, ?3, 1, 1, 0, 0, ?4, x'0a', NULL, 0)",
                 params![n, [1_u8; 16], [9_u8; 16], expires_ms],
             )
             .unwrap();

@@ -16,13 +16,50 @@ pub(super) struct Requested {
     pub(super) bytes: u64,
 }
 
+/// The last position of a thread.
+#[derive(Debug)]
+pub(super) struct Tail {
+    last: Stored,
+    /// Whether it is not yet written to the row of the thread.
+    has_advanced: bool,
+}
+
+impl Tail {
+    /// As it is stored.
+    pub(super) const fn at(last: Stored) -> Self {
+        Self { last, has_advanced: false }
+    }
+
+    /// The next position. Its clock value is always greater than the last one, even if the relay's clock stands still
+    /// or goes back.
+    pub(super) fn next(&self, now_ms: u64) -> Stored {
+        Stored {
+            server_seq: self.last.server_seq.saturating_add(1),
+            hlc: self.last.hlc.saturating_add(1).max(now_ms.saturating_mul(1 << 16)),
+        }
+    }
+
+    /// A message has been assigned this position.
+    pub(super) fn advance(&mut self, to: Stored) {
+        (self.last, self.has_advanced) = (to, true);
+    }
+
+    /// Writes it, if it has changed.
+    pub(super) fn write(&self, tx: &Connection, thread: ThreadId) -> Result<()> {
+        if !self.has_advanced {
+            return Ok(());
+        }
+        expect_one(
+            tx.prepare_cached("UPDATE thread SET last_seq = ?2, last_hlc = ?3 WHERE thread_id = ?1")?
+                .execute(params![thread.as_bytes(), self.last.server_seq, self.last.hlc])?,
+        )
+    }
+}
+
 /// A thread, read once for all messages of a group.
 #[derive(Debug)]
 pub(super) struct Lane {
-    /// The position of the last message.
-    last: Stored,
-    /// Whether the last position is not yet written to the row of the thread.
-    has_advanced: bool,
+    pub(super) tail: Tail,
     pub(super) roster_version: u64,
     /// In order, including members without a device.
     members: Vec<UserId>,
@@ -53,8 +90,7 @@ impl Lane {
             let lane = match &mut found {
                 Some(lane) => lane,
                 none => none.insert(Self {
-                    last: Stored { server_seq: row.get(0)?, hlc: row.get(1)? },
-                    has_advanced: false,
+                    tail: Tail::at(Stored { server_seq: row.get(0)?, hlc: row.get(1)? }),
                     roster_version: row.get(2)?,
                     members: Vec::new(),
                     live: Vec::new(),
@@ -99,27 +135,14 @@ impl Lane {
     pub(super) fn has_member(&self, user: UserId) -> bool {
         self.members.contains(&user)
     }
-
-    /// The next position. Its clock value is always greater than the last one, even if the relay's clock stands still
-    /// or goes back.
-    pub(super) fn next(&self, now_ms: u64) -> Stored {
-        Stored {
-            server_seq: self.last.server_seq.saturating_add(1),
-            hlc: self.last.hlc.saturating_add(1).max(now_ms.saturating_mul(1 << 16)),
-        }
-    }
-
-    /// A message has been assigned this position.
-    pub(super) fn advance(&mut self, to: Stored) {
-        (self.last, self.has_advanced) = (to, true);
-    }
 }
 
-/// Who may receive mail of this member.
+/// Who may receive mail of this member, in a direct thread.
 pub(super) fn audience(tx: &Connection, thread: ThreadId, member: UserId) -> Result<Option<Audience>> {
     let lane = Lane::read(tx, thread)?.filter(|lane| lane.has_member(member));
     Ok(lane.map(|lane| Audience {
         left_alone: lane.is_left_alone(member),
+        is_group: false,
         not_accepted: lane
             .not_accepted
             .into_keys()
@@ -146,13 +169,8 @@ impl Lanes {
 
     /// Writes the last positions, and forgets the threads, because other operations may change them now.
     pub(super) fn write(&mut self, tx: &Connection) -> Result<()> {
-        for (thread, Lane { last, has_advanced, .. }) in std::mem::take(&mut self.0) {
-            if has_advanced {
-                expect_one(
-                    tx.prepare_cached("UPDATE thread SET last_seq = ?2, last_hlc = ?3 WHERE thread_id = ?1")?
-                        .execute(params![thread.as_bytes(), last.server_seq, last.hlc])?,
-                )?;
-            }
+        for (thread, lane) in std::mem::take(&mut self.0) {
+            lane.tail.write(tx, thread)?;
         }
         Ok(())
     }

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Error, OptionalExtension as _, Result, Row as SqlRow, params};
 use sealpost_wire::Envelope;
+use sealpost_wire::id::UserId;
 
 use super::arrivals::Arrivals;
 use super::columns::{address, blob, client_msg_id, expect_one, row_bytes, thread};
 use super::dedupe::{Earlier, Submission, WrongTime};
 use super::deferred::{Deferred, Mailboxes};
-use super::inbox;
 use super::lane::Lane;
+use super::{audience, blocks, fan_out, inbox, requests};
 use crate::address::Address;
 use crate::limits::Inbound;
 use crate::store::{
-    Copy, MailClass, MailPage, MailRow, MailSeq, Misaddressed, NewMail, PageLimit, Posted, Stored,
+    Audience, Copy, MailClass, MailPage, MailRow, MailSeq, Misaddressed, NewMail, PageLimit, Posted, Stored,
     check_recipients,
 };
 
@@ -26,12 +27,19 @@ pub(super) fn post(
     mail: &NewMail,
     inbound: &mut Vec<Inbound>,
 ) -> Result<Posted> {
-    let Deferred { lanes, mailboxes } = deferred;
     let submission = Submission::of_mail(mail);
-    let Some(lane) = lanes.get(tx, mail.thread)?.filter(|lane| lane.has_member(mail.sender.user)) else {
-        return Ok(Posted::NotMember);
+    let sender = mail.sender.user;
+    let (lane, of_group) = match deferred.lanes.get(tx, mail.thread)? {
+        Some(lane) if lane.has_member(sender) => (Some(&*lane), None),
+        Some(_) => (None, None),
+        None => (None, audience::of_group(tx, mail.thread, sender, &users(mail))?),
     };
-    if let Err(refused) = check(mail, lane, &submission) {
+    let checked = match (lane, &of_group) {
+        (Some(lane), _) => check(mail, lane, &submission),
+        (None, Some(group)) => check_group(mail, group, &submission),
+        (None, None) => return Ok(Posted::NotMember),
+    };
+    if let Err(refused) = checked {
         if refused == Posted::Misaddressed(Misaddressed::SenderRevoked) {
             return Ok(refused);
         }
@@ -41,15 +49,31 @@ pub(super) fn post(
             (None, refused) => Ok(refused),
         };
     }
+    let invited = of_group.map(|group| group.not_accepted).unwrap_or_default();
+    // Nobody who is invited by a stranger gets more than a few messages and pieces of mail of the group.
+    let mut strangers = BTreeSet::new();
+    for user in invited.into_iter().filter(|user| mail.copies.iter().any(|copy| copy.to.user == *user)) {
+        if requests::knows(tx, user, sender)? {
+            continue;
+        }
+        strangers.insert(user);
+        if !has_room(tx, &mut deferred.mailboxes, mail, user)? {
+            return Ok(submission.earlier(tx)?.map_or(Posted::NotAccepted, repeated));
+        }
+    }
     // Mail has no position, so there is none to repeat.
     if !submission.remember(tx, Stored { server_seq: 0, hlc: 0 })? {
         return submission.earlier(tx)?.map(repeated).ok_or(Error::QueryReturnedNoRows);
     }
     for copy in &mail.copies {
+        let is_request = strangers.contains(&copy.to.user);
+        if is_request {
+            fan_out::count_request(tx, mail.thread, copy.to.user, copy.ciphertext_len())?;
+        }
         store(tx, arrivals.next(), mail, copy)?;
         let bytes = row_bytes(copy.ciphertext_len());
-        mailboxes.grow(tx, copy.to, mail.thread, (bytes, false))?;
-        inbound.push(Inbound { recipient: copy.to.user, bytes, accepted: true });
+        deferred.mailboxes.grow(tx, copy.to, mail.thread, (bytes, is_request))?;
+        inbound.push(Inbound { recipient: copy.to.user, bytes, accepted: !is_request });
     }
     Ok(Posted::Stored)
 }
@@ -75,6 +99,36 @@ fn check(mail: &NewMail, lane: &Lane, submission: &Submission) -> std::result::R
     let blocked = lane.blocks(mail.sender.user);
     let accepted = |copy: &Copy| accepted(copy) && (!blocked || copy.to.user == mail.sender.user);
     if mail.copies.iter().all(accepted) { Ok(()) } else { Err(Posted::NotAccepted) }
+}
+
+/// The same in a group, where nobody has to accept mail of fellow members.
+fn check_group(mail: &NewMail, group: &Audience, submission: &Submission) -> std::result::Result<(), Posted> {
+    submission.check_time(mail.now_ms).map_err(|wrong| match wrong {
+        WrongTime::Old => Posted::TooOld,
+        WrongTime::Ahead => Posted::ClockSkew,
+    })?;
+    let named = mail.copies.iter().map(|copy| (copy.to, copy.registration_id));
+    check_recipients(&group.live, group.left_alone, mail.sender, named).map_err(Posted::Misaddressed)
+}
+
+fn users(mail: &NewMail) -> Vec<UserId> {
+    mail.copies.iter().map(|copy| copy.to.user).collect()
+}
+
+/// Whether somebody who is invited by a stranger can get this mail.
+fn has_room(tx: &Connection, mailboxes: &mut Mailboxes, mail: &NewMail, user: UserId) -> Result<bool> {
+    if blocks::is_blocked(tx, user, mail.sender.user)? {
+        return Ok(false);
+    }
+    let (mut count, mut bytes) = (0_u64, 0_usize);
+    for copy in mail.copies.iter().filter(|copy| copy.to.user == user) {
+        (count, bytes) = (count.saturating_add(1), bytes.saturating_add(copy.ciphertext_len()));
+        mailboxes.write(tx, copy.to)?;
+        if !requests::mailbox_has_room(tx, copy.to, row_bytes(copy.ciphertext_len()))? {
+            return Ok(false);
+        }
+    }
+    fan_out::has_request_room(tx, mail.thread, user, (count, bytes))
 }
 
 fn store(tx: &Connection, arrival: i64, mail: &NewMail, copy: &Copy) -> Result<()> {

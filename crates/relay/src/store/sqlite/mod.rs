@@ -3,6 +3,7 @@
 mod accounts;
 mod append;
 mod arrivals;
+mod audience;
 mod blocks;
 mod columns;
 mod committer;
@@ -13,9 +14,15 @@ mod deferred;
 mod device_lists;
 mod devices;
 mod fair;
+mod fan_out;
+mod group;
+mod group_append;
 #[cfg(test)]
 mod grouped;
+mod groups;
 mod history;
+#[cfg(test)]
+mod holders;
 mod inbox;
 mod keys;
 mod lane;
@@ -23,9 +30,12 @@ mod linking;
 mod mail;
 mod open;
 mod operation;
+mod payload;
 mod readers;
 mod requests;
 mod room;
+mod roster;
+mod roster_rows;
 mod schema;
 mod sweep;
 mod threads;
@@ -43,6 +53,7 @@ use sealpost_wire::id::{ThreadId, UserId};
 use sealpost_wire::{Bundle, KeyCounts};
 
 use self::arrivals::Arrivals;
+use self::dedupe::Submission;
 use self::deferred::Deferred;
 use self::fair::Payer;
 use self::history::History;
@@ -51,10 +62,9 @@ use self::readers::Readers;
 use self::room::{Need, Room};
 use self::writer::Writer;
 use super::{
-    Answer, Append, Appended, Arrival, Audience, Created, FamilyId, Health, InboxKey, KeysRefused, Lanes,
-    Mail, MailClass, MailPage, MailSeq, MailboxState, Mailboxes, NewMail, NewThread, Page, PageLimit, Posted,
-    PreKeys, Revocations, Rotated, Rotation, StoreError, StoreVersion, Swept, Take, Taken, ThreadRow,
-    Threads, Tokens, Turn, Upkeep,
+    Answer, Append, Appended, Arrival, Audience, Created, Health, InboxKey, KeysRefused, Lanes, Mail,
+    MailClass, MailPage, MailSeq, MailboxState, Mailboxes, NewMail, NewThread, Page, PageLimit, Posted,
+    PreKeys, Revocations, StoreError, StoreVersion, Swept, Take, Taken, ThreadRow, Threads, Turn, Upkeep,
 };
 use crate::address::Address;
 use crate::clock::Clock;
@@ -153,7 +163,7 @@ impl SqliteStore {
         let work = move |tx: &Connection, deferred: &mut Deferred| {
             let mut inbound = Vec::new();
             let appended = match &place {
-                Some(place) if place.is_stopped() => append::stopped(tx, &append)?,
+                Some(place) if place.is_stopped() => append::stopped(tx, &Submission::of_message(&append))?,
                 _ => append::append(tx, deferred, &arrivals, &append, &mut inbound)?,
             };
             if let Some(place) = &place {
@@ -186,42 +196,6 @@ async fn sum(parts: Vec<Answer<u32>>) -> Result<u32, StoreError> {
         removed = removed.saturating_add(part.await?);
     }
     Ok(removed)
-}
-
-impl Tokens for SqliteStore {
-    fn is_live(&self, address: Address, family: FamilyId) -> Answer<bool> {
-        self.readers.read(address.user, move |tx| tokens::is_live(tx, address, family))
-    }
-
-    fn rotate_refresh(&self, rotation: Rotation) -> Answer<Rotated> {
-        let revocations = Arc::clone(&self.revocations);
-        self.writer.write_and_then(
-            Payer::Anonymous,
-            Need::Frees,
-            move |tx| tokens::rotate(tx, &rotation),
-            move |rotated| {
-                if let Rotated::ReuseDetected(device) = rotated {
-                    revocations.record(device);
-                }
-                rotated
-            },
-        )
-    }
-
-    fn end_family(&self, family: FamilyId) -> Answer<Option<Address>> {
-        let revocations = Arc::clone(&self.revocations);
-        self.writer.write_and_then(
-            Payer::Relay,
-            Need::Frees,
-            move |tx| tokens::end(tx, family),
-            move |owner| {
-                if let Some(device) = owner {
-                    revocations.record(device);
-                }
-                owner
-            },
-        )
-    }
 }
 
 impl PreKeys for SqliteStore {
@@ -264,8 +238,8 @@ impl Threads for SqliteStore {
         self.readers.read(member, move |tx| threads::get(tx, thread, member))
     }
 
-    fn audience(&self, thread: ThreadId, member: UserId) -> Answer<Option<Audience>> {
-        self.readers.read(member, move |tx| lane::audience(tx, thread, member))
+    fn audience(&self, thread: ThreadId, member: UserId, named: Vec<UserId>) -> Answer<Option<Audience>> {
+        self.readers.read(member, move |tx| audience::of(tx, thread, member, &named))
     }
 }
 
@@ -297,7 +271,7 @@ impl Mailboxes for SqliteStore {
         let part = |part: &[InboxKey]| {
             let part = part.to_vec();
             let work = move |tx: &Connection, deferred: &mut Deferred| {
-                inbox::acknowledge(tx, &mut deferred.mailboxes, address, &part)
+                inbox::acknowledge(tx, deferred, address, &part)
             };
             self.writer.write_deferring(Payer::User(address.user), Need::Frees, work, |removed| removed)
         };

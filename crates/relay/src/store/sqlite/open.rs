@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::fan_out;
 use super::schema::{self, OpenError};
 #[cfg(feature = "statements")]
 use crate::metrics::Metrics;
@@ -69,6 +70,7 @@ pub(super) fn open_files(folder: &Path) -> Result<(FolderLock, Connection), Open
     // A negative value is in kibibytes. A group that changes more than this has to write pages twice.
     db.pragma_update(None, "cache_size", WRITER_CACHE_KIB.saturating_neg())?;
     schema::migrate(&mut db)?;
+    fan_out::forget_claims(&db)?;
     Ok((lock, db))
 }
 
@@ -78,7 +80,7 @@ pub(super) fn set_up(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "temp_store", "MEMORY")?;
     // The plan of a statement does not depend on bound values, so it is prepared once.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    db.set_prepared_statement_cache_capacity(64);
+    db.set_prepared_statement_cache_capacity(128);
     Ok(())
 }
 

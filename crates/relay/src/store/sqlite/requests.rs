@@ -64,7 +64,7 @@ pub(super) fn count(tx: &Connection, lane: &mut Lane, append: &Append, admitted:
     )
 }
 
-fn mailbox_has_room(tx: &Connection, owner: Address, bytes: u64) -> Result<bool> {
+pub(super) fn mailbox_has_room(tx: &Connection, owner: Address, bytes: u64) -> Result<bool> {
     let (requests, requested, held): (u64, u64, u64) = tx
         .prepare_cached(
             "SELECT count(*), coalesce(sum(bytes), 0),
@@ -77,6 +77,16 @@ fn mailbox_has_room(tx: &Connection, owner: Address, bytes: u64) -> Result<bool>
     Ok(requests < MAX_REQUESTS
         && requested.saturating_add(bytes) <= MAX_REQUESTS_BYTES
         && held.saturating_add(bytes) <= MAX_MAILBOX_BYTES)
+}
+
+/// Whether a user has accepted a direct thread with another one.
+pub(super) fn knows(tx: &Connection, user: UserId, other: UserId) -> Result<bool> {
+    let (lo, hi) = (user.min(other), user.max(other));
+    tx.prepare_cached(
+        "SELECT 1 FROM direct_pair CROSS JOIN thread_member USING (thread_id)
+         WHERE lo = ?1 AND hi = ?2 AND user_id = ?3 AND accepted = 1",
+    )?
+    .exists([lo.as_bytes(), hi.as_bytes(), user.as_bytes()])
 }
 
 fn size(copy: &Copy) -> u64 {

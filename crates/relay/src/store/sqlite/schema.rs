@@ -401,7 +401,7 @@ const MIGRATIONS: &[&str] = &["
     UPDATE device SET is_primary = 1 WHERE device_id = 1;
     DROP INDEX device_unseen;
     CREATE INDEX device_unseen ON device (seen_ms) WHERE is_primary = 0;
-"];
+", include_str!("schema/groups.sql")];
 
 /// Migrates the tables to the current schema, with one transaction for each migration.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), OpenError> {

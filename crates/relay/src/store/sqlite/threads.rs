@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use sealpost_wire::id::{ThreadId, UserId};
 
 use super::columns::{expect_one, thread, user};
-use super::{blocks, devices};
+use super::{blocks, devices, roster};
 use crate::store::{Created, NewThread, ThreadRow};
 
 pub(super) fn create(tx: &Connection, new: &NewThread) -> Result<Created> {
@@ -76,15 +76,21 @@ pub(super) fn accept(tx: &Connection, id: ThreadId, member: UserId) -> Result<bo
 }
 
 pub(super) fn get(tx: &Connection, id: ThreadId, member: UserId) -> Result<Option<ThreadRow>> {
-    let members = members(tx, id)?;
+    let mut members = members(tx, id)?;
     if !members.contains(&member) {
-        return Ok(None);
+        match roster::members(tx, id, member)? {
+            Some(of_group) => members = of_group,
+            None => return Ok(None),
+        }
     }
-    tx.prepare_cached("SELECT roster_version, last_seq FROM thread WHERE thread_id = ?1")?
-        .query_row([id.as_bytes()], |row| {
-            Ok(ThreadRow { roster_version: row.get(0)?, last_seq: row.get(1)?, members })
-        })
-        .optional()
+    tx.prepare_cached(
+        "SELECT coalesce((SELECT version FROM roster WHERE roster.thread_id = ?1), roster_version), last_seq
+         FROM thread WHERE thread_id = ?1",
+    )?
+    .query_row([id.as_bytes()], |row| {
+        Ok(ThreadRow { roster_version: row.get(0)?, last_seq: row.get(1)?, members })
+    })
+    .optional()
 }
 
 fn members(tx: &Connection, id: ThreadId) -> Result<Vec<UserId>> {

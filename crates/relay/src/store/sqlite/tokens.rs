@@ -1,13 +1,53 @@
 //! Refresh tokens. A token names its family and proves itself with a secret; only the hash of the secret is stored
 //! here.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use subtle::ConstantTimeEq as _;
 
 use super::columns::{address, expect_one};
-use super::devices;
+use super::fair::Payer;
+use super::room::Need;
+use super::{SqliteStore, devices};
 use crate::address::Address;
-use crate::store::{FamilyId, NewFamily, Origin, Rotated, Rotation, TokenHash};
+use crate::store::{Answer, FamilyId, NewFamily, Origin, Rotated, Rotation, TokenHash, Tokens};
+
+impl Tokens for SqliteStore {
+    fn is_live(&self, address: Address, family: FamilyId) -> Answer<bool> {
+        self.readers.read(address.user, move |tx| is_live(tx, address, family))
+    }
+
+    fn rotate_refresh(&self, rotation: Rotation) -> Answer<Rotated> {
+        let revocations = Arc::clone(&self.revocations);
+        self.writer.write_and_then(
+            Payer::Anonymous,
+            Need::Frees,
+            move |tx| rotate(tx, &rotation),
+            move |rotated| {
+                if let Rotated::ReuseDetected(device) = rotated {
+                    revocations.record(device);
+                }
+                rotated
+            },
+        )
+    }
+
+    fn end_family(&self, family: FamilyId) -> Answer<Option<Address>> {
+        let revocations = Arc::clone(&self.revocations);
+        self.writer.write_and_then(
+            Payer::Relay,
+            Need::Frees,
+            move |tx| end(tx, family),
+            move |owner| {
+                if let Some(device) = owner {
+                    revocations.record(device);
+                }
+                owner
+            },
+        )
+    }
+}
 
 pub(super) fn insert(tx: &Connection, owner: Address, family: &NewFamily) -> Result<()> {
     expect_one(tx

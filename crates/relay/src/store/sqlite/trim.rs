@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use sealpost_wire::id::ThreadId;
 use sealpost_wire::limits::MAX_MAILBOX_BYTES;
 
-use super::columns::{expect_one, row_bytes, thread};
+use super::columns::{Shape, expect_one, row_bytes, thread};
+use super::payload::Released;
 use crate::address::Address;
 
 /// Maximum number of rows that are trimmed for one new row: enough of the smallest to make space for the largest.
@@ -88,6 +89,7 @@ pub(super) fn shrink(tx: &Connection, owner: Address, freed: &BTreeMap<ThreadId,
 /// trimmed row is counted, because the number is reported to the device.
 fn trim(tx: &Connection, owner: Address, mut over: u64, most: u64) -> Result<()> {
     let (mut trimmed, mut freed): (u64, _) = (0, BTreeMap::new());
+    let mut released = Released::default();
     while over > 0 && trimmed < most {
         let Some(thread) = fullest(tx, owner)? else { break };
         let mut bytes: u64 = 0;
@@ -96,8 +98,9 @@ fn trim(tx: &Connection, owner: Address, mut over: u64, most: u64) -> Result<()>
             if over <= bytes || trimmed >= most {
                 break;
             }
-            let sql = format!("DELETE FROM {table} WHERE arrival = ?1");
-            expect_one(tx.prepare_cached(&sql)?.execute([arrival])?)?;
+            let sql =
+                format!("DELETE FROM {table} WHERE arrival = ?1 RETURNING {}", Shape::of(table).payload);
+            released.row(tx.prepare_cached(&sql)?.query_row([arrival], |row| row.get(0))?);
             bytes = bytes.saturating_add(row);
             trimmed = trimmed.saturating_add(1);
         }
@@ -109,6 +112,7 @@ fn trim(tx: &Connection, owner: Address, mut over: u64, most: u64) -> Result<()>
         freed.insert(thread, bytes);
         shrink(tx, owner, &freed)?;
     }
+    released.write(tx)?;
     expect_one(
         tx.prepare_cached("UPDATE mailbox SET trimmed = trimmed + ?3 WHERE user_id = ?1 AND device_id = ?2")?
             .execute(params![owner.user.as_bytes(), owner.device.get(), trimmed])?,
@@ -139,8 +143,9 @@ fn oldest(tx: &Connection, owner: Address, thread: ThreadId) -> Result<(&'static
     for (table, number) in [("mail", "mail_seq"), ("inbox", "server_seq")] {
         let rows: Vec<_> = tx
             .prepare_cached(&format!(
-                "SELECT arrival, length(ciphertext) FROM {table}
-                 WHERE user_id = ?1 AND device_id = ?2 AND thread_id = ?3 ORDER BY {number} LIMIT 256"
+                "SELECT arrival, {} FROM {table}
+                 WHERE user_id = ?1 AND device_id = ?2 AND thread_id = ?3 ORDER BY {number} LIMIT 256",
+                Shape::of(table).size
             ))?
             .query_map(params![owner.user.as_bytes(), owner.device.get(), thread.as_bytes()], |row| {
                 Ok((row.get(0)?, row_bytes(row.get(1)?)))

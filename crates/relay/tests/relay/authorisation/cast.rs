@@ -9,9 +9,11 @@ use sealpost_wire::send_ack::Status;
 use sealpost_wire::{Frame, Hello, RefreshRequest, Send, TokenPair};
 use sha2::{Digest as _, Sha256};
 
+use crate::common::groups::request;
 use crate::common::login::Key;
 use crate::common::socket::{Read, Socket, hello};
 use crate::common::{Answer, Party, World, copy, with_body};
+use crate::entries::{Chain, by};
 
 /// The requesters of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub(super) struct Cast {
     pub(super) member: Party,
     pub(super) peer: Party,
     pub(super) thread: ThreadId,
+    /// A group of the member, with nobody else.
+    pub(super) group: Chain,
     /// The requester, with the token that it presents. `None` presents nothing.
     pub(super) requester: Option<Party>,
     /// The socket of a requester who was admitted and no longer would be.
@@ -50,6 +54,8 @@ impl Cast {
         let mut send = world.message(thread, &member, b"sealed");
         send.copies.push(to_device(2, &member));
         assert_eq!(world.send(&peer, &send).await.status, 201);
+        let (group, entry) = Chain::create_with(by(member.user), &[], 1, &[1, 2]);
+        assert_eq!(world.post("/v1/groups", Some(&member), &request(&entry)).await.status, 201);
 
         let was_let_in = matches!(actor, Actor::Expired | Actor::Ended | Actor::Revoked);
         let socket = if was_let_in { Some(Socket::connect(&world, &member).await) } else { None };
@@ -72,7 +78,7 @@ impl Cast {
             Actor::Member => Some(member.clone()),
             Actor::Companion => Some(companion),
         };
-        Self { world, actor, member, peer, thread, requester, socket }
+        Self { world, actor, member, peer, thread, group, requester, socket }
     }
 
     pub(super) async fn end(self) {

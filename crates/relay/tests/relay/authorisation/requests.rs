@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use sealpost_wire::frame::Body;
 use sealpost_wire::id::ToWire as _;
-use sealpost_wire::id::{ThreadId, UserId};
+use sealpost_wire::id::{DeviceId, ThreadId, UserId};
 use sealpost_wire::note::note_to_self;
+use sealpost_wire::roster::{Author, Change};
 use sealpost_wire::{
     Ack, AckMail, AckOk, ChallengeRequest, CompanionBlobs, CreateThread, Credit, Hello, InboxKey, InboxPage,
     Link, LinkBlobs, LinkDeviceRequest, LinkTokenRequest, LoginRequest, Mail, MoveAccountRequest, Ping,
@@ -12,7 +13,9 @@ use sealpost_wire::{
 };
 
 use super::cast::{Actor, Cast, Outcome};
+use crate::common::groups::request;
 use crate::common::{Answer, Party, World, keys, public};
+use crate::entries::{Chain, by};
 
 const NO_THREAD: ThreadId = ThreadId::from_bytes([9; 16]);
 const UNKNOWN_USER: &str = "00000000-0000-4000-8000-000000000000";
@@ -307,7 +310,13 @@ pub(super) async fn read_own_mailbox(cast: &mut Cast) -> Outcome {
     let outcome = cast.get("/v1/inbox").await;
     if outcome.status == 200 {
         let page: InboxPage = sealpost_wire::decode(outcome.bytes.clone().into()).unwrap();
-        assert_eq!(page.rows.len(), usize::from(cast.actor != Actor::Stranger));
+        // The companion also has the first entry of the group.
+        let expected = match cast.actor {
+            Actor::Stranger => 0,
+            Actor::Companion => 2,
+            _ => 1,
+        };
+        assert_eq!(page.rows.len(), expected);
     }
     outcome
 }
@@ -464,6 +473,64 @@ fn ephemeral_mail(cast: &Cast, thread: ThreadId) -> Mail {
     let mut mail = mail(cast, thread);
     mail.copies[0].envelope.as_mut().unwrap().ephemeral = true;
     mail
+}
+
+/// The requester as the author of an entry.
+fn author(cast: &Cast) -> Author {
+    let user = cast.by().map_or(cast.member.user, |party| party.user);
+    let device = if cast.actor == Actor::Companion { 2 } else { 1 };
+    Author { user, device: DeviceId::new(device).unwrap() }
+}
+
+pub(super) async fn create_a_group(cast: &mut Cast) -> Outcome {
+    let (_, entry) = Chain::create_with(author(cast), &[], 9, &[1, 2]);
+    cast.post("/v1/groups", &request(&entry)).await
+}
+
+pub(super) async fn create_a_group_as_the_member(cast: &mut Cast) -> Outcome {
+    let (_, entry) = Chain::create(by(cast.member.user), &[], 9);
+    cast.post("/v1/groups", &request(&entry)).await
+}
+
+pub(super) async fn change_the_timer_of_the_group(cast: &mut Cast) -> Outcome {
+    let entry = cast.group.next(author(cast), Change::Timer(60));
+    cast.post(&format!("/v1/threads/{}/roster", cast.group.thread), &request(&entry)).await
+}
+
+pub(super) async fn change_the_timer_of_an_unknown_group(cast: &mut Cast) -> Outcome {
+    let (unknown, _) = Chain::create(by(cast.member.user), &[], 8);
+    let entry = unknown.next(author(cast), Change::Timer(60));
+    cast.post(&format!("/v1/threads/{}/roster", unknown.thread), &request(&entry)).await
+}
+
+pub(super) async fn get_the_roster(cast: &mut Cast) -> Outcome {
+    cast.get(&format!("/v1/threads/{}/roster", cast.group.thread)).await
+}
+
+pub(super) async fn get_the_roster_of_an_unknown_group(cast: &mut Cast) -> Outcome {
+    cast.get(&format!("/v1/threads/{NO_THREAD}/roster")).await
+}
+
+pub(super) async fn post_in_the_group(cast: &mut Cast) -> Outcome {
+    let send = cast.world.group_message(&cast.group, b"sealed");
+    cast.post(&format!("/v1/threads/{}/messages", cast.group.thread), &send).await
+}
+
+pub(super) async fn post_in_an_unknown_group(cast: &mut Cast) -> Outcome {
+    let (unknown, _) = Chain::create(by(cast.member.user), &[], 8);
+    let send = cast.world.group_message(&unknown, b"sealed");
+    cast.post(&format!("/v1/threads/{}/messages", unknown.thread), &send).await
+}
+
+pub(super) async fn send_to_the_group(cast: &mut Cast) -> Outcome {
+    let send = cast.world.group_message(&cast.group, b"sealed");
+    cast.say(Body::Send(send)).await
+}
+
+pub(super) async fn send_to_an_unknown_group(cast: &mut Cast) -> Outcome {
+    let (unknown, _) = Chain::create(by(cast.member.user), &[], 8);
+    let send = cast.world.group_message(&unknown, b"sealed");
+    cast.say(Body::Send(send)).await
 }
 
 pub(super) async fn acknowledge_a_row_by_frame(cast: &mut Cast) -> Outcome {

@@ -1,5 +1,6 @@
 //! A real relay on loopback, and users who talk to it.
 
+pub(crate) mod groups;
 pub(crate) mod login;
 pub(crate) mod socket;
 

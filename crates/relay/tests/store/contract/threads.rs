@@ -153,7 +153,7 @@ pub(crate) async fn nothing_of_a_blocked_sender_is_stored(store: &dyn Store) {
         now_ms: NOW_MS,
     };
     assert_eq!(store.post_mail(mail(pair.a, pair.b)).await, Ok(Posted::NotAccepted));
-    let audience = store.audience(pair.thread, pair.a.user).await.unwrap().unwrap();
+    let audience = store.audience(pair.thread, pair.a.user, Vec::new()).await.unwrap().unwrap();
     assert!(audience.not_accepted.contains(&pair.b.user));
     assert_eq!(store.mailbox(pair.b).await.unwrap().last_mail, 0);
     assert_eq!(store.inbox_arrivals(pair.b, 0, ALL).await.unwrap().rows.len(), 1);
