@@ -59,6 +59,8 @@ pub(crate) struct Upkeep {
     pub(crate) bootstrap: Notify,
     /// Mail was queued.
     pub(crate) mail: Notify,
+    /// The chain of a group is to be fetched.
+    pub(crate) rosters: Notify,
     /// Others are to be told whether the person is there.
     pub(crate) presence: Notify,
 }

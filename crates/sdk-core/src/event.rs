@@ -145,6 +145,16 @@ pub enum Event {
     /// an author is not honest, or a database was restored from a copy and nobody could notice. Messages are shown in an order
     /// that does not contradict their authors.
     OrderContradicted(ThreadId),
+    /// A member of this group has signed a change that they may not make, or the relay has made one up. It has no effect.
+    EntryRefused {
+        /// The group.
+        thread: ThreadId,
+        /// Who is named as its author.
+        user: UserId,
+    },
+    /// The relay has shown two rosters of this group, to this device or to another member: the relay is not honest. What was shown first remains, and
+    /// nothing is sent in the group.
+    RosterContradicted(ThreadId),
     /// The relay was restored from a backup. Messages of ours that it may have lost are submitted again. Messages of
     /// others that it has lost are submitted again by their clients, or reported as
     /// [`MessagesMissing`](Self::MessagesMissing).

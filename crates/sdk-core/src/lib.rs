@@ -50,6 +50,7 @@ mod event;
 mod fault;
 #[cfg(feature = "faults")]
 pub mod fault;
+mod group;
 mod health;
 mod id;
 mod message;

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use rand::rngs::StdRng;
 use sealpost_protocol::{Address, SessionRecord, UnixSeconds};
+use sealpost_wire as wire;
 
 use super::apply::apply;
 use super::envelope::{AnyEnvelope, Envelope, Source};
@@ -24,6 +25,7 @@ use crate::store::{Account, CiphertextId, Deferred, PeerSessions, Registered, Tx
 mod begin;
 mod decrypt;
 mod defer;
+mod entry;
 mod mail;
 
 /// The minimum time between two sessions that are started because a device uses keys again, in milliseconds.
@@ -223,6 +225,10 @@ impl Batch<'_, '_> {
 
     fn handle(&mut self, envelope: &Envelope, rng: &mut StdRng) -> Result<Handled> {
         let mut handled = Handled::default();
+        if envelope.sealed.kind == wire::envelope::ROSTER {
+            self.handle_entry(envelope)?;
+            return Ok(handled);
+        }
         let ciphertext = CiphertextId::of(&envelope.sealed.ciphertext);
         let thread = self.tx.thread(envelope.thread)?;
         if envelope.source().is_impossible(self.us) {

@@ -51,6 +51,7 @@ mod reading;
 mod receipt;
 mod request;
 mod right;
+mod roster;
 mod schema;
 mod search;
 mod session;
@@ -116,6 +117,7 @@ pub(crate) use reading::DueRead;
 #[cfg(test)]
 pub(crate) use receipt::Numbered;
 pub(crate) use request::DueBlock;
+pub(crate) use roster::{EntryState, ShownTo};
 pub(crate) use search::{INDEX_BATCH, INDEX_MERGE};
 pub(crate) use session::PeerSessions;
 pub(crate) use settlement::{Settled, Settlement};

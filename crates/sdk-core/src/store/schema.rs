@@ -7,7 +7,7 @@ use crate::fault::{self, Station};
 
 /// Each migrates the schema from version n to n + 1. The version is SQLite's `user_version`. New migrations are appended; one that was
 /// released is never changed.
-const MIGRATIONS: [&str; 43] = [
+const MIGRATIONS: [&str; 44] = [
     include_str!("schema/01.sql"),
     include_str!("schema/02.sql"),
     include_str!("schema/03.sql"),
@@ -51,6 +51,7 @@ const MIGRATIONS: [&str; 43] = [
     include_str!("schema/41.sql"),
     include_str!("schema/42.sql"),
     include_str!("schema/43.sql"),
+    include_str!("schema/44.sql"),
 ];
 
 /// The tables of a new database: the result of all migrations.

@@ -19,6 +19,7 @@ mod pause;
 mod purge;
 mod receipts;
 mod renewal;
+mod rosters;
 mod timers;
 mod upkeep;
 
@@ -162,6 +163,8 @@ impl Tasks {
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || renewal::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::DeviceLists, move || lists::run(c.clone())));
+        let c = ctx.clone();
+        tasks.spawn(supervise(ctx.clone(), Part::Receiving, move || rosters::run(c.clone())));
         let c = ctx.clone();
         tasks.spawn(supervise(ctx.clone(), Part::Sending, move || bootstrap::run(c.clone())));
         Self(tasks)

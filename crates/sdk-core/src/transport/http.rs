@@ -1,5 +1,6 @@
 //! REST: one method for each request.
 
+mod groups;
 mod linking;
 
 use std::future::Future;

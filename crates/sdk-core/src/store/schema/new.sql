@@ -138,7 +138,7 @@ CREATE TABLE thread (
     created        INTEGER NOT NULL,
     seen_up_to     INTEGER NOT NULL DEFAULT 0,     -- every server_seq up to here is accounted for
     accepted       INTEGER NOT NULL DEFAULT 0,     -- whether the relay knows that we accept it
-    kind           INTEGER NOT NULL DEFAULT 1,     -- 1 direct, 2 note to self
+    kind           INTEGER NOT NULL DEFAULT 1,     -- 1 direct, 2 note to self, 3 group
     activity       INTEGER NOT NULL DEFAULT 0,     -- when its newest message came to be, by the relay
     unread         INTEGER NOT NULL DEFAULT 0,
     folder         INTEGER NOT NULL DEFAULT 0,     -- 0 chats, 1 archive, 2 requests, 3 in no list
@@ -164,7 +164,9 @@ CREATE TABLE thread (
     newest         INTEGER NOT NULL DEFAULT 0,     -- position of the newest post, if the relay has stated one
     request_told   INTEGER NOT NULL DEFAULT 0,     -- 1: the request was announced as a notification
     clear_position INTEGER,                        -- with clear_up_to: what is at or before this position is to be deleted, too
-    list_due       INTEGER NOT NULL DEFAULT 0      -- 1: our device list is to be sent to the others; 2: when something changes
+    list_due       INTEGER NOT NULL DEFAULT 0,     -- 1: our device list is to be sent to the others; 2: when something changes
+    roster_head    BLOB    CHECK (length(roster_head) = 32),   -- of a group: the hash of the entry with roster_version
+    removal_version INTEGER NOT NULL DEFAULT 0     -- of a group: the last entry that took a member or a device away; 0 none
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX thread_to_accept ON thread (thread_id) WHERE accepted = 0;
@@ -347,6 +349,9 @@ CREATE TABLE member (
     user_id   BLOB    NOT NULL CHECK (length(user_id) = 16),
     role      INTEGER NOT NULL DEFAULT 1,      -- 1 member
     since     INTEGER NOT NULL DEFAULT 0,      -- version of the roster
+    account_key  BLOB    CHECK (length(account_key) = 33),   -- in a group, with the following two: whose lists are meant
+    list_version INTEGER NOT NULL DEFAULT 0,                -- of the newest list that an entry of theirs carried; 0 none
+    devices      BLOB    CHECK (length(devices) = 16),      -- the numbers of the devices on it, as bits
     PRIMARY KEY (thread_id, user_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -646,3 +651,60 @@ CREATE TABLE bootstrap_piece (
     number INTEGER PRIMARY KEY,
     body   BLOB    NOT NULL                    -- content without header
 ) STRICT;
+
+-- What there is once in a group, with thread.roster_version, roster_head and removal_version (wire::roster::State).
+CREATE TABLE roster (
+    thread_id       BLOB    PRIMARY KEY REFERENCES thread (thread_id) ON DELETE CASCADE,
+    permissions     BLOB    NOT NULL CHECK (length(permissions) = 3),
+    link            BLOB    CHECK (length(link) = 65),   -- public key and hash of the token; NULL: there is none
+    timer           INTEGER NOT NULL,              -- in seconds; 0 none
+    commitment      BLOB    NOT NULL CHECK (length(commitment) = 32),
+    secret_version  INTEGER NOT NULL,              -- of the entry with this commitment
+    floor           INTEGER NOT NULL,              -- posts for an earlier version are refused
+    details_version INTEGER NOT NULL,              -- of the entry with the newest title
+    dissolved       INTEGER NOT NULL,
+    unknown_since   INTEGER NOT NULL,              -- version of an entry that this library does not understand; 0 none
+    contradicted_by BLOB    CHECK (length(contradicted_by) = 16)   -- who was shown another roster; zeros: this device; NULL: nobody
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE roster_entry (
+    thread_id BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    version   INTEGER NOT NULL,
+    hash      BLOB    NOT NULL CHECK (length(hash) = 32),
+    outcome   INTEGER NOT NULL,                    -- 1 valid, 2 without effect, 3 not understood
+    entry     BLOB    NOT NULL,
+    PRIMARY KEY (thread_id, version)
+) STRICT;
+
+-- The newest device list that an entry of a member carried, which was verified.
+CREATE TABLE roster_list (
+    thread_id BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    user_id   BLOB    NOT NULL CHECK (length(user_id) = 16),
+    list      BLOB    NOT NULL,
+    PRIMARY KEY (thread_id, user_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE invited (
+    thread_id   BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    user_id     BLOB    NOT NULL CHECK (length(user_id) = 16),
+    account_key BLOB    NOT NULL CHECK (length(account_key) = 33),   -- whose lists are meant
+    invited_by  BLOB    NOT NULL CHECK (length(invited_by) = 16),
+    since       INTEGER NOT NULL,                  -- version of the roster
+    PRIMARY KEY (thread_id, user_id)
+) STRICT, WITHOUT ROWID;
+
+-- The secrets of groups, by the version of the entry that contains the commitment.
+CREATE TABLE group_secret (
+    thread_id BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    version   INTEGER NOT NULL,
+    secret    BLOB    NOT NULL CHECK (length(secret) = 32),
+    PRIMARY KEY (thread_id, version)
+) STRICT, WITHOUT ROWID;
+
+-- Groups whose chain is to be fetched from the relay, also of groups that are not here yet.
+CREATE TABLE roster_due (
+    thread_id BLOB    PRIMARY KEY CHECK (length(thread_id) = 16),
+    tries     INTEGER NOT NULL DEFAULT 0,
+    due       INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX roster_due_at ON roster_due (due);

@@ -63,6 +63,13 @@ impl super::Rows<'_> {
     }
 }
 
+impl super::Tx<'_> {
+    /// How many rows this connection has changed so far.
+    pub(crate) fn rows_changed(&self) -> u64 {
+        self.connection.total_changes()
+    }
+}
+
 /// A store with an account and one thread.
 struct Fixture {
     dir: TempDir,

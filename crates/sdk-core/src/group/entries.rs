@@ -1,0 +1,153 @@
+//! Takes entries of rosters, in whatever order the relay shows them, and stores what they change.
+
+use sealpost_wire::roster::{ChainError, Entry, Roster};
+
+use super::validity::{self, Judged, Outcome};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::id::{ThreadId, UserId};
+use crate::store::{EntryState, ShownTo, Tx};
+
+/// What became of an entry that the relay has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is the next one, and stored.
+    Next,
+    /// It was here before.
+    Known,
+    /// Entries between the newest one here and this one are missing: the chain is to be fetched.
+    Early,
+    /// It cannot be part of the chain: it is no entry, of another group, or contradicts what is here. The relay, or the creator of the group, is not
+    /// honest.
+    Refused,
+}
+
+/// Where an entry is in its thread, and when it came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntryPlace {
+    pub(crate) epoch: u64,
+    pub(crate) server_seq: u64,
+    pub(crate) now_ms: u64,
+}
+
+/// The roster of one group, loaded for several entries.
+pub(crate) struct Follower {
+    thread: ThreadId,
+    roster: Option<Roster>,
+}
+
+impl Follower {
+    pub(crate) fn of(tx: &Tx<'_>, thread: ThreadId) -> Result<Self> {
+        Ok(Self { thread, roster: tx.roster(thread)? })
+    }
+
+    /// Takes one entry, which has this place in the thread. What is refused changes nothing, and is an event.
+    pub(crate) fn take(&mut self, tx: &mut Tx<'_>, bytes: &[u8], place: EntryPlace) -> Result<Taken> {
+        let taken = self.take_next(tx, bytes, place.now_ms)?;
+        let is_new = taken == Taken::Next;
+        let (Some(us), Some(roster)) = (tx.our_user()?, self.roster.as_ref()) else { return Ok(taken) };
+        let Some(member) = roster.member(us) else { return Ok(taken) };
+        let (epoch, server_seq) = (place.epoch, place.server_seq);
+        if is_new && roster.state().version == member.since {
+            // What was before is not for us, and nothing of it is missing.
+            tx.begin_places(self.thread, (epoch, server_seq))?;
+        } else if server_seq > 0 {
+            tx.account_for(self.thread, epoch, server_seq)?;
+        }
+        Ok(taken)
+    }
+
+    fn take_next(&mut self, tx: &mut Tx<'_>, bytes: &[u8], now_ms: u64) -> Result<Taken> {
+        let Some(entry) = Entry::parse(bytes).ok().filter(|entry| entry.thread() == self.thread) else {
+            tracing::warn!("the relay has shown something that is no entry of this group");
+            tx.contradict_roster(self.thread, ShownTo::Us)?;
+            return Ok(Taken::Refused);
+        };
+        let Some(roster) = self.roster.take() else { return self.begin(tx, &entry, now_ms) };
+        let taken = self.continue_with(tx, roster, &entry, now_ms)?;
+        if taken == Taken::Refused {
+            tracing::warn!("two rosters of a group contradict each other");
+            tx.contradict_roster(self.thread, ShownTo::Us)?;
+        }
+        Ok(taken)
+    }
+
+    fn begin(&mut self, tx: &mut Tx<'_>, entry: &Entry, now_ms: u64) -> Result<Taken> {
+        if entry.version() > 1 {
+            return Ok(Taken::Early);
+        }
+        let Ok((roster, judged)) = validity::begin(entry) else {
+            tracing::warn!("the first entry of a group is not valid");
+            return Ok(Taken::Refused);
+        };
+        store(tx, entry, &judged, now_ms)?;
+        self.roster = Some(roster);
+        Ok(Taken::Next)
+    }
+
+    fn continue_with(
+        &mut self,
+        tx: &mut Tx<'_>,
+        roster: Roster,
+        entry: &Entry,
+        now_ms: u64,
+    ) -> Result<Taken> {
+        let (taken, roster) = if entry.version() <= roster.state().version {
+            let known = tx.roster_hash(self.thread, entry.version())?;
+            (if known == Some(*entry.hash()) { Taken::Known } else { Taken::Refused }, roster)
+        } else {
+            let list = tx.roster_list(self.thread, entry.content().author.user)?;
+            match validity::judge(&roster, list.as_deref(), entry) {
+                Ok(judged) => {
+                    store(tx, entry, &judged, now_ms)?;
+                    tx.settle_contradiction(self.thread, ShownTo::Us)?;
+                    (Taken::Next, roster.take(&judged.effect))
+                }
+                Err(ChainError::Version) => (Taken::Early, roster),
+                Err(ChainError::Previous | ChainError::Thread) => (Taken::Refused, roster),
+                Err(_) => return Err(Error::Bug("an unknown error of a chain")),
+            }
+        };
+        self.roster = Some(roster);
+        Ok(taken)
+    }
+}
+
+fn store(tx: &mut Tx<'_>, entry: &Entry, judged: &Judged, now_ms: u64) -> Result<()> {
+    let state = match judged.outcome {
+        Outcome::Valid => EntryState::Valid,
+        Outcome::Invalid(reason) => {
+            tracing::warn!(?reason, "an entry of a group has no effect");
+            let user = entry.content().author.user;
+            tx.emit(Event::EntryRefused { thread: entry.thread(), user });
+            EntryState::WithoutEffect
+        }
+        Outcome::NotUnderstood => EntryState::NotUnderstood,
+    };
+    tx.put_entry(entry, &judged.effect, (judged.list.as_deref(), state), now_ms)
+}
+
+/// A content of a member names the newest entry that its author had: version, and the beginning of the hash. Returns whether there are later
+/// entries than here, which are to be fetched.
+#[cfg_attr(not(test), expect(dead_code, reason = "contents do not name a roster yet"))]
+pub(crate) fn compare(
+    tx: &mut Tx<'_>,
+    (thread, author): (ThreadId, UserId),
+    (version, digest): (u64, &[u8; 16]),
+) -> Result<bool> {
+    let Some(state) = tx.roster_state(thread)? else { return Ok(true) };
+    if version > state.version {
+        return Ok(true);
+    }
+    let known = tx.roster_hash(thread, version)?;
+    if known.is_some_and(|known| known.starts_with(digest)) {
+        tx.settle_contradiction(thread, ShownTo::Member(author))?;
+    } else {
+        tracing::warn!("a member was shown another roster of a group");
+        tx.contradict_roster(thread, ShownTo::Member(author))?;
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Fetches the chains of groups of which an entry, or a content, has shown that there is more than here.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::group::fetch::{Fetched, fetch};
+use crate::send::{backoff_ceiling_ms, backoff_ms};
+
+/// The longest interval between two requests for the chain of a group, in milliseconds.
+const LONGEST_MS: u64 = 6 * 3_600_000;
+/// After so many answers without the chain, it is given up until something else shows that it is missing.
+const TRIES: u32 = 12;
+/// The maximum interval between checks, because a changed clock could delay what is due.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+pub(crate) async fn run(ctx: Context) {
+    let (mut failures, mut elsewhere) = (0, ctx.events.elsewhere());
+    loop {
+        ctx.transport.online().await;
+        elsewhere.borrow_and_update();
+        let pause = match step(&ctx).await {
+            Ok(Step::Done) => {
+                failures = 0;
+                continue;
+            }
+            Ok(Step::Nothing { next_due_ms }) => next_due_ms.map(|due_ms| {
+                LONGEST_PAUSE.min(Duration::from_millis(due_ms.saturating_sub(ctx.env.now_ms()).max(1)))
+            }),
+            Err(error) => {
+                tracing::debug!(%error, "the chain of a group could not be fetched");
+                failures = u32::saturating_add(failures, 1);
+                sleep(Duration::from_millis(backoff_ms(&ctx.env, failures).saturating_add(1_000))).await;
+                continue;
+            }
+        };
+        tokio::select! {
+            () = ctx.upkeep.rosters.notified() => {}
+            // Another process may have received something that shows it.
+            Ok(()) = elsewhere.changed() => {}
+            () = sleep(pause.unwrap_or(LONGEST_PAUSE)), if pause.is_some() => {}
+        }
+    }
+}
+
+enum Step {
+    /// The relay was asked for a chain.
+    Done,
+    Nothing {
+        next_due_ms: Option<u64>,
+    },
+}
+
+async fn step(ctx: &Context) -> Result<Step> {
+    let Some((thread, due_ms, tries)) = ctx.store.glance(|rows| rows.next_due_roster()).await? else {
+        return Ok(Step::Nothing { next_due_ms: None });
+    };
+    let now_ms = ctx.env.now_ms();
+    if due_ms > now_ms && due_ms.saturating_sub(now_ms) <= LONGEST_MS {
+        return Ok(Step::Nothing { next_due_ms: Some(due_ms) });
+    }
+    let fetched = fetch(ctx, thread).await?;
+    let half_ms = backoff_ceiling_ms(tries.saturating_add(2), LONGEST_MS) / 2;
+    let until_ms = now_ms.saturating_add(half_ms).saturating_add(ctx.env.jitter(half_ms));
+    let work = ctx.store.write(move |tx| match fetched {
+        Fetched::All => tx.settle_roster_due(thread),
+        Fetched::Hidden | Fetched::Contradicts if tries >= TRIES => tx.settle_roster_due(thread),
+        Fetched::Hidden | Fetched::Contradicts => tx.put_roster_off(thread, until_ms),
+    });
+    work.await?;
+    // What waited for the roster can be opened, or sent.
+    ctx.upkeep.to_retry.notify_one();
+    ctx.outbox.notify_one();
+    Ok(Step::Done)
+}
