@@ -29,6 +29,7 @@ mod networks;
 mod pre_keys;
 mod process;
 mod revocation;
+mod roster_race;
 mod shared;
 mod tls;
 mod tokens;
