@@ -65,7 +65,7 @@ pub struct CallEvent {
 ///   they are told that it has ended.
 /// - A call rings on all devices of a person. On the one that answers it, or does not take it, it goes on or ends, and on the others it
 ///   ends as [`CallEnd::AnsweredElsewhere`] or [`CallEnd::DeclinedElsewhere`]. This signal may be lost, too: then it rings there for 60 seconds
-///   at most.
+///   at most, and what the person does there does not end the call that was answered.
 /// - Of each person, one call rings. If they call again, the earlier call ends as [`CallEnd::Replaced`], and the new one rings.
 /// - If two people call each other at the same time, one of the two calls remains, the same on both sides: the later one if
 ///   there are more than five seconds between them, because the earlier one has not arrived then, otherwise the one with the smaller id. On

@@ -120,11 +120,11 @@ mod tests {
     use super::*;
     use crate::call::{CallEnd, CallSignal};
     use crate::content::{Call, CallId, CallStep, Contribution};
-    use crate::id::{ThreadId, UserId};
+    use crate::id::{DeviceId, ThreadId, UserId};
 
     /// A signal of somebody with their call.
     fn arrives(calls: &ephemeral::Calls, n: u8, step: CallStep) {
-        let from = (ThreadId::from_bytes([n; 16]), UserId::from_bytes([n; 16]));
+        let from = (ThreadId::from_bytes([n; 16]), UserId::from_bytes([n; 16]), DeviceId::PRIMARY);
         calls.arrived(from, UserId::from_bytes([99; 16]), Call { id: CallId([n; 16]), step }, (1, 1));
     }
 

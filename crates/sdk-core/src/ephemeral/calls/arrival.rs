@@ -4,7 +4,7 @@ use super::keys::derive;
 use super::{Inner, Known, LASTS, MAX_CALLS, MAX_ENDED, MAX_RINGING, State, after};
 use crate::call::{CallEnd, CallEvent, CallKeys, CallSignal};
 use crate::content::{Call, CallId, CallStep};
-use crate::id::{ThreadId, UserId};
+use crate::id::{DeviceId, ThreadId, UserId};
 
 /// If there is more time between two calls that cross, the earlier one has not arrived, in milliseconds.
 pub(super) const CROSSES_MS: u64 = 5_000;
@@ -77,11 +77,15 @@ impl Inner {
     pub(super) fn go_on(
         &mut self,
         id: CallId,
-        (thread, peer): (ThreadId, UserId),
+        (thread, peer, device): (ThreadId, UserId, DeviceId),
         us: UserId,
         step: CallStep,
     ) -> Option<CallEvent> {
         let call = self.known.get_mut(&id).filter(|call| call.is_with(thread, peer))?;
+        // The call goes on with the device that has answered. Another one may not have learned that.
+        if matches!(call.state, State::Answered { by: Some(answering) } if answering != device) {
+            return None;
+        }
         let signal = match (step, &mut call.state) {
             (CallStep::HangUp | CallStep::Busy, State::Ended { .. }) => {
                 self.known.remove(&id);
@@ -98,7 +102,7 @@ impl Inner {
             }
             (CallStep::Answer { description, ours }, State::Calling { offer, .. }) => {
                 let (caller, callee) = derive(id, thread, (us, peer), &offer.ours, &ours);
-                call.state = State::Answered;
+                call.state = State::Answered { by: Some(device) };
                 call.until = after(LASTS);
                 let keys = Box::new(CallKeys { sending: caller, receiving: callee });
                 CallSignal::Answer { description, keys }

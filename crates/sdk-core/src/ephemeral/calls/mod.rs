@@ -18,7 +18,7 @@ use self::limit::{MAX_CANDIDATES, MAX_CANDIDATES_OF_CALL, MAX_OFFERS, PerMinute}
 use crate::call::{CallEnd, CallEvent, CallKeys, CallSignal};
 use crate::content::{Call, CallId, CallStep, Contribution};
 use crate::error::{Error, Result};
-use crate::id::{ThreadId, UserId};
+use crate::id::{DeviceId, ThreadId, UserId};
 
 /// How long a call can be answered after its offer was sent.
 const RINGS: Duration = Duration::from_secs(60);
@@ -67,8 +67,8 @@ enum State {
     /// Their call waits for our answer. `ours` is what we contribute once an answer was tried: it may have arrived although nothing
     /// was heard of it, so that a second one must lead to the same keys. `offer`: what the app is told.
     Ringing { offered: Contribution, sent_ms: u64, ours: Option<Contribution>, offer: CallSignal },
-    /// Both sides have the keys.
-    Answered,
+    /// Both sides have the keys. `by`: the device of theirs that has answered our call.
+    Answered { by: Option<DeviceId> },
     /// The call has ended on this side. `is_told`: they were told, if that was to be done. `is_repeated`: they were told again,
     /// because they went on.
     Ended { is_told: bool, is_repeated: bool },
@@ -196,7 +196,7 @@ impl Calls {
     pub(crate) fn answered(&self, id: CallId) -> bool {
         let mut inner = self.lock();
         let Some(call) = inner.known.get_mut(&id).filter(|call| !call.has_ended()) else { return false };
-        call.state = State::Answered;
+        call.state = State::Answered { by: None };
         call.until = after(LASTS);
         true
     }
@@ -268,10 +268,10 @@ impl Calls {
         calls
     }
 
-    /// Handles a signal of somebody who may be answered, which was sent at `sent_ms`. Both times are server time.
+    /// Handles a signal of a device of somebody who may be answered, which was sent at `sent_ms`. Both times are server time.
     pub(crate) fn arrived(
         &self,
-        (thread, peer): (ThreadId, UserId),
+        (thread, peer, device): (ThreadId, UserId, DeviceId),
         us: UserId,
         Call { id, step }: Call,
         (sent_ms, now_ms): (u64, u64),
@@ -285,7 +285,7 @@ impl Calls {
                 let state = State::Ringing { offered: ours, sent_ms, ours: None, offer: offer.clone() };
                 inner.offered(id, Known { thread, peer, state, until }, sent_ms, offer)
             }
-            step => inner.go_on(id, (thread, peer), us, step).into_iter().collect(),
+            step => inner.go_on(id, (thread, peer, device), us, step).into_iter().collect(),
         };
         if !inner.again.is_empty() {
             self.again.notify_one();
@@ -300,7 +300,7 @@ impl Calls {
         inner.known.retain(|_, call| !call.has_ended() || call.until > now);
         let mut signals = Vec::new();
         for (id, call) in inner.known.iter_mut().filter(|(_, call)| call.until <= now) {
-            let is_answered = matches!(call.state, State::Answered);
+            let is_answered = matches!(call.state, State::Answered { .. });
             let end = if is_answered { CallEnd::Expired } else { CallEnd::Unanswered };
             match call.is_ringing() {
                 true => call.end_here(),

@@ -26,7 +26,14 @@ impl Side {
 
     /// A signal of the other side arrives, sent and received at these times.
     fn hears_at(&self, n: u8, step: CallStep, sent_ms: u64, now_ms: u64) {
-        self.calls.arrived((THREAD, self.peer), self.us, Call { id: id(n), step }, (sent_ms, now_ms));
+        let from = (THREAD, self.peer, DeviceId::PRIMARY);
+        self.calls.arrived(from, self.us, Call { id: id(n), step }, (sent_ms, now_ms));
+    }
+
+    /// A signal of another device of the other side arrives.
+    fn hears_of(&self, device: u32, n: u8, step: CallStep) {
+        let from = (THREAD, self.peer, DeviceId::new(device).unwrap());
+        self.calls.arrived(from, self.us, Call { id: id(n), step }, (NOW, NOW));
     }
 
     fn hears(&self, n: u8, step: CallStep) {
@@ -255,13 +262,13 @@ async fn calls_at_once_from_everybody_ring_a_few_times_and_the_memory_is_bounded
     let people = (0..200).map(|n| (ThreadId::from_bytes([n; 16]), UserId::from_bytes([n; 16])));
     let offered = |n: u8| Call { id: id(n), step: offer(n) };
     for (n, person) in (0..).zip(people.clone()) {
-        callee.calls.arrived(person, US, offered(n), (NOW, NOW));
+        callee.calls.arrived((person.0, person.1, DeviceId::PRIMARY), US, offered(n), (NOW, NOW));
     }
     assert_eq!((callee.told().len(), callee.calls.lock().known.len()), (MAX_RINGING, MAX_RINGING));
     // Everybody calls again and again, and the person ends each call.
     for _ in 0..10 {
         for (n, (thread, user)) in (0..).zip(people.clone()) {
-            callee.calls.arrived((thread, user), US, offered(n), (NOW, NOW));
+            callee.calls.arrived((thread, user, DeviceId::PRIMARY), US, offered(n), (NOW, NOW));
             callee.calls.end(id(n), thread);
         }
     }
@@ -281,7 +288,7 @@ async fn a_person_who_calls_again_and_again_rings_a_few_times_in_a_minute() {
     // Another person is not disturbed.
     let thread = ThreadId::from_bytes([8; 16]);
     let call = Call { id: id(201), step: offer(201) };
-    callee.calls.arrived((thread, UserId::from_bytes([8; 16])), PEER, call, (NOW, NOW));
+    callee.calls.arrived((thread, UserId::from_bytes([8; 16]), DeviceId::PRIMARY), PEER, call, (NOW, NOW));
     assert_eq!(callee.told(), [rings(201)]);
 }
 
@@ -291,7 +298,7 @@ async fn only_the_other_side_of_a_call_changes_it() {
     callee.hears(1, offer(1));
     let stranger = UserId::from_bytes([8; 16]);
     for step in [CallStep::HangUp, CallStep::Busy, CallStep::Candidates(vec![1])] {
-        callee.calls.arrived((THREAD, stranger), US, Call { id: id(1), step }, (NOW, NOW));
+        callee.calls.arrived((THREAD, stranger, DeviceId::PRIMARY), US, Call { id: id(1), step }, (NOW, NOW));
     }
     // An answer to their own call.
     callee.hears(1, answer(&Contribution::new([9; 32])));
@@ -362,8 +369,8 @@ async fn candidates_are_bounded_for_each_call_and_person_and_hide_nothing_else()
     // Another person is not concerned, nor are other signals.
     let other = UserId::from_bytes([9; 16]);
     let call = |step| Call { id: id(5), step };
-    us.calls.arrived((THREAD, other), US, call(offer(5)), (NOW, NOW));
-    us.calls.arrived((THREAD, other), US, call(candidates()), (NOW, NOW));
+    us.calls.arrived((THREAD, other, DeviceId::PRIMARY), US, call(offer(5)), (NOW, NOW));
+    us.calls.arrived((THREAD, other, DeviceId::PRIMARY), US, call(candidates()), (NOW, NOW));
     us.hears(1, CallStep::HangUp);
     let told = us.told();
     assert_eq!(admitted(&told, 5), 1);
@@ -422,4 +429,27 @@ async fn a_call_that_rang_in_vain_here_does_not_end_it_where_it_was_answered() {
     assert_eq!(callee.told(), [rings(1), ended(1, CallEnd::Unanswered)]);
     callee.hears(1, CallStep::Candidates(vec![7]));
     assert_eq!(callee.calls.take_again(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_has_not_answered_does_not_end_the_call_that_another_one_has() {
+    let (mut caller, _) = pair();
+    let ours = Contribution::new([9; 32]);
+    caller.calls(1, NOW).unwrap();
+    caller.hears_of(2, 1, answer(&ours));
+    assert!(matches!(&caller.told()[..], [(1, CallSignal::Answer { .. })]));
+    // It has not learned that the tablet has answered, and goes on ringing.
+    for step in [CallStep::HangUp, CallStep::Busy, CallStep::Candidates(vec![1]), answer(&ours)] {
+        caller.hears_of(1, 1, step);
+    }
+    assert_eq!((caller.told(), caller.calls.take_again()), (vec![], vec![]));
+    assert!(caller.calls.is_live(id(1), THREAD));
+    caller.hears_of(2, 1, CallStep::Candidates(vec![7]));
+    caller.hears_of(2, 1, CallStep::HangUp);
+    let signals = [(1, CallSignal::Candidates(vec![7])), ended(1, CallEnd::HungUp)];
+    assert_eq!(caller.told(), signals);
+    // Before anybody has answered, each device of theirs can decline.
+    caller.calls(2, NOW).unwrap();
+    caller.hears_of(3, 2, CallStep::Busy);
+    assert_eq!(caller.told(), [ended(2, CallEnd::Busy)]);
 }

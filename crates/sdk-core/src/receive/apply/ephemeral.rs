@@ -54,8 +54,9 @@ pub(in crate::receive) fn apply(
         }
         Body::Call(call) if is_recent(CALL_MS) => {
             let (calls, (_, us), call) = (ctx.calls.clone(), tx.our_account()?, call.clone());
+            let from = (thread, user, mail.sender_device);
             tx.after_commit(move || {
-                calls.arrived((thread, user), us.user, call, (sent_ms, now_ms));
+                calls.arrived(from, us.user, call, (sent_ms, now_ms));
                 live.changed.notify_one();
             });
         }
