@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -222,6 +223,36 @@ async fn a_move_that_has_not_taken_place_is_called_off() {
     phone.client.move_account(device(3)).await.unwrap();
     for party in [&phone, &tablet, &desktop] {
         until_primary(party, 3).await;
+    }
+}
+
+/// A relay that takes no mail, while it is told not to.
+#[derive(Clone, Default)]
+struct TakesNoMail(Arc<AtomicBool>);
+
+impl Interceptor for TakesNoMail {
+    fn up(&self, frame: wire::Frame) -> Vec<wire::Frame> {
+        let is_lost = matches!(frame.body, Some(wire::frame::Body::Mail(_))) && self.0.load(Ordering::SeqCst);
+        if is_lost { Vec::new() } else { vec![frame] }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_not_moved_while_a_companion_gets_its_history() {
+    let (world, relay) = (World::start().await, TakesNoMail::default());
+    let proxy = Proxy::start(world.addr(), relay.clone()).await;
+    let phone = world.party("phone").await;
+    // The tablet asks for its history, and the relay does not pass it on.
+    relay.0.store(true, Ordering::SeqCst);
+    let tablet = world.disk("tablet").through(&proxy.url()).link_to(&phone).await;
+    assert_eq!(phone.client.move_account(device(2)).await, failed(LinkFailure::Busy));
+    assert_eq!(phone.client.pending_move().await, Ok(None));
+    relay.0.store(false, Ordering::SeqCst);
+    let tablet = tablet.close().await.open().await;
+    is_settled(&world.disk("phone")).await;
+    phone.client.move_account(device(2)).await.unwrap();
+    for party in [&phone, &tablet] {
+        until_primary(party, 2).await;
     }
 }
 
