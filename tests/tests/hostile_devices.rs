@@ -5,15 +5,20 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use prost::Message as _;
 use sealpost_core::{
-    ConnectionState, Delivery, Error, Event, Events, FailedPart, Failure, MessageBody, MessageId, Part,
-    Thread, Undecryptable, UserId, WaitReason,
+    ConnectionState, Delivery, Error, Event, Events, FailReason, FailedPart, Failure, Message, MessageBody,
+    MessageId, Part, Thread, Undecryptable, UserId, WaitReason,
 };
-use sealpost_e2e::{Signer, open_database, set_list};
+use sealpost_e2e::{Signer, open_database, set_list, swap_keys};
 use sealpost_protocol::IdentityKeyPair;
-use sealpost_protocol::device::{SignedDeviceList, VerifiedDeviceList};
-use sealpost_testkit::{Interceptor, Loss, ManualClock, Party, PartyDisk, Proxy, World, eventually, history};
+use sealpost_protocol::device::{
+    AccountKeyPair, DeviceBinding, DeviceEntry, DeviceList, SignedDeviceList, VerifiedDeviceList,
+};
+use sealpost_testkit::{
+    Interceptor, Loss, ManualClock, Party, PartyDisk, Proxy, World, eventually, history, other,
+};
 use sealpost_wire as wire;
 
 /// A relay that shows another list of a user than it has, while one is set.
@@ -615,4 +620,107 @@ async fn a_message_waits_while_the_relay_shows_a_list_that_does_not_verify() {
     // It goes on by itself once the relay shows a list that verifies.
     shows.is_honest_again();
     ada.message_reaches(&hers, secret.id, Delivery::Delivered).await;
+}
+
+/// The contact lies, and the device that could settle it is away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_that_names_a_wrong_list_of_ours_stops_nothing_on_a_companion() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let tablet = world.companion(&ben, "tablet").await;
+    let hers = ada.thread_with(&ben).await;
+    let hello = hers.send_text("hello").await.unwrap();
+    ada.message_reaches(&hers, hello.id, Delivery::Delivered).await;
+    let of_tablet = tablet.thread_with(&ada).await;
+    tablet.texts_when(&of_tablet, 1).await;
+    of_tablet.send_text("from the tablet").await.unwrap();
+    ada.texts_when(&hers, 2).await;
+    let (user, thread) = (ben.client.user_id(), hers.id());
+    drop(hers);
+    let (phone, ada) = (ben.close().await, ada.close().await);
+    // A later one that does not exist, and then another one with the version that the tablet knows.
+    let signer = Signer::of(&phone);
+    let mut events = tablet.client.events();
+    let mut ada = Some(ada);
+    for (version, text) in [(3, "one"), (2, "two")] {
+        let disk = ada.take().unwrap();
+        set_list(&disk, user, &signer.sign(version, &[(3, &companion())], 1));
+        let open = disk.open().await;
+        let hers = open.client.thread(thread).await.unwrap();
+        hers.send_text(text).await.unwrap();
+        eventually(text, async || {
+            history(&of_tablet).await.iter().any(|message| message.text() == Some(text)).then_some(())
+        })
+        .await;
+        let sent = of_tablet.send_text("I go on").await.unwrap();
+        tablet.message_reaches(&of_tablet, sent.id, Delivery::Delivered).await;
+        drop(hers);
+        ada = Some(open.close().await);
+    }
+    let told: Vec<_> =
+        std::iter::from_fn(|| events.next().now_or_never()).map(|event| event.unwrap()).collect();
+    assert!(!told.contains(&Ok(Event::DeviceListRefused(user))), "{told:?}");
+    knows(&world.disk("tablet"), user, 2).await;
+}
+
+/// At the very first contact there is nothing to compare the keys with. If the relay leaves the list, they are refused; if it replaces
+/// that, too, they are trusted on first use, and the safety numbers of the two are not the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_the_relay_swaps_at_the_first_contact_are_refused_or_show_another_safety_number() {
+    for swaps_list in [false, true] {
+        let world = World::start().await;
+        let (ada, ben, mallory) =
+            (world.party("ada").await, world.party("ben").await, world.party("mallory").await);
+        let (user, theirs) = (ben.client.user_id(), mallory.client.user_id());
+        let (of_ben, of_mallory) = (ben.close().await, mallory.close().await);
+        swap_keys(&world.relay_dir(), user, theirs);
+        if swaps_list {
+            // Whoever has Mallory's keys signs a list of Ben's account with them.
+            let forged = forged_list(&of_mallory, user);
+            let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+            relay.busy_timeout(Duration::from_secs(60)).unwrap();
+            let sql = "UPDATE device_list SET list = ?2 WHERE user_id = ?1";
+            let row = rusqlite::params![user.as_bytes(), forged.serialize()];
+            assert_eq!(relay.execute(sql, row).unwrap(), 1);
+        }
+        let hers = ada.thread_with_user(user).await;
+        let secret = hers.send_text("a secret").await.unwrap();
+        let outcome = if swaps_list { Delivery::Sent } else { Delivery::Failed(FailReason::BadKeys) };
+        ada.message_reaches(&hers, secret.id, outcome).await;
+        let database = open_database(world.disk("ada").database(), &world.disk("ada").key());
+        let count =
+            |sql: &str| database.query_row(sql, [user.as_bytes()], |row| row.get::<_, u32>(0)).unwrap();
+        let sessions = count("SELECT count(*) FROM session WHERE user_id = ?1");
+        assert_eq!(sessions, u32::from(swaps_list), "nothing is stored about keys that were refused");
+        if !swaps_list {
+            continue;
+        }
+        // People who compare see it, and Ben cannot read it.
+        let shown = other(&hers).await.safety_number().await.unwrap();
+        let ben = of_ben.open().await;
+        let his = ben.thread_with(&ada).await;
+        let who = his.send_text("who are you?").await.unwrap();
+        ben.message_reaches(&his, who.id, Delivery::Sent).await;
+        assert_ne!(other(&his).await.safety_number().await.unwrap(), shown);
+        let unread = async || {
+            let undecryptable = |message: &Message| matches!(message.body, MessageBody::Undecryptable(_));
+            history(&his).await.iter().any(undecryptable).then_some(())
+        };
+        eventually("it is not for him", unread).await;
+    }
+}
+
+/// A list of an account that a device of another one has signed with its own keys, as its first device.
+fn forged_list(of: &PartyDisk, user: UserId) -> VerifiedDeviceList {
+    let database = open_database(of.database(), &of.key());
+    let sql = "SELECT identity, account_key FROM account";
+    let (identity, key): (Vec<u8>, Vec<u8>) =
+        database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let identity = IdentityKeyPair::from_bytes(&identity).unwrap();
+    let key = AccountKeyPair::from_bytes(&key).unwrap();
+    let (rng, device) = (&mut rand::rng(), sealpost_protocol::DeviceId::new(1).unwrap());
+    let binding = DeviceBinding::sign(user.as_bytes(), device, &identity, &key.public(), rng);
+    let entry = DeviceEntry { device, identity: *identity.public(), added_ms: 1, is_primary: true, binding };
+    let list = DeviceList::new(1, vec![entry]).unwrap().sign(user.as_bytes(), &key, rng);
+    list.verify(user.as_bytes()).unwrap()
 }

@@ -107,7 +107,8 @@ pub enum Event {
     /// same version, and the next version is signed.
     DeviceListRefused(UserId),
     /// Somebody has named a later list of this user's devices, and the relay has not shown it for some minutes: it hides a device that was
-    /// added, or, worse, that one was removed. It is asked again, and the list is used once it shows it.
+    /// added, or, worse, that one was removed. It is asked again, and the list is used once it shows it. If the user is we ourselves, a contact
+    /// may have named a list that does not exist. What is known remains in use.
     DeviceListHidden(UserId),
     /// A device was linked to our account. If the person did not do it, remove it ([`Client::remove_device`](crate::Client::remove_device)).
     DeviceLinked {

@@ -2,6 +2,9 @@
 //!
 //! A later one than the known one is fetched: the relay, or whoever has told us the known one, has not told us the newest. Another one with
 //! the same version shows that different lists were shown to different people: nothing is sealed for this account until a later one is known.
+//!
+//! What a contact says about our own list is not believed on a companion, because the contact can lie: the relay is asked, and a list that
+//! verifies counts. The primary device knows what it has signed, and signs a later one.
 
 use std::collections::BTreeSet;
 
@@ -48,21 +51,41 @@ fn decide(known: Option<&KnownDeviceList>, due: Option<&DueList>, named: &ListDi
     }
 }
 
+/// Whose lists were named, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum About {
+    /// Those of somebody else.
+    Other(UserId),
+    /// Ours, by a contact.
+    Us(UserId),
+    /// Ours, by another device of ours.
+    UsByOurs(UserId),
+}
+
+impl About {
+    const fn user(self) -> UserId {
+        let (Self::Other(user) | Self::Us(user) | Self::UsByOurs(user)) = self;
+        user
+    }
+}
+
 /// Takes note of the lists of a user that somebody has named. Returns whether the relay may have to be asked.
-pub(crate) fn note(
-    tx: &mut Tx<'_>,
-    (user, is_ours): (UserId, bool),
-    named: &BTreeSet<ListDigest>,
-) -> Result<bool> {
+pub(crate) fn note(tx: &mut Tx<'_>, about: About, named: &BTreeSet<ListDigest>) -> Result<bool> {
+    let user = about.user();
     let known = tx.known_list(user)?;
+    let is_hearsay = matches!(about, About::Us(_)) && !tx.holds_account_key()?;
     let mut is_any = false;
     for named in named {
         let highest = known.map_or(0, |known| known.version).saturating_add(MAX_STEP);
-        if is_ours && named.version > highest {
+        if !matches!(about, About::Other(_)) && named.version > highest {
             tracing::warn!("somebody names an impossible version of our device list");
             continue;
         }
         let due = tx.due_list(user)?;
+        if is_hearsay {
+            is_any |= note_hearsay(tx, user, (known.as_ref(), due.as_ref()), named)?;
+            continue;
+        }
         match decide(known.as_ref(), due.as_ref(), named) {
             Decision::Ignore => continue,
             Decision::Wait => {}
@@ -80,6 +103,25 @@ pub(crate) fn note(
         is_any = true;
     }
     Ok(is_any)
+}
+
+/// Takes note of a list of ours that a contact has named.
+fn note_hearsay(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    (known, due): (Option<&KnownDeviceList>, Option<&DueList>),
+    named: &ListDigest,
+) -> Result<bool> {
+    // Any list that verifies tells whether there is another one with the known version.
+    let at_least = match decide(known, None, named) {
+        Decision::Ignore => return Ok(false),
+        Decision::Contradicts => 0,
+        Decision::Fetch | Decision::Wait => named.version,
+    };
+    if due.is_none_or(|due| due.named.is_none() && due.at_least < at_least) {
+        tx.set_version_due(user, at_least)?;
+    }
+    Ok(true)
 }
 
 /// Whether the relay is being asked for the list of a user, because something came from a device that is not on the known one. Unless it
@@ -105,7 +147,8 @@ mod tests {
     use super::*;
     use crate::config::DatabaseKey;
     use crate::event::{EventBus, EventReceiver};
-    use crate::store::{Footprint, Store};
+    use crate::id::DeviceId;
+    use crate::store::{Footprint, Registered, Store, Tokens};
 
     const BEN: UserId = UserId::from_bytes([2; 16]);
 
@@ -148,8 +191,22 @@ mod tests {
 
         /// Somebody names these lists of Ben.
         async fn named(&self, lists: &[ListDigest], is_ours: bool) -> bool {
+            self.hears(if is_ours { About::UsByOurs(BEN) } else { About::Other(BEN) }, lists).await
+        }
+
+        async fn hears(&self, about: About, lists: &[ListDigest]) -> bool {
             let lists = lists.iter().copied().collect();
-            self.store.write(move |tx| note(tx, (BEN, is_ours), &lists)).await.unwrap()
+            self.store.write(move |tx| note(tx, about, &lists)).await.unwrap()
+        }
+
+        /// Ben's device with this number is this one.
+        async fn is_device(&self, number: u32) {
+            let work = self.store.write(move |tx| {
+                tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
+                let us = Registered { user: BEN, device: DeviceId::new(number).unwrap() };
+                tx.set_registered(us, &Tokens::new("access".into(), 1, "refresh".into()))
+            });
+            work.await.unwrap();
         }
 
         async fn due(&self) -> Option<DueList> {
@@ -208,6 +265,49 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_contact_says_about_our_list_alarms_no_companion() {
+        let mut fixture = Fixture::new();
+        fixture.is_device(2).await;
+        let known = fixture.knows(5).await;
+        let contradicted = async |fixture: &Fixture| {
+            fixture.store.read(|rows| rows.is_list_contradicted(BEN)).await.unwrap()
+        };
+        let us = About::Us(BEN);
+        assert!(!fixture.hears(us, &[known, digest(4, 1)]).await);
+        // Another list with the same version: the relay is asked, and nothing else.
+        assert!(fixture.hears(us, &[digest(5, 1)]).await);
+        let due = fixture.due().await.unwrap();
+        assert_eq!((due.named, due.at_least), (None, 0));
+        // A later one, which need not be the one that was named.
+        assert!(fixture.hears(us, &[digest(6, 1)]).await);
+        fixture.store.write(|tx| tx.put_list_off(BEN, 3, 99)).await.unwrap();
+        assert!(fixture.hears(us, &[digest(5, 2), digest(6, 1), digest(6, 2)]).await);
+        let due = fixture.due().await.unwrap();
+        assert_eq!((due.named, due.at_least, due.tries), (None, 6, 3), "it does not begin anew");
+        assert!(!contradicted(&fixture).await);
+        fixture.knows(6).await;
+        assert_eq!(fixture.due().await, None);
+        assert_eq!(fixture.told(), []);
+        // What another device of ours names counts, and is not replaced by what a contact says.
+        assert!(fixture.hears(About::UsByOurs(BEN), &[digest(8, 1)]).await);
+        assert!(fixture.hears(us, &[digest(9, 1)]).await);
+        assert_eq!(fixture.due().await.unwrap().named, Some(digest(8, 1)));
+        fixture.knows(8).await;
+        assert!(contradicted(&fixture).await);
+        assert_eq!(fixture.told(), [Event::DeviceListRefused(BEN)]);
+    }
+
+    #[tokio::test]
+    async fn the_primary_device_signs_a_later_list_whoever_names_another_one() {
+        let mut fixture = Fixture::new();
+        fixture.is_device(1).await;
+        fixture.knows(5).await;
+        assert!(fixture.hears(About::Us(BEN), &[digest(5, 1)]).await);
+        assert_eq!(fixture.due().await.unwrap().named, Some(digest(5, 1)));
+        assert_eq!(fixture.told(), [Event::DeviceListRefused(BEN)]);
+    }
+
+    #[tokio::test]
     async fn nobody_can_use_up_the_versions_of_our_list() {
         let fixture = Fixture::new();
         fixture.knows(5).await;
@@ -224,7 +324,7 @@ mod tests {
                 let mut user = [7; 16];
                 user[..2].copy_from_slice(&number.to_be_bytes());
                 let user = UserId::from_bytes(user);
-                note(tx, (user, false), &[digest(1, 1)].into())?;
+                note(tx, About::Other(user), &[digest(1, 1)].into())?;
                 tx.put_list_off(user, 1, u64::from(number).saturating_add(1))?;
             }
             tx.count_due_lists()
@@ -243,6 +343,7 @@ mod tests {
         let due = |named, contradicts| DueList {
             user: UserId::from_bytes([1; 16]),
             named,
+            at_least: 0,
             contradicts,
             tries: 0,
             due_ms: 0,

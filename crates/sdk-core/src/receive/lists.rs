@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::envelope::Source;
-use crate::contact::named_lists;
+use crate::contact::named_lists::{self, About};
 use crate::content::{ListDigest, NamedLists};
 use crate::context::Context;
 use crate::error::Result;
@@ -35,12 +35,16 @@ impl Lists {
 
     /// Takes note of them in the transaction of the batch.
     pub(super) fn store(&mut self, ctx: &Context, tx: &mut Tx<'_>, us: Registered) -> Result<()> {
-        let mut about = BTreeMap::<UserId, BTreeSet<ListDigest>>::new();
+        let mut about = BTreeMap::<About, BTreeSet<ListDigest>>::new();
         for ((thread, author), Named { own, yours }) in std::mem::take(&mut self.0) {
             // Our own devices write to the same person as we do.
-            let recipient = match author == us.user {
-                true => tx.thread(thread)?.and_then(|thread| thread.peer),
-                false => Some(us.user),
+            let (author, recipient) = match author == us.user {
+                true => {
+                    let peer = tx.thread(thread)?.and_then(|thread| thread.peer);
+                    let peer = peer.filter(|peer| *peer != us.user);
+                    (About::UsByOurs(us.user), peer.map(About::Other))
+                }
+                false => (About::Other(author), Some(About::Us(us.user))),
             };
             about.entry(author).or_default().extend(own);
             if let Some(recipient) = recipient {
@@ -48,8 +52,8 @@ impl Lists {
             }
         }
         let mut is_any = false;
-        for (user, named) in about {
-            is_any |= named_lists::note(tx, (user, user == us.user), &named)?;
+        for (about, named) in about {
+            is_any |= named_lists::note(tx, about, &named)?;
         }
         if is_any {
             let upkeep = Arc::clone(&ctx.upkeep);

@@ -19,6 +19,8 @@ pub(crate) struct DueList {
     pub(crate) user: UserId,
     /// The list that somebody has named.
     pub(crate) named: Option<ListDigest>,
+    /// Without that: lists with this version, or a later one, settle it.
+    pub(crate) at_least: u64,
     /// Whether somebody has named another list with the version of the known one.
     pub(crate) contradicts: bool,
     /// How many answers of the relay have not settled it.
@@ -30,9 +32,12 @@ pub(crate) struct DueList {
 impl DueList {
     /// Whether this list of the same account key is the one that was named, or a later one.
     pub(crate) fn is_settled_by(&self, version: u64, digest: &[u8; 32]) -> bool {
-        self.named.is_none_or(|named| {
-            version > named.version || (version == named.version && digest.starts_with(&named.digest))
-        })
+        match self.named {
+            Some(named) => {
+                version > named.version || (version == named.version && digest.starts_with(&named.digest))
+            }
+            None => version >= self.at_least,
+        }
     }
 }
 
@@ -108,6 +113,7 @@ impl Rows<'_> {
         Ok(Some(DueList {
             user: UserId::from_slice(&user)?,
             named: digest.map(|digest| ListDigest { version, digest }),
+            at_least: if digest.is_some() { 0 } else { version },
             contradicts,
             tries: narrow(tries)?,
             due_ms: from_sql(due)?,
@@ -124,11 +130,26 @@ impl Tx<'_> {
         contradicts: bool,
     ) -> Result<()> {
         let version = named.map_or(0, |named| named.version);
+        self.insert_due_list(user, version, named.map(|named| named.digest), contradicts)
+    }
+
+    /// The list of this user is to be fetched, because somebody has named one with this version who need not know it. 0: any list will do.
+    pub(crate) fn set_version_due(&mut self, user: UserId, version: u64) -> Result<()> {
+        self.insert_due_list(user, version, None, false)
+    }
+
+    fn insert_due_list(
+        &mut self,
+        user: UserId,
+        version: u64,
+        digest: Option<[u8; 16]>,
+        contradicts: bool,
+    ) -> Result<()> {
         self.change_one(
             "INSERT INTO device_list_due (user_id, version, digest, contradicts) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (user_id) DO UPDATE SET version = excluded.version, digest = excluded.digest,
                 contradicts = excluded.contradicts, tries = 0, due = 0",
-            params![user.as_bytes(), to_sql(version)?, named.map(|named| named.digest), contradicts],
+            params![user.as_bytes(), to_sql(version)?, digest, contradicts],
         )?;
         self.change(
             "DELETE FROM device_list_due WHERE user_id <> ?1 AND user_id = (SELECT user_id FROM device_list_due ORDER BY due DESC LIMIT 1)
@@ -169,6 +190,9 @@ impl Tx<'_> {
         let contradicts = due.named.is_some_and(|named| named.version == list.version());
         if contradicts {
             self.emit(Event::DeviceListRefused(user));
+        }
+        if due.named.is_none() {
+            return self.set_version_due(user, due.at_least);
         }
         self.set_list_due(user, due.named, contradicts)
     }

@@ -127,7 +127,7 @@ async fn fetch(ctx: &Context, DueList { user, .. }: DueList) -> Result<()> {
         if tries < TRIES {
             return Ok(());
         }
-        if due.named.is_none() {
+        if due.named.is_none() && due.at_least == 0 {
             tx.forget_due_list(user)?;
         } else if tries == TRIES && !due.contradicts {
             tracing::warn!("the relay hides a device list");
