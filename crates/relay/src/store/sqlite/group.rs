@@ -164,3 +164,41 @@ impl Groups {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::tests::of_version;
+
+    #[test]
+    fn queries_made_for_each_post_use_an_index() {
+        let db = of_version(17, "");
+        for (sql, steps) in [
+            (
+                "SELECT device.user_id, device_id FROM group_stay CROSS JOIN device USING (user_id)
+                 WHERE thread_id = x'09' AND group_stay.user_id >= x'05' AND (group_stay.user_id > x'05' OR device_id > 3)
+                    AND joined_seq <= 7 AND coalesce(left_seq, 7) >= 7
+                 ORDER BY group_stay.user_id, device_id LIMIT 9",
+                &["SEARCH group_stay USING PRIMARY KEY (thread_id=? AND user_id>?)", "SEARCH device USING PRIMARY KEY (user_id=?)",
+                    // Of the devices of one user, who may have stayed several times.
+                    "USE TEMP B-TREE FOR LAST TERM OF ORDER BY"][..],
+            ),
+            (
+                "SELECT role FROM group_member WHERE thread_id = x'09' AND user_id = x'05'",
+                &["SEARCH group_member USING PRIMARY KEY (thread_id=? AND user_id=?)"],
+            ),
+            (
+                "SELECT ciphertext FROM payload WHERE payload_id = 5",
+                &["SEARCH payload USING INTEGER PRIMARY KEY (rowid=?)"],
+            ),
+            (
+                "SELECT entry FROM roster_entry WHERE thread_id = x'09' AND version > 5 AND version <= 9 ORDER BY version",
+                &["SEARCH roster_entry USING INDEX sqlite_autoindex_roster_entry_1 (thread_id=? AND version>? AND version<?)"],
+            ),
+        ] {
+            let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let found: Vec<String> =
+                plan.query_map([], |row| row.get(3)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+            assert_eq!(found, steps, "{sql}");
+        }
+    }
+}

@@ -329,11 +329,15 @@ async fn claims(store: &dyn Store, now_ms: u64) -> Vec<Claim> {
 
 /// A group with more devices than are written at once. Its members are in the chain, so that this takes few entries.
 async fn large_group(store: &dyn Store) -> (Chain, Vec<Address>) {
+    let members = many(store).await;
+    (invite_all(store, &members, 1).await, members)
+}
+
+async fn many(store: &dyn Store) -> Vec<Address> {
     let mut members = Vec::new();
     for user in 1..=2_u8 {
         members.push(register(store, user, 0..0).await);
     }
-    let mut users: Vec<UserId> = vec![members[1].user];
     for n in 0..300_u16 {
         let mut id = [0x80; 16];
         id[..2].copy_from_slice(&(0x8000 + n).to_be_bytes());
@@ -343,14 +347,34 @@ async fn large_group(store: &dyn Store) -> (Chain, Vec<Address>) {
         account.family.id = sealpost_relay::store::FamilyId(id);
         store.create_account(account).await.unwrap();
         members.push(address);
-        users.push(address.user);
     }
-    let (chain, entry) = Chain::create(by(members[0].user), &users, 1);
+    members
+}
+
+/// A group to which the first one has invited the others, which is a job.
+async fn invite_all(store: &dyn Store, members: &[Address], number: u8) -> Chain {
+    let users: Vec<UserId> = members[1..].iter().map(|member| member.user).collect();
+    let (chain, entry) = Chain::create(by(members[0].user), &users, number);
     let Ok(Entered::Stored(_, Fanout::Background(job))) = store.enter(new_entry(&entry)).await else {
         panic!("not a job")
     };
     assert_eq!(job, JOB);
-    (chain, members)
+    chain
+}
+
+pub(crate) async fn each_group_with_jobs_has_its_turn(store: &dyn Store) {
+    let (mut busy, members) = large_group(store).await;
+    for n in 1..=5 {
+        let posted = store.append_to_group(post(&busy, members[0], n)).await;
+        assert!(matches!(posted, Ok(Appended::ForGroup(_, Fanout::Background(_)))));
+    }
+    let other = invite_all(store, &members, 2).await;
+    let claimed: Vec<_> =
+        claims(store, NOW_MS).await.iter().map(|claim| (claim.thread, claim.server_seq)).collect();
+    assert_eq!(claimed, [(busy.thread, 1), (other.thread, 1)]);
+    assert_eq!(store.claim_jobs(10, NOW_MS, NOW_MS).await, Ok(vec![]), "one job of a group at a time");
+    enter(store, &mut busy, members[0], Change::Timer(5)).await;
+    assert_eq!(store.claim_jobs(1, NOW_MS + 1_000, NOW_MS).await.unwrap().len(), 1, "no more than that");
 }
 
 pub(crate) async fn a_post_for_many_devices_is_a_job_that_goes_on_where_it_was(store: &dyn Store) {
@@ -364,6 +388,9 @@ pub(crate) async fn a_post_for_many_devices_is_a_job_that_goes_on_where_it_was(s
         store.append_to_group(post(&chain, members[0], 1)).await,
         Ok(Appended::ForGroup(_, Fanout::Background(_)))
     ));
+    // Somebody who comes after it does not get it, although its rows are written later.
+    let newcomer = members[2];
+    enter(store, &mut chain, newcomer, Change::Accept).await;
     assert_eq!(seqs(store, joining).await, Vec::<u64>::new());
     let [claim] = claims(store, NOW_MS).await[..] else { panic!("one job of a group at a time") };
     assert_eq!(claim.server_seq, 1);
@@ -381,7 +408,7 @@ pub(crate) async fn a_post_for_many_devices_is_a_job_that_goes_on_where_it_was(s
     assert_eq!((devices.len(), job, total), (1, JOB, 301));
     assert_eq!(store.run_job(second, 100, NOW_MS).await, Ok(Progress::Fenced), "it is done");
     // The next ones, in their order.
-    for (seq, expected) in [(2, vec![members[0]]), (3, vec![joining])] {
+    for (seq, expected) in [(2, vec![members[0]]), (3, vec![joining]), (4, vec![members[0], joining])] {
         let [claim] = claims(store, NOW_MS + 9_000).await[..] else { panic!() };
         assert_eq!(claim.server_seq, seq);
         let Ok(Progress::Done { devices, .. }) = store.run_job(claim, 100, NOW_MS).await else { panic!() };
@@ -391,7 +418,7 @@ pub(crate) async fn a_post_for_many_devices_is_a_job_that_goes_on_where_it_was(s
     for member in &members[2..] {
         assert_eq!(seqs(store, *member).await, [1]);
     }
-    assert_eq!((seqs(store, joining).await, seqs(store, members[0]).await), (vec![1, 3], vec![2]));
+    assert_eq!((seqs(store, joining).await, seqs(store, members[0]).await), (vec![1, 3, 4], vec![2, 4]));
     // With fewer devices than are written at once, and no job before it, it is written at once.
     assert!(matches!(
         store.append_to_group(post(&chain, joining, 2)).await,
