@@ -5,11 +5,11 @@ use sealpost_protocol::SharedPartKey;
 use crate::allocation::{Limit, limited};
 use crate::content::{
     AccountState, Body, Bootstrap, Call, CallId, CallStep, Choices, Contact, ContactCard, ContactItem,
-    Content, Counts, Edit, EmojiSequence, Header, InThread, Item, ItemState, Items, LinkPreview, ListDigest,
-    Location, Mark, Markup, Mention, MessageItem, MoveId, Moving, NamedLists, Number, Piece, Pin, Place,
-    Poll, Post, Profile, Progress, Quote, Reaction, ReadSet, Receipt, ReceiptKind, Revised, Run, Said,
-    SharedContent, Stamp, StateItem, StateKey, StateValue, StyledRange, Target, Text, TextRange, TextStyle,
-    ThreadItem, Timer, Transfer, TransferId, VersionsItem, Vote,
+    Content, Counts, Distribution, Edit, EmojiSequence, Header, InThread, Item, ItemState, Items,
+    LinkPreview, ListDigest, Location, Mark, Markup, Mention, MessageItem, MoveId, Moving, NamedLists,
+    Number, Piece, Pin, Place, Poll, Post, Profile, Progress, Quote, Reaction, ReadSet, Receipt, ReceiptKind,
+    Revised, RosterHead, Run, Said, SharedContent, Stamp, StateItem, StateKey, StateValue, StyledRange,
+    Target, Text, TextRange, TextStyle, ThreadItem, Timer, Transfer, TransferId, VersionsItem, Vote,
 };
 use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 
@@ -176,6 +176,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             markup: Markup { preview: Some(Box::new(preview.clone())), ..markup.clone() },
         }),
         Body::Delete(target.id),
+        Body::DeleteOf(target),
         Body::Contact(Contact {
             card: ContactCard { name: "Ada".to_owned(), user: Some(target.author), ..ContactCard::default() },
             is_forwarded: true,
@@ -219,6 +220,15 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         Body::History(Box::new(piece(target, Body::Timer(Timer::default())))),
         Body::Moving(Moving::Ask { id: MoveId([8; 16]), device: DeviceId::PRIMARY, version: 5 }),
         Body::Moving(Moving::Propose { id: MoveId([8; 16]), proposal: b"a list".to_vec() }),
+        Body::Distribution(Distribution {
+            message: b"a chain".to_vec().into(),
+            removal_version: 3,
+            secret: Some(([7; 32].into(), 3)),
+            profile: Some(Revised {
+                profile: Profile { name: "Ada".to_owned(), ..Profile::default() },
+                revision: 2,
+            }),
+        }),
         Body::Null,
         call(CallStep::Offer { description: b"offer".to_vec(), is_video: true, ours: [9; 32].into() }),
         call(CallStep::Answer { description: b"answer".to_vec(), ours: [9; 32].into() }),
@@ -244,6 +254,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             own: Some(ListDigest { version: 2, digest: [5; 16] }),
             yours: Some(ListDigest { version: 1 << 40, digest: [7; 16] }),
         },
+        roster: Some(RosterHead { version: 4, digest: [6; 16] }),
     };
     let contents = bodies.into_iter().map(|body| {
         let content = Content {

@@ -52,7 +52,6 @@ const HELP: &str = "\
   soak tests [ROUNDS] [PACKAGE...]
                                  run the test programs of relay, client and protocol, or of these packages, 20 times or as
                                  given, while every core is kept busy, to find tests that fail only sometimes
-  soak rosters [ROUNDS]          remove somebody from a group while messages are in flight, 1,000 times or the given number
   soak outage [CLIENTS]          take the relay away from 1,000 clients, or the given number, and print when they return
   soak exits [ROUNDS]            end 200 processes, or the given number, in each way while a client is at work: in Rust, on the
                                  JVM, and in Swift

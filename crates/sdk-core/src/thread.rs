@@ -114,6 +114,10 @@ fn note_read(
 ) -> Result<()> {
     let thread = read.thread;
     if tx.note_read(read)? && !tx.has_left()? {
+        let us = tx.our_account()?.1.user;
+        if tx.is_group(thread)? && !tx.confirms_in_group(thread, us)? {
+            return Ok(());
+        }
         for to in authors {
             queue_receipt(ctx, tx, (thread, to), ReceiptKind::Read, false)?;
         }

@@ -6,20 +6,17 @@ mod exits;
 mod kills;
 mod outage;
 mod programs;
-mod rosters;
 
 use crate::error::Error;
 use crate::workspace::Workspace;
 
-/// The arguments: `[MINUTES] [SEED]`, `devices [MINUTES] [SEED]`, `tests [ROUNDS] [PACKAGE…]`, `exits [ROUNDS]`, `rosters [ROUNDS]`,
-/// or `outage [CLIENTS]`.
+/// The arguments: `[MINUTES] [SEED]`, `devices [MINUTES] [SEED]`, `tests [ROUNDS] [PACKAGE…]`, `exits [ROUNDS]`, or `outage [CLIENTS]`.
 pub(crate) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<(), Error> {
     match arguments.split_first() {
         Some((verb, rest)) if verb == "devices" => devices::run_all(workspace, rest),
         Some((verb, rest)) if verb == "tests" => programs::run_all(workspace, rest),
         Some((verb, rest)) if verb == "exits" => exits::run_all(workspace, rest),
         Some((verb, rest)) if verb == "outage" => outage::run(workspace, rest),
-        Some((verb, rest)) if verb == "rosters" => rosters::run_all(workspace, rest),
         _ => kills::run_all(workspace, arguments),
     }
 }

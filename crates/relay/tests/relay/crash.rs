@@ -2,16 +2,13 @@
 
 use sealpost_relay::fault::Station;
 use sealpost_wire::frame::Body;
-use sealpost_wire::roster::Change;
 use sealpost_wire::send_ack::Status;
 use sealpost_wire::{
-    Ack, AckOk, Bundles, DeviceList, Group, InboxPage, KeyCounts, LinkDeviceRequest, LinkToken,
-    LinkTokenRequest, MoveAccountRequest, RefreshRequest, RosterPage, SendAck, SignedDeviceList, reason,
+    Ack, AckOk, Bundles, DeviceList, InboxPage, KeyCounts, LinkDeviceRequest, LinkToken, LinkTokenRequest,
+    MoveAccountRequest, RefreshRequest, SendAck, SignedDeviceList, reason,
 };
 
-use crate::common::groups::request;
 use crate::common::{keys, public};
-use crate::entries::{Chain, by};
 use crate::process::Process;
 
 #[tokio::test]
@@ -213,33 +210,6 @@ async fn an_account_is_moved_completely_or_not_at_all() {
         }
         assert_eq!(process.put("/v1/primary", &alice, &request).await.unwrap().status, 204, "repeated");
         process.put("/v1/device-list", &alice, &list(3, 8)).await.unwrap().refused(403, reason::FORBIDDEN);
-        process.kill();
-    }
-}
-
-#[tokio::test]
-async fn an_entry_is_stored_with_its_place_or_not_at_all() {
-    for (station, stored) in [(Station::EntryBeforeCommit, false), (Station::EntryAfterCommit, true)] {
-        let folder = tempfile::tempdir().unwrap();
-        // The first entry passes.
-        let process = Process::start(folder.path(), Some(&format!("{}:2", station.name())));
-        let (ada, ben) = (process.register().await.unwrap(), process.register().await.unwrap());
-        let (chain, first) = Chain::create(by(ada.user), &[ben.user], 1);
-        assert_eq!(process.post("/v1/groups", Some(&ada), &request(&first)).await.unwrap().status, 201);
-        let accept = request(&chain.next(by(ben.user), Change::Accept));
-        let roster = format!("/v1/threads/{}/roster", chain.thread);
-        assert!(process.post(&roster, Some(&ben), &accept).await.is_none(), "{station:?} was not passed");
-        process.ended();
-
-        let process = Process::start(folder.path(), None);
-        let page: RosterPage = process.get(&roster, &ben).await.unwrap().body();
-        let seqs: Vec<u64> = page.rows.iter().map(|row| row.server_seq).collect();
-        assert_eq!(seqs, if stored { vec![1, 2] } else { vec![1] }, "{station:?}");
-        let again = process.post(&roster, Some(&ben), &accept).await.unwrap();
-        assert_eq!(again.status, if stored { 200 } else { 201 });
-        assert_eq!(again.body::<Group>().server_seq, 2);
-        let mailbox: InboxPage = process.get("/v1/inbox", &ada).await.unwrap().body();
-        assert_eq!(mailbox.rows.len(), 1, "{station:?}");
         process.kill();
     }
 }

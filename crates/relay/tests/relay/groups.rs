@@ -212,7 +212,7 @@ async fn large(world: &World) -> (Chain, Vec<Party>) {
         user[..2].copy_from_slice(&n.to_be_bytes());
         let row = (&user[..], chain.thread.as_bytes());
         db.execute(
-            "INSERT INTO device (user_id, device_id, registration_id, identity_key, is_primary) VALUES (?1, 1, 77, x'05', 1)",
+            "INSERT INTO device (user_id, device_id, registration_id, identity_key) VALUES (?1, 1, 77, x'05')",
             [row.0],
         )
         .unwrap();

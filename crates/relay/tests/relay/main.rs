@@ -29,7 +29,6 @@ mod networks;
 mod pre_keys;
 mod process;
 mod revocation;
-mod roster_race;
 mod shared;
 mod tls;
 mod tokens;

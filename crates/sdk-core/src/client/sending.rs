@@ -181,13 +181,13 @@ impl Thread {
         found.ok_or(Error::NotFound)
     }
 
-    /// Deletes one of our messages on all devices of all members, with its reactions and earlier versions. Its place remains, and
+    /// Deletes one of our messages, or, as an admin of a group, one of anybody, on all devices of all members, with its reactions and earlier versions. Its place remains, and
     /// shows [`MessageBody::Deleted`](crate::MessageBody::Deleted). A message that has not left this device is removed without a
     /// trace. By default, this is possible for 48 hours ([`ChangeLimits`](crate::ChangeLimits)). Recipients can have kept a copy.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) if there is no such message in this thread,
-    /// [`Error::WrongState`](crate::Error::WrongState) if it is not ours or can no longer be deleted,
+    /// [`Error::WrongState`](crate::Error::WrongState) if we may not delete it, or not any longer,
     /// [`Error::Storage`](crate::Error::Storage).
     pub async fn delete_for_everyone(&self, message: MessageId) -> Result<()> {
         send::change::delete_for_everyone(self.ctx(), self.id, message).await

@@ -9,6 +9,7 @@ use super::account_state::AccountState;
 use super::bootstrap::{Bootstrap, Piece};
 use super::call::Call;
 use super::contact_card::Contact;
+use super::distribution::Distribution;
 use super::edit::Edit;
 use super::kind::Kind;
 use super::location::Place;
@@ -37,6 +38,8 @@ pub(crate) enum Body {
     Edit(Edit),
     /// Deletes the message of the same author with this content id.
     Delete(ClientMsgId),
+    /// An admin of a group deletes this message of somebody else.
+    DeleteOf(Target),
     Contact(Contact),
     Place(Place),
     Poll(Poll),
@@ -44,6 +47,8 @@ pub(crate) enum Body {
     Pin(Pin),
     Timer(Timer),
     Profile(Revised),
+    /// The author's chain in a group.
+    Distribution(Distribution),
     /// What the person has decided, for the other devices of our account.
     AccountState(AccountState),
     /// Asks for a bootstrap or sends a part of it.
@@ -100,7 +105,7 @@ impl Body {
             Self::Receipt(_) => Kind::RECEIPT,
             Self::Reaction(_) => Kind::REACTION,
             Self::Edit(_) => Kind::EDIT,
-            Self::Delete(_) => Kind::DELETE,
+            Self::Delete(_) | Self::DeleteOf(_) => Kind::DELETE,
             Self::Contact(_) => Kind::CONTACT_CARD,
             Self::Place(_) => Kind::LOCATION,
             Self::Poll(_) => Kind::POLL,
@@ -108,6 +113,7 @@ impl Body {
             Self::Pin(_) => Kind::PIN,
             Self::Timer(_) => Kind::TIMER_CHANGE,
             Self::Profile(_) => Kind::PROFILE,
+            Self::Distribution(_) => Kind::DISTRIBUTION,
             Self::AccountState(_) => Kind::ACCOUNT_STATE,
             Self::Bootstrap(_) => Kind::BOOTSTRAP,
             Self::History(_) => Kind::HISTORY,
@@ -159,6 +165,7 @@ impl Body {
             Self::Reaction(reaction) => Some(reaction.target),
             Self::Edit(edit) => Some(Target { author, id: edit.message }),
             Self::Delete(id) => Some(Target { author, id: *id }),
+            Self::DeleteOf(target) => Some(*target),
             Self::Vote(vote) => Some(vote.target),
             Self::Pin(pin) => Some(pin.target),
             Self::Text(_)
@@ -168,6 +175,7 @@ impl Body {
             | Self::Poll(_)
             | Self::Timer(_)
             | Self::Profile(_)
+            | Self::Distribution(_)
             | Self::AccountState(_)
             | Self::Bootstrap(_)
             | Self::History(_)
@@ -233,7 +241,8 @@ impl Body {
             Self::Receipt(receipt) => of(receipt.write()),
             Self::Reaction(reaction) => of(reaction.write()),
             Self::Edit(edit) => edit.write(),
-            Self::Delete(message) => of(delete::write(*message)),
+            Self::Delete(message) => of(delete::write(*message, None)),
+            Self::DeleteOf(target) => of(delete::write(target.id, Some(target.author))),
             Self::Contact(contact) => contact.write(),
             Self::Place(place) => place.write(),
             Self::Poll(poll) => poll.write(),
@@ -241,6 +250,7 @@ impl Body {
             Self::Pin(pin) => of(pin.write()),
             Self::Timer(timer) => of(timer.write()),
             Self::Profile(profile) => of(profile.write()),
+            Self::Distribution(distribution) => of(distribution.write()),
             Self::AccountState(state) => of(proto::content::Body::AccountState(state.to_proto())),
             Self::Bootstrap(bootstrap) => of(bootstrap.write()),
             Self::History(piece) => of(piece.write()),
@@ -276,7 +286,7 @@ impl Body {
             Some(proto::content::Body::Receipt(receipt)) => Receipt::read(&receipt).map(Self::Receipt),
             Some(proto::content::Body::Reaction(reaction)) => Reaction::read(reaction).map(Self::Reaction),
             Some(proto::content::Body::Edit(edit)) => Edit::read(edit, written).map(Self::Edit),
-            Some(proto::content::Body::Delete(delete)) => delete::read(&delete).map(Self::Delete),
+            Some(proto::content::Body::Delete(delete)) => delete::read(&delete),
             Some(proto::content::Body::ContactCard(card)) => {
                 Contact::read(card, content.forwarded).map(Self::Contact)
             }
@@ -288,6 +298,9 @@ impl Body {
             Some(proto::content::Body::Pin(pin)) => Pin::read(pin).map(Self::Pin),
             Some(proto::content::Body::TimerChange(change)) => Timer::read(change.seconds).map(Self::Timer),
             Some(proto::content::Body::Profile(profile)) => Revised::read(profile).map(Self::Profile),
+            Some(proto::content::Body::Distribution(distribution)) => {
+                Distribution::read(distribution).map(Self::Distribution)
+            }
             Some(proto::content::Body::AccountState(state)) => {
                 AccountState::read(&state).map(Self::AccountState)
             }
@@ -318,13 +331,14 @@ impl fmt::Debug for Body {
             Self::Receipt(Receipt { kind, marks }) => write!(f, "Receipt({kind:?}, {})", marks.len()),
             Self::Reaction(_) => f.write_str("Reaction(..)"),
             Self::Edit(_) => f.write_str("Edit(..)"),
-            Self::Delete(_) => f.write_str("Delete"),
+            Self::Delete(_) | Self::DeleteOf(_) => f.write_str("Delete"),
             Self::Contact(contact) => contact.fmt(f),
             Self::Place(place) => place.fmt(f),
             Self::Poll(poll) => poll.fmt(f),
             Self::Vote(_) => f.write_str("Vote(..)"),
             Self::Timer(timer) => timer.fmt(f),
             Self::Profile(_) => f.write_str("Profile(..)"),
+            Self::Distribution(distribution) => distribution.fmt(f),
             Self::AccountState(state) => write!(f, "AccountState({})", state.items.len()),
             Self::Bootstrap(bootstrap) => bootstrap.fmt(f),
             Self::History(piece) => piece.fmt(f),

@@ -26,6 +26,15 @@ pub(crate) struct Header {
     pub(crate) peer: Option<UserId>,
     /// The newest device lists that the author's device has.
     pub(crate) lists: NamedLists,
+    /// In a group: the roster that this was sealed for.
+    pub(crate) roster: Option<RosterHead>,
+}
+
+/// The roster of a group by its version, and the first half of the hash of its last entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RosterHead {
+    pub(crate) version: u64,
+    pub(crate) digest: [u8; 16],
 }
 
 /// The newest device lists that a device has, as it names them in contents.
@@ -82,7 +91,7 @@ impl Run {
 impl Header {
     /// Adds the header to a content.
     pub(super) fn write(&self, content: proto::Content) -> proto::Content {
-        let Self { number, after, seen, devices, peer, lists: NamedLists { own, yours } } = self;
+        let Self { number, after, seen, devices, peer, lists: NamedLists { own, yours }, roster } = self;
         proto::Content {
             count: number.map_or(0, |number| number.count),
             run: number.map_or_else(Vec::new, |number| number.run.0.to_vec()),
@@ -92,6 +101,7 @@ impl Header {
             peer: peer.map_or_else(Vec::new, |peer| peer.as_bytes().to_vec()),
             own: own.as_ref().map(ListDigest::write),
             yours: yours.as_ref().map(ListDigest::write),
+            roster: roster.as_ref().map(RosterHead::write),
             ..content
         }
     }
@@ -123,7 +133,8 @@ impl Header {
             own: content.own.as_ref().map(ListDigest::read).transpose()?,
             yours: content.yours.as_ref().map(ListDigest::read).transpose()?,
         };
-        Ok(Self { number, after, seen, devices, peer, lists })
+        let roster = content.roster.as_ref().map(RosterHead::read).transpose()?;
+        Ok(Self { number, after, seen, devices, peer, lists, roster })
     }
 }
 
@@ -138,6 +149,22 @@ impl ListDigest {
         let proto::ListDigest { version, digest } = digest;
         match (*version, digest.as_slice().try_into()) {
             (version @ 1..=MAX_LIST_VERSION, Ok(digest)) => Ok(Self { version, digest }),
+            _ => Err(ContentError::Malformed),
+        }
+    }
+}
+
+impl RosterHead {
+    fn write(&self) -> proto::RosterHead {
+        proto::RosterHead { version: self.version, digest: self.digest.to_vec() }
+    }
+
+    /// # Errors
+    /// [`ContentError::Malformed`] for a version that no roster has, and for a digest of another length.
+    fn read(head: &proto::RosterHead) -> Result<Self, ContentError> {
+        let proto::RosterHead { version, digest } = head;
+        match (*version, digest.as_slice().try_into()) {
+            (version @ 1..=MAX_COUNT, Ok(digest)) => Ok(Self { version, digest }),
             _ => Err(ContentError::Malformed),
         }
     }
@@ -180,6 +207,7 @@ mod tests {
                 own: Some(ListDigest { version: 1, digest: [3; 16] }),
                 yours: Some(ListDigest { version: MAX_LIST_VERSION, digest: [4; 16] }),
             },
+            roster: Some(RosterHead { version: MAX_COUNT, digest: [5; 16] }),
         };
         let content = header.write(proto::Content::default());
         assert_eq!(Header::read(&content), Ok(header));
@@ -195,7 +223,7 @@ mod tests {
     #[test]
     fn contradictory_and_impossible_numbers_are_refused() {
         type Change = fn(&mut proto::Content);
-        let changes: [Change; 17] = [
+        let changes: [Change; 20] = [
             |content| content.count = 0,
             |content| content.count = MAX_COUNT + 1,
             |content| content.run.clear(),
@@ -213,6 +241,9 @@ mod tests {
             |content| content.yours.as_mut().unwrap().version = MAX_LIST_VERSION + 1,
             |content| content.yours.as_mut().unwrap().digest.truncate(15),
             |content| content.yours = Some(proto::ListDigest::default()),
+            |content| content.roster.as_mut().unwrap().version = 0,
+            |content| content.roster.as_mut().unwrap().version = MAX_COUNT + 1,
+            |content| content.roster.as_mut().unwrap().digest.truncate(15),
         ];
         for (at, change) in changes.into_iter().enumerate() {
             let mut content = written();

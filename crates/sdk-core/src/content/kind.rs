@@ -38,7 +38,7 @@ const TABLE: [(u32, &str, u16); 24] = [
     (12, "reaction", CHANGE | URGENT),
     (13, "edit", CHANGE),
     (14, "delete", CHANGE),
-    (15, "timer change", MESSAGE & !STRANGER & !URGENT),
+    (15, "timer change", MESSAGE & !STRANGER & !URGENT & !GROUP),
     (16, "contact card", MESSAGE),
     (17, "location", MESSAGE),
     (18, "poll", MESSAGE & !STRANGER),
@@ -46,7 +46,7 @@ const TABLE: [(u32, &str, u16); 24] = [
     (20, "call", URGENT | MAIL | DIRECT),
     (21, "typing", MAIL | ANY),
     (22, "profile", STORED | MAIL | ANY),
-    (23, "distribution", STORED | MAIL | GROUP),
+    (23, "distribution", STORED | MAIL | URGENT | GROUP),
     (24, "retry request", STORED | MAIL | ANY),
     (25, "transcript", STORED | MAIL | OWN | ANY),
     (26, "account state", STORED | MAIL | OWN | ANY),
@@ -82,6 +82,7 @@ impl Kind {
     pub(super) const POLL: Self = Self(18);
     pub(super) const VOTE: Self = Self(19);
     pub(super) const PROFILE: Self = Self(22);
+    pub(super) const DISTRIBUTION: Self = Self(23);
     pub(super) const ACCOUNT_STATE: Self = Self(26);
     pub(super) const BOOTSTRAP: Self = Self(27);
     pub(super) const HISTORY: Self = Self(28);

@@ -12,6 +12,7 @@ mod call;
 mod contact_card;
 mod counts;
 mod delete;
+mod distribution;
 mod edit;
 mod header;
 mod in_thread;
@@ -50,8 +51,11 @@ pub use call::{CallId, MAX_CALL_CANDIDATES, MAX_CALL_DESCRIPTION};
 pub(crate) use contact_card::Contact;
 pub use contact_card::{ContactCard, MAX_CARD_FIELD};
 pub(crate) use counts::Counts;
+pub(crate) use distribution::Distribution;
 pub(crate) use edit::Edit;
-pub(crate) use header::{Header, ListDigest, MAX_SEEN_EXCEPTIONS, Mark, NamedLists, Number, Post, Run};
+pub(crate) use header::{
+    Header, ListDigest, MAX_SEEN_EXCEPTIONS, Mark, NamedLists, Number, Post, RosterHead, Run,
+};
 pub(crate) use in_thread::InThread;
 pub(crate) use item::{ContactItem, Item, MAX_REPLACED, ThreadItem};
 pub(crate) use kind::Kind;

@@ -129,7 +129,6 @@ fn store(tx: &mut Tx<'_>, entry: &Entry, judged: &Judged, now_ms: u64) -> Result
 
 /// A content of a member names the newest entry that its author had: version, and the beginning of the hash. Returns whether there are later
 /// entries than here, which are to be fetched.
-#[cfg_attr(not(test), expect(dead_code, reason = "contents do not name a roster yet"))]
 pub(crate) fn compare(
     tx: &mut Tx<'_>,
     (thread, author): (ThreadId, UserId),

@@ -261,6 +261,10 @@ pub enum Undecryptable {
     /// changes.
     #[error("a part of this database that it needs is damaged")]
     StorageDamaged,
+    /// It was sent in a group, and the keys for what its author sends there have not arrived yet. When they do, its content takes the place of
+    /// this message.
+    #[error("the keys of its author in this group have not arrived yet")]
+    AwaitsSenderKey,
 }
 
 /// Fixed numbers for the database: append new ones, and never change existing ones.
@@ -305,4 +309,5 @@ stored_as!(Undecryptable {
     StorageDamaged = 9,
     KeyUsedTwice = 10,
     UnlistedDevice = 11,
+    AwaitsSenderKey = 12,
 } else NotDecryptable);

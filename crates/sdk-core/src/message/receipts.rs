@@ -6,7 +6,8 @@ use crate::id::UserId;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct MessageReceipts {
-    /// The other members of the thread, in the order of their ids.
+    /// The other members of the thread, in the order of their ids; in a group of more than 256, a sample of at most a few hundred, who send
+    /// receipts.
     pub members: Vec<MemberReceipt>,
 }
 

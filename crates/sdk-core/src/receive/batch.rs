@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use rand::rngs::StdRng;
-use sealpost_protocol::{Address, SessionRecord, UnixSeconds};
+use sealpost_protocol::{Address, KnownKeys, SessionRecord, UnixSeconds};
 use sealpost_wire as wire;
 
 use super::apply::apply;
@@ -26,6 +26,7 @@ mod begin;
 mod decrypt;
 mod defer;
 mod entry;
+mod group;
 mod mail;
 
 /// The minimum time between two sessions that are started because a device uses keys again, in milliseconds.
@@ -62,6 +63,8 @@ pub(super) struct Batch<'b, 'c> {
     queued: bool,
     /// Whether these envelopes are tried again.
     is_retry: bool,
+    /// The keys that have signed what came in groups.
+    known_keys: KnownKeys,
 }
 
 /// The effects of one envelope, apart from rows.
@@ -122,6 +125,7 @@ pub(super) fn in_batch(
         begun: false,
         queued: false,
         is_retry: false,
+        known_keys: KnownKeys::default(),
     };
     work(&mut batch)?;
     batch.finish()
@@ -159,7 +163,9 @@ impl Batch<'_, '_> {
         };
         match tried {
             Ok(None) => self.tx.forget_deferred(deferred.id),
-            Ok(Some(Undecryptable::StorageDamaged)) => self.tx.defer_again(deferred.id),
+            Ok(Some(Undecryptable::StorageDamaged | Undecryptable::AwaitsSenderKey)) => {
+                self.tx.defer_again(deferred.id)
+            }
             // It still waits for the list, or a message has this cause now.
             Ok(Some(Undecryptable::UnlistedDevice)) => match self.awaits_list(deferred.sender)? {
                 true => self.tx.defer_again(deferred.id),
@@ -250,7 +256,9 @@ impl Batch<'_, '_> {
             return Ok(handled);
         }
         let may_write = thread.is_none() || self.tx.is_member(envelope.thread, envelope.sender)?;
-        let (opened, record) = if may_write {
+        let (opened, record) = if is_group && may_write {
+            (self.open_in_group(&envelope.source())?, None)
+        } else if may_write {
             self.open(&envelope.source(), rng)?
         } else {
             // Only members write into a thread.
@@ -292,6 +300,7 @@ impl Batch<'_, '_> {
                 self.park(envelope, cause, now_ms)?;
                 // Its sender still uses a session that was ended here when this database turned out to be a copy.
                 if !handled.begun
+                    && !is_group
                     && self.tx.has_only_old_sessions(envelope.sender, envelope.sender_device)?
                     && self.tx.may_answer(envelope.thread)?
                 {
@@ -305,14 +314,18 @@ impl Batch<'_, '_> {
             Opened::Duplicate => {
                 handled.cause = Some(Undecryptable::KeyUsedTwice);
                 if !self.is_repeated(envelope)? {
-                    renewed = self.renew_after_reuse(envelope, now_ms)?;
-                    handled.queued = true;
+                    if !is_group {
+                        renewed = self.renew_after_reuse(envelope, now_ms)?;
+                        handled.queued = true;
+                    }
                     self.park(envelope, Undecryptable::KeyUsedTwice, now_ms)?;
                 }
             }
             Opened::Content(content) => {
                 self.tx.set_opened(ciphertext, now_ms)?;
-                handled.to_confirm = content.body.kind().is_confirmed() && !is_from_us;
+                handled.to_confirm = content.body.kind().is_confirmed()
+                    && !is_from_us
+                    && (!is_group || self.tx.confirms_in_group(envelope.thread, self.us.user)?);
                 // Whoever writes in a thread accepts it.
                 if is_from_us && content.body.kind().is_post() {
                     handled.begun |= self.tx.accept_request(envelope.thread)?;

@@ -50,7 +50,7 @@ struct Seen {
 impl Headers {
     pub(super) fn note(&mut self, source: &Source<'_>, stated: Stated) {
         let Stated {
-            header: Header { number, after, seen, devices: _, peer: _, lists: _ },
+            header: Header { number, after, seen, devices: _, peer: _, lists: _, roster: _ },
             kind,
             is_new,
             place,

@@ -138,7 +138,7 @@ fn read(plaintext: &Plaintext, shared: Option<&[u8]>) -> Option<Result<Content, 
     }
 }
 
-fn malformed(error: DecodeError) -> Undecryptable {
+pub(super) fn malformed(error: DecodeError) -> Undecryptable {
     match error {
         DecodeError::UnknownVersion | DecodeError::VersionTooOld => Undecryptable::UnsupportedVersion,
         _ => Undecryptable::Malformed,

@@ -40,7 +40,7 @@ async fn begin(ctx: &Context) -> Result<()> {
 }
 
 /// Tries each envelope that is due in a transaction of its own.
-async fn retry(ctx: &Context) -> Result<()> {
+pub(crate) async fn retry(ctx: &Context) -> Result<()> {
     while ctx.store.glance(|rows| rows.has_due_deferred()).await? {
         let now_ms = ctx.server_now_ms();
         let claimed = ctx.store.write(move |tx| tx.claim_deferred(now_ms)).await?;

@@ -250,6 +250,11 @@ pub(super) async fn correct(ctx: &Context, thread: ThreadId, correction: Correct
     let now = UnixSeconds(ctx.server_now_ms() / 1000);
     let (skipped, upkeep) = (Arc::clone(&ctx.skipped), Arc::clone(&ctx.upkeep));
     let work = ctx.store.write(move |tx| match correction {
+        Correction::Roster(_) if tx.is_group(thread)? => {
+            tx.set_roster_due(thread)?;
+            tx.after_commit(move || upkeep.rosters.notify_one());
+            Ok(Vec::new())
+        }
         Correction::Roster(version) => {
             tx.set_roster_version(thread, version.min(MAX_COUNT))?;
             Ok(Vec::new())

@@ -73,10 +73,10 @@ pub(crate) async fn pin(ctx: &Context, thread: ThreadId, message: MessageId, is_
     queue(ctx, thread, work).await.map(drop)
 }
 
-/// Deletes one of our messages for everyone. One that has not been sent is removed, and nobody else learns of it.
+/// Deletes one of our messages for everyone, or, as an admin of a group, any message. One that has not been sent is removed, and nobody else learns of it.
 ///
 /// # Errors
-/// [`Error::NotFound`] if there is no such message, [`Error::WrongState`] if it is not ours or can no longer be deleted.
+/// [`Error::NotFound`] if there is no such message, [`Error::WrongState`] if we may not delete it, or not any longer.
 pub(crate) async fn delete_for_everyone(ctx: &Context, thread: ThreadId, message: MessageId) -> Result<()> {
     let limits = ctx.limits;
     let work = move |tx: &mut Tx<'_>, ours: &Origin| {
@@ -85,11 +85,12 @@ pub(crate) async fn delete_for_everyone(ctx: &Context, thread: ThreadId, message
         if shown.sender == ours.author && tx.cancel(message)? {
             return Ok(None);
         }
-        let (_, id, _) = tx.content_of(thread, message)?.ok_or(Error::WrongState)?;
+        let (author, id, _) = tx.content_of(thread, message)?.ok_or(Error::WrongState)?;
         if !tx.delete_for_everyone(message, ours, limits)? {
             return Err(Error::WrongState);
         }
-        Ok(Some(Body::Delete(id)))
+        let is_ours = author == ours.author;
+        Ok(Some(if is_ours { Body::Delete(id) } else { Body::DeleteOf(Target { author, id }) }))
     };
     queue(ctx, thread, work).await.map(drop)
 }

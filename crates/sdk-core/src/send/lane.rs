@@ -76,6 +76,10 @@ pub(super) async fn empty(
                 ctx.wait_reasons.put_off(thread, Some(WaitReason::Blocked));
                 return Ok(Served::Stopped);
             }
+            Sent::UpToDistribution => {
+                ctx.wait_reasons.put_off(thread, None);
+                return Ok(Served::Stopped);
+            }
             Sent::LookedUp => Flow::Again,
             Sent::UpToLookup(unknown) => {
                 begin = Begin::Lookup(unknown);
@@ -140,6 +144,8 @@ enum Sent {
     AllThatCanBe,
     /// The rest waits until the recipient is no longer blocked.
     UpToBlock,
+    /// The rest waits until others have our chain in the group.
+    UpToDistribution,
     /// Nothing was sent, but it is known now which entries the relay has stored.
     LookedUp,
     UpTo(Stopped),
@@ -227,6 +233,7 @@ async fn send(
                 Prepared::Nothing => end = Some(Sent::All),
                 Prepared::NothingNow => end = Some(Sent::AllThatCanBe),
                 Prepared::Held => end = Some(Sent::UpToBlock),
+                Prepared::Distributing => end = Some(Sent::UpToDistribution),
                 Prepared::Lookup(unknown) => end = Some(Sent::UpToLookup(unknown)),
                 Prepared::Meet { entry, attempts, to_meet } => {
                     end = Some(Sent::UpToMeeting { entry, attempts, to_meet });

@@ -3,7 +3,7 @@
 //! that nobody waits for the keys of somebody else.
 
 mod meetings;
-mod prepare;
+pub(crate) mod prepare;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -148,6 +148,7 @@ async fn submit(ctx: &Context, socket: &Socket, sealed: Vec<Sealed>) -> Result<(
     }
     let (mut settled, mut corrections) = (Vec::with_capacity(sealed.len()), Vec::new());
     let mut unwelcome = HashSet::new();
+    let has_distributed = sealed.iter().any(|mail| mail.is_distribution);
     let is_unknown = |answer: &transport::Result<_>| matches!(answer, Err(transport::Error::Refused(refusal)) if refusal.reason == reason::NOT_FOUND);
     let own_thread = sealed.iter().zip(&answers).find(|(mail, answer)| mail.to_us && is_unknown(answer));
     let own_thread = own_thread.map(|(mail, _)| mail.thread);
@@ -160,6 +161,9 @@ async fn submit(ctx: &Context, socket: &Socket, sealed: Vec<Sealed>) -> Result<(
         corrections.extend(correction.map(|correction| (mail.thread, correction)));
     }
     settle(ctx, settled, unwelcome).await?;
+    if has_distributed {
+        ctx.outbox.notify_one();
+    }
     if let Some(thread) = own_thread {
         open_note(ctx, thread).await?;
     }

@@ -32,7 +32,7 @@ pub(super) struct Member {
 
 /// Devices of a user with which sessions are to be started; all of them if none is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ToMeet {
+pub(crate) struct ToMeet {
     pub(super) user: UserId,
     pub(super) devices: Vec<DeviceId>,
 }

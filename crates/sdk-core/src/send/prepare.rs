@@ -4,10 +4,11 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use sealpost_protocol::UnixSeconds;
 
+use super::group;
 use super::plan::{Addressed, Recipients, ToMeet, address as address_members};
 use super::seal::{Sealing, Sender, seal};
 use crate::account::registration::address;
-use crate::content::{Content, Header, MAX_SEEN_EXCEPTIONS, Mark, NamedLists, Number, Post, Run};
+use crate::content::{Content, Header, MAX_SEEN_EXCEPTIONS, Mark, NamedLists, Number, Post, RosterHead, Run};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fault::{self, Station};
@@ -26,13 +27,15 @@ const MAX_REFUSALS: u32 = 1_000;
 const LOOKUPS: u32 = 128;
 
 /// What to do next for a thread.
-pub(super) enum Prepared {
+pub(crate) enum Prepared {
     /// Nothing is waiting.
     Nothing,
     /// Nothing can be submitted now, but something may be waiting.
     NothingNow,
     /// Nothing is sent while the recipient is blocked.
     Held,
+    /// Our chain in the group is distributed first, and the lane was put off.
+    Distributing,
     /// Submit these entries, in this order.
     Submit(Vec<Sealed>),
     /// First ask the relay which of these entries it has stored, because that is unknown. An entry before them must be
@@ -45,18 +48,18 @@ pub(super) enum Prepared {
 }
 
 /// A sealed entry, ready to be sent.
-pub(super) struct Sealed {
-    pub(super) id: OutgoingId,
+pub(crate) struct Sealed {
+    pub(crate) id: OutgoingId,
     pub(super) attempts: u32,
     /// Whether it may have been submitted before, with an answer that was not received.
     pub(super) may_be_stored: bool,
     /// Whether its answer is to be stored soon, because something may wait for it.
     pub(super) is_awaited: bool,
-    pub(super) parcel: Durable<Parcel>,
+    pub(crate) parcel: Durable<Parcel>,
 }
 
 /// Seals up to `limit` of the oldest entries of a thread that come after the given one.
-pub(super) async fn prepare(
+pub(crate) async fn prepare(
     ctx: &Context,
     thread: ThreadId,
     after: Option<OutgoingId>,
@@ -204,7 +207,7 @@ impl Heading {
     fn header(&self, number: Option<Number>) -> Header {
         let next = Number { count: self.last.count.saturating_add(1), ..self.last };
         let (number, seen) = (Some(number.unwrap_or(next)), self.seen.clone());
-        Header { number, after: self.after, seen, devices: None, peer: None, lists: self.lists }
+        Header { number, after: self.after, seen, devices: None, peer: None, lists: self.lists, roster: None }
     }
 
     /// A post with this number was sealed.
@@ -235,6 +238,10 @@ impl Work<'_, '_> {
                             stopped = Some(Prepared::Meet { entry, attempts, to_meet });
                             break;
                         }
+                        Step::Distributing => {
+                            stopped = Some(Prepared::Distributing);
+                            break;
+                        }
                         Step::AwaitList => {
                             stopped = Some(Prepared::AwaitList { entry, attempts });
                             break;
@@ -260,6 +267,9 @@ impl Work<'_, '_> {
         if outgoing.refusals >= MAX_REFUSALS {
             return self.fail(outgoing.id, FailReason::Refused);
         }
+        if self.thread.peer.is_none() {
+            return self.seal_for_group(outgoing, rng);
+        }
         if self.ready.is_none() {
             let of_thread = (self.thread.id, self.us);
             match address_members(self.tx, of_thread, &self.ctx.skipped, self.ctx.policy, now)? {
@@ -269,30 +279,10 @@ impl Work<'_, '_> {
                 Addressed::Contradicted => return Ok(Step::AwaitList),
             }
         }
+        let (id, attempts) = (outgoing.id, outgoing.attempts);
         let now_ms = self.ctx.server_now_ms();
-        if outgoing.sent_ms > now_ms {
-            // The entry was written while the clock was wrong.
-            self.tx.set_sent(outgoing.id, now_ms)?;
-        }
-        let sent_ms = outgoing.sent_ms.min(now_ms);
-        let heading = match self.heading.take() {
-            Some(heading) => heading,
-            None => Heading::load(self.tx, &self.thread, self.us, rng)?,
-        };
-        let heading = self.heading.insert(heading);
-        let header = match outgoing.body.kind().is_post() {
-            true => heading.header(outgoing.number),
-            false => heading.of_mail(),
-        };
-        let number = header.number;
-        let content = Content {
-            thread: self.thread.id,
-            id: outgoing.content_id,
-            sent_ms,
-            timer: outgoing.timer,
-            header,
-            body: outgoing.body,
-        };
+        let content = self.content(outgoing, (now_ms, None), rng)?;
+        let number = content.header.number;
         let client_msg_id = self.ctx.new_client_msg_id();
         let our_address = address(self.us.user, self.us.device)?;
         let recipients = self.ready.as_mut().ok_or(Error::Bug("no recipients were prepared"))?;
@@ -306,13 +296,66 @@ impl Work<'_, '_> {
                     heading.sealed(number);
                 }
                 let parcel = Parcel { client_msg_id, bytes };
-                let parcel = self.tx.set_sealed(outgoing.id, parcel, number, now_ms)?;
-                let Outgoing { id, attempts, .. } = outgoing;
+                let parcel = self.tx.set_sealed(id, parcel, number, now_ms)?;
                 Ok(Step::Sealed(Sealed { id, attempts, may_be_stored: false, is_awaited: true, parcel }))
             }
-            Sealing::TooLarge => self.fail(outgoing.id, FailReason::TooLarge),
+            Sealing::TooLarge => self.fail(id, FailReason::TooLarge),
             Sealing::SpentSession(to_meet) => Ok(Step::Meet(vec![to_meet])),
         }
+    }
+
+    /// The content of an entry, with its header.
+    fn content(
+        &mut self,
+        outgoing: Outgoing,
+        (now_ms, roster): (u64, Option<RosterHead>),
+        rng: &mut StdRng,
+    ) -> Result<Content> {
+        if outgoing.sent_ms > now_ms {
+            // The entry was written while the clock was wrong.
+            self.tx.set_sent(outgoing.id, now_ms)?;
+        }
+        let heading = match self.heading.take() {
+            Some(heading) => heading,
+            None => Heading::load(self.tx, &self.thread, self.us, rng)?,
+        };
+        let heading = self.heading.insert(heading);
+        let header = match outgoing.body.kind().is_post() {
+            true => heading.header(outgoing.number),
+            false => heading.of_mail(),
+        };
+        Ok(Content {
+            thread: self.thread.id,
+            id: outgoing.content_id,
+            sent_ms: outgoing.sent_ms.min(now_ms),
+            timer: outgoing.timer,
+            header: Header { roster, ..header },
+            body: outgoing.body,
+        })
+    }
+
+    /// Seals an entry with our chain in the group, once others have it.
+    fn seal_for_group(&mut self, outgoing: Outgoing, rng: &mut StdRng) -> Result<Step> {
+        let (id, attempts) = (outgoing.id, outgoing.attempts);
+        let (head, chain) = match group::prepare(self.ctx, self.tx, self.thread.id, self.us, rng)? {
+            group::Ready::Yes(head, chain) => (head, chain),
+            group::Ready::NoRoster => return Ok(Step::AwaitList),
+            group::Ready::Refused(reason) => return self.fail(id, reason),
+            group::Ready::Distributing => return Ok(Step::Distributing),
+        };
+        let now_ms = self.ctx.server_now_ms();
+        let content = self.content(outgoing, (now_ms, Some(head.named())), rng)?;
+        let (number, client_msg_id) = (content.header.number, self.ctx.new_client_msg_id());
+        let Some((bytes, next)) = group::seal(client_msg_id, &content, &head, &chain, rng)? else {
+            return self.fail(id, FailReason::TooLarge);
+        };
+        self.tx.advance_chain(self.thread.id, &next)?;
+        if let (Some(heading), Some(number)) = (&mut self.heading, number) {
+            heading.sealed(number);
+        }
+        self.tx.set_message_roster(id, head.version)?;
+        let parcel = self.tx.set_sealed(id, Parcel { client_msg_id, bytes }, number, now_ms)?;
+        Ok(Step::Sealed(Sealed { id, attempts, may_be_stored: false, is_awaited: true, parcel }))
     }
 
     fn fail(&mut self, id: OutgoingId, reason: FailReason) -> Result<Step> {
@@ -326,4 +369,6 @@ enum Step {
     Settled,
     Meet(Vec<ToMeet>),
     AwaitList,
+    /// Our chain in the group is distributed first, and the lane was put off.
+    Distributing,
 }

@@ -147,6 +147,10 @@ pub(super) async fn queue(
         }
         let ours = Origin { thread, author: us.user, content_id, sent_ms, order: POSITION_PENDING };
         let Some(body) = body(tx, &ours)? else { return Ok(None) };
+        // Some kinds have no meaning in a group.
+        if !body.kind().is_accepted(true, thread_row.peer.is_none()) {
+            return Err(Error::WrongState);
+        }
         // Whoever answers has accepted. Somebody who has sent nothing has not.
         if tx.accept_request(thread)? {
             let ctx = ctx_in_tx.clone();

@@ -232,6 +232,7 @@ async fn the_longest_text_fits_with_the_longest_header() {
             devices: Some(vec![7; 641]),
             peer: None,
             lists: NamedLists { own: Some(most), yours: Some(most) },
+            roster: None,
         };
         let quote = Quote::new(BEN, ClientMsgId::new(1, &[1; 10]), &"a".repeat(10_000));
         let text = Text {

@@ -20,7 +20,7 @@ impl Tx<'_> {
                 self.settle_reaction(message, &origin, Some(emoji))
             }
             Body::Edit(_) => self.settle_edit(message, &origin, true),
-            Body::Delete(_) => self.erase(lane, message),
+            Body::Delete(_) | Body::DeleteOf(_) => self.erase(lane, message),
             Body::Vote(vote) => self.settle_vote(message, &origin, Some(&vote.choices)),
             Body::Pin(pin) => self.settle_pin(message, &origin, Some(pin.is_pinned)),
             _ => Ok(()),
@@ -33,7 +33,7 @@ impl Tx<'_> {
         let change = match body {
             Body::Reaction(_) => ChangeKind::Reaction,
             Body::Edit(_) => ChangeKind::Edit,
-            Body::Delete(_) => ChangeKind::Deletion,
+            Body::Delete(_) | Body::DeleteOf(_) => ChangeKind::Deletion,
             Body::Vote(_) => ChangeKind::Vote,
             Body::Pin(_) => ChangeKind::Pin,
             _ => return Ok(()),
@@ -71,7 +71,9 @@ impl Tx<'_> {
         let Some(target) = body.target(author) else { return Ok(None) };
         let message = match (&body, self.find(thread, target)?) {
             // It is shown as deleted.
-            (Body::Delete(_), Found::Gone) => self.message_of_thread(thread, target.author, target.id)?,
+            (Body::Delete(_) | Body::DeleteOf(_), Found::Gone) => {
+                self.message_of_thread(thread, target.author, target.id)?
+            }
             (_, Found::Here(message)) => Some(message),
             _ => None,
         };

@@ -172,6 +172,9 @@ impl Tx<'_> {
         if is_new {
             self.apply_waiting_trust(user)?;
         }
+        if is_new || has_come {
+            self.check_chains_with(user)?;
+        }
         Ok(is_news_due)
     }
 

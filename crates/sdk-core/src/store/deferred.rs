@@ -129,6 +129,14 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Marks the envelopes of a sender in a group to be tried once more, because a chain of theirs has arrived.
+    pub(crate) fn retry_deferred_in(&mut self, thread: ThreadId, sender: UserId) -> Result<()> {
+        let sql =
+            "UPDATE deferred SET due = 1, tries = min(tries, ?3 - 1) WHERE sender = ?1 AND thread_id = ?2";
+        self.change(sql, params![sender.as_bytes(), thread.as_bytes(), MAX_ATTEMPTS])?;
+        Ok(())
+    }
+
     /// The oldest envelope that is to be tried, counting the attempt. The count is committed before the attempt, so
     /// that an envelope that crashes the process does so only a few times.
     pub(crate) fn claim_deferred(&mut self, now_ms: u64) -> Result<Option<Deferred>> {

@@ -30,7 +30,7 @@ impl Tx<'_> {
     /// Deletes what a message contains, and what belongs to it. Its row stays. A deletion of ours hides all of this until the relay has
     /// accepted it, because it returns if the relay refuses it for good. If another deletion of it takes effect meanwhile, such as that of
     /// another device of ours, it is gone at once, whatever becomes of ours. Returns false if that has no effect, because it has
-    /// another author, or was written too long ago.
+    /// another author, who is no admin of the group, or was written too long ago.
     pub(crate) fn delete_for_everyone(
         &mut self,
         message: MessageId,
@@ -46,7 +46,9 @@ impl Tx<'_> {
             .query_row(values, |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)? == KIND_DELETED)));
         let Some((author, is_deleted)) = found.optional()? else { return Ok(false) };
         let sent_ms = self.sent_of(message)?;
-        if UserId::from_slice(&author)? != origin.author || !limits.may_delete(sent_ms, origin.sent_ms) {
+        let is_its_author = UserId::from_slice(&author)? == origin.author;
+        let may_delete = is_its_author || self.is_admin(origin.thread, origin.author)?;
+        if !may_delete || !limits.may_delete(sent_ms, origin.sent_ms) {
             return Ok(false);
         }
         if is_deleted {

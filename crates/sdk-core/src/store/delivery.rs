@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use rusqlite::{Row, params};
+use sealpost_wire::limits::MAX_COUNT;
 
 use super::heard::to_counts;
 use super::message::{KIND_CONTENT, KIND_DELETED};
 use super::outgoing::to_number;
 use super::stage::numbers;
 use super::{MarkKind, MarkOf, Rows, Tx, stage, to_sql};
-use crate::content::{Counts, Number};
+use crate::content::{Counts, Number, Run};
 use crate::error::Result;
 use crate::id::{MessageId, ThreadId};
 use crate::message::{DeliveryEvent, Stage};
@@ -26,7 +27,7 @@ impl Rows<'_> {
     pub(super) fn state_of_ours(&self, thread: ThreadId, number: Option<Number>) -> Result<Stage> {
         let Some(number) = number else { return Ok(Stage::Sent) };
         if self.is_group(thread)? {
-            let all = self.held_by_all(thread, number.run)?;
+            let all = self.held_by_all((thread, number.run), 0)?;
             return Ok(match (all.delivered.contains(number.count), all.read.contains(number.count)) {
                 (_, true) => Stage::Read,
                 (true, _) => Stage::Delivered,
@@ -60,27 +61,49 @@ impl Tx<'_> {
         (told_ms, now_ms): (u64, u64),
     ) -> Result<()> {
         let Some(new) = self.set_mark(of, counts, told_ms)? else { return Ok(()) };
+        let run = (of.thread, of.run);
         let mut changed = Vec::new();
-        let mut advance = |tx: &mut Self, kind, counts: &Counts| -> Result<()> {
-            let (event, also) = match kind {
-                MarkKind::Delivered => (DeliveryEvent::Delivered, ", delivered = ?5"),
-                MarkKind::Read => (DeliveryEvent::Read, ", read = ?5"),
-                // When is not known.
-                MarkKind::Seen => (DeliveryEvent::Seen, ", delivered = nullif(?5, ?5)"),
-            };
-            for range in counts.ranges() {
-                changed.extend(tx.advance(of, range, (event, also), now_ms)?);
+        if is_group && of.kind != MarkKind::Seen {
+            changed = self.advance_in_group(run, &new, now_ms)?;
+        } else {
+            for range in new.ranges() {
+                changed.extend(self.advance(run, range, (of.kind, None), now_ms)?);
             }
-            Ok(())
-        };
-        match is_group && of.kind != MarkKind::Seen && new.highest() > 0 {
-            true => {
-                let all = self.held_by_all(of.thread, of.run)?;
-                advance(self, MarkKind::Delivered, &all.delivered.common(&new))?;
-                advance(self, MarkKind::Read, &all.read.common(&new))?;
-            }
-            false => advance(self, of.kind, &new)?,
         }
+        self.emit_all_changed(changed)
+    }
+
+    /// Changes the states of messages in a group, among those with these numbers, that all have or have read for whom they were sealed.
+    fn advance_in_group(
+        &mut self,
+        run: (ThreadId, Run),
+        new: &Counts,
+        now_ms: u64,
+    ) -> Result<Vec<MessageId>> {
+        let mut changed = Vec::new();
+        for sealed_for in self.rosters_of(run, new)? {
+            let all = self.held_by_all(run, sealed_for)?;
+            for (kind, counts) in [(MarkKind::Delivered, all.delivered), (MarkKind::Read, all.read)] {
+                for range in counts.common(new).ranges() {
+                    changed.extend(self.advance(run, range, (kind, Some(sealed_for)), now_ms)?);
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Somebody is not a member of a group any more: what only waited for them is delivered, or read.
+    pub(super) fn advance_without_those_who_left(&mut self, thread: ThreadId, now_ms: u64) -> Result<()> {
+        let mut changed = Vec::new();
+        for run in self.marked_runs_in(thread)? {
+            changed.extend(self.advance_in_group((thread, run), &Counts::up_to(MAX_COUNT), now_ms)?);
+        }
+        self.emit_all_changed(changed)
+    }
+
+    fn emit_all_changed(&mut self, mut changed: Vec<MessageId>) -> Result<()> {
+        changed.sort_unstable();
+        changed.dedup();
         if changed.len() > REPORTED {
             self.look_again();
             return Ok(());
@@ -88,28 +111,35 @@ impl Tx<'_> {
         changed.into_iter().try_for_each(|id| self.emit_changed(id))
     }
 
-    /// Changes the states of messages in a range of numbers, and returns which have changed. Those that have the state already are
-    /// left alone. One whose deletion waits may be shown again, with its state.
+    /// Changes the states of messages in a range of numbers, perhaps only of those that were sealed for one roster, and returns which have
+    /// changed. Those that have the state already are left alone. One whose deletion waits may be shown again, with its state.
     fn advance(
         &mut self,
-        of: MarkOf,
+        (thread, run): (ThreadId, Run),
         (first, last): (u64, u64),
-        (event, also): (DeliveryEvent, &str),
+        (kind, sealed_for): (MarkKind, Option<u64>),
         now_ms: u64,
     ) -> Result<Vec<MessageId>> {
+        let (event, also) = match kind {
+            MarkKind::Delivered => (DeliveryEvent::Delivered, ", delivered = ?5"),
+            MarkKind::Read => (DeliveryEvent::Read, ", read = ?5"),
+            // When is not known.
+            MarkKind::Seen => (DeliveryEvent::Seen, ", delivered = nullif(?5, ?5)"),
+        };
         let (from, to) = event.transition();
         let (from, to) = (numbers(from), to as i64);
         let sql = format!(
             "UPDATE message SET state = {to}{also}
              WHERE run = ?2 AND count BETWEEN ?3 AND ?4 AND outgoing IS NOT NULL AND count IS NOT NULL AND state IN ({from})
-                AND thread_id = ?1 AND (kind = {KIND_CONTENT} OR kind = {KIND_DELETED} AND body <> x'') RETURNING id"
+                AND thread_id = ?1 AND (?6 IS NULL OR coalesce(roster, 0) = ?6) AND (kind = {KIND_CONTENT} OR kind = {KIND_DELETED} AND body <> x'') RETURNING id"
         );
         let values = params![
-            of.thread.as_bytes(),
-            of.run.0.as_slice(),
+            thread.as_bytes(),
+            run.0.as_slice(),
             to_sql(first)?,
             to_sql(last)?,
-            to_sql(now_ms)?
+            to_sql(now_ms)?,
+            sealed_for.map(to_sql).transpose()?
         ];
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(values, |row| row.get(0).map(MessageId))?;

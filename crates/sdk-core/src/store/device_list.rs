@@ -111,6 +111,7 @@ impl Tx<'_> {
         )?;
         let is_same_account = before.is_none_or(|before| before.account == *list.account_key());
         self.settle_due_list(user, list, is_same_account)?;
+        self.check_chains_with(user)?;
         Ok(removed)
     }
 

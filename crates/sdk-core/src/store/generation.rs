@@ -137,6 +137,7 @@ impl Tx<'_> {
         )?;
         self.archive_all_sessions(UnixSeconds(now_ms / 1000))?;
         self.unseal_all()?;
+        self.end_chains()?;
         self.begin_runs()?;
         self.change_one("UPDATE account SET lost_pre_keys = 1", [])?;
         // The relay may have a later one, which is then taken.

@@ -60,9 +60,14 @@ pub(crate) const NEVER_MS: u64 = u64::MAX >> 2;
 impl Tx<'_> {
     /// Puts a lane off for as long as its recipient is blocked.
     pub(crate) fn hold_lane(&mut self, lane: ThreadId) -> Result<()> {
+        self.hold_lane_until(lane, NEVER_MS)
+    }
+
+    /// Puts a lane off until this local time.
+    pub(crate) fn hold_lane_until(&mut self, lane: ThreadId, due_ms: u64) -> Result<()> {
         self.change_one(
             "INSERT INTO lane (lane, due) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET due = excluded.due",
-            params![lane.as_bytes(), to_sql(NEVER_MS)?],
+            params![lane.as_bytes(), to_sql(due_ms)?],
         )
     }
 

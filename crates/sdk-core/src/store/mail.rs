@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, ToSql, params};
 
-use super::{Durable, News, Parcel, Rows, STATE_SLOT, Tx, from_sql, to_sql};
+use super::{DISTRIBUTION_SLOT, Durable, News, Parcel, Rows, STATE_SLOT, Tx, from_sql, to_sql};
 use crate::content::Body;
 use crate::error::{Error, Result, Storage};
 use crate::id::{ClientMsgId, ThreadId, UserId};
@@ -280,7 +280,32 @@ impl Tx<'_> {
             .prepare_cached(sql)?
             .query_row([id.0], |row| Ok((row.get::<_, Option<Vec<u8>>>(0)?, row.get::<_, Option<u8>>(1)?)));
         let Some((now, slot)) = now.optional()? else { return Ok(()) };
-        let is_unchanged = now.as_deref() == submitted.as_ref().map(|name| &name.as_bytes()[..]);
+        if slot == Some(DISTRIBUTION_SLOT) {
+            return self.settle_distribution((id, submitted, outcome), now.as_deref());
+        }
+        self.settle_other_mail((id, submitted, outcome), (now.as_deref(), slot))
+    }
+
+    /// A distribution that was not sent is made anew before the next message. What waits in the group for the first attempts goes on.
+    fn settle_distribution(&mut self, settled: SettledMail, now: Option<&[u8]>) -> Result<()> {
+        let sql = "SELECT thread_id, recipient FROM mail WHERE id = ?1";
+        let (thread, user): (Vec<u8>, Vec<u8>) = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([settled.0.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if matches!(settled.2, MailOutcome::Anew { .. }) {
+            self.forget_holders(&thread, &user)?;
+        }
+        self.settle_other_mail(settled, (now, Some(DISTRIBUTION_SLOT)))?;
+        self.release_group(&thread)
+    }
+
+    fn settle_other_mail(
+        &mut self,
+        (id, submitted, outcome): SettledMail,
+        (now, slot): (Option<&[u8]>, Option<u8>),
+    ) -> Result<()> {
+        let is_unchanged = now == submitted.as_ref().map(|name| &name.as_bytes()[..]);
         match outcome {
             // Whichever parcel it was in.
             MailOutcome::Done => {
@@ -340,6 +365,7 @@ impl Tx<'_> {
             let threads = "SELECT thread_id FROM mail WHERE recipient = ?1 AND bytes IS NULL AND slot = ?2";
             self.set_news_unsent(news, threads, params![user.as_bytes(), news.slot()], true)?;
         }
+        self.lose_distributions("recipient = ?1 AND bytes IS NULL", user.as_bytes())?;
         self.change("DELETE FROM mail WHERE recipient = ?1 AND bytes IS NULL", [user.as_bytes()]).map(drop)
     }
 
@@ -351,7 +377,20 @@ impl Tx<'_> {
             let thread = "SELECT thread_id FROM mail WHERE id = ?1 AND slot = ?2";
             self.set_news_unsent(news, thread, params![id.0, news.slot()], is_refused)?;
         }
+        self.lose_distributions("id = ?1", id.0)?;
         self.change("DELETE FROM mail WHERE id = ?1", [id.0]).map(drop)
+    }
+
+    /// Distributions are about to be dropped: whoever should have got them lacks our chain, and what waits for them is sent soon.
+    fn lose_distributions(&mut self, which: &str, value: impl ToSql) -> Result<()> {
+        let sql = format!("SELECT thread_id, recipient FROM mail WHERE {which} AND slot = ?2");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![value, DISTRIBUTION_SLOT], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?))
+        })?;
+        let lost = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        drop(statement);
+        lost.into_iter().try_for_each(|(thread, user)| self.forget_holders(&thread, &user))
     }
 
     /// Drops all mail to a user. News are due again.
@@ -360,6 +399,7 @@ impl Tx<'_> {
             let threads = "SELECT thread_id FROM mail WHERE recipient = ?1 AND slot = ?2";
             self.set_news_unsent(news, threads, params![user.as_bytes(), news.slot()], false)?;
         }
+        self.lose_distributions("recipient = ?1", user.as_bytes())?;
         self.change("DELETE FROM mail WHERE recipient = ?1", [user.as_bytes()]).map(drop)
     }
 

@@ -8,6 +8,7 @@ mod account;
 mod account_move;
 mod account_state;
 mod bootstrap;
+mod chain;
 mod change;
 mod clean_up;
 mod clearing;
@@ -89,6 +90,7 @@ pub use contact::TrustState;
 pub use privacy::PrivacySetting;
 pub use thread::{Folder, ThreadCursor, ThreadKind};
 
+pub(crate) use chain::{ChainIn, ChainOut, DISTRIBUTION_SLOT, GroupHead, Holder, Writable};
 pub(crate) use contact::Device;
 pub(crate) use deferred::{Deferred, NewDeferred};
 pub(crate) use deletion::RESTORABLE_MS;
@@ -134,7 +136,7 @@ use writer::{Flush, Once, Repeatable};
 
 /// The version of the library, and the kinds of content that it reads: another one may be able to read what this one cannot.
 pub(crate) const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), "+10,11,12,13,14,15,16,17,18,19,20,21,22,26,27,28,29,31,32,33");
+    concat!(env!("CARGO_PKG_VERSION"), "+10,11,12,13,14,15,16,17,18,19,20,21,22,23,26,27,28,29,31,32,33");
 
 /// The database of one account. Clones share it.
 #[derive(Clone)]

@@ -50,6 +50,7 @@ impl Tx<'_> {
         let revision = if self.has_companions()? { self.own_revision(next)? } else { next };
         self.set_profile(us, &Revised { profile, revision })?;
         self.set_news_due(News::Profile)?;
+        self.distribute_again()?;
         self.note_state(StateKey::Profile)
     }
 

@@ -68,7 +68,21 @@ impl Rows<'_> {
         if self.is_us(to)? {
             return Ok(true);
         }
-        Ok(self.may_tell(thread, body)? && !self.is_blocked(to)?)
+        // Whoever is a member can read what we write in a group, blocked or not.
+        if matches!(body, Body::Distribution(_)) {
+            return self.is_member(thread, to);
+        }
+        Ok(self.may_tell(thread, body)? && self.is_welcome_member(thread, to)?)
+    }
+}
+
+impl Rows<'_> {
+    /// Whether a user is a member of a thread, and not blocked. Whoever has left a group is told nothing of it any more.
+    fn is_welcome_member(&self, thread: ThreadId, user: UserId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM member LEFT JOIN contact USING (user_id)
+                       WHERE thread_id = ?1 AND user_id = ?2 AND coalesce(contact.blocked, 0) = 0)";
+        let values = [thread.as_bytes(), user.as_bytes()];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
 }
 

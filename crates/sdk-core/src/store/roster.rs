@@ -163,6 +163,7 @@ impl Tx<'_> {
                 params![thread.as_bytes(), author.as_bytes(), list],
             )?;
         }
+        self.roster_changed(thread, now_ms)?;
         self.emit(Event::ThreadChanged(thread));
         Ok(())
     }

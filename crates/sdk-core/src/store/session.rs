@@ -182,13 +182,13 @@ impl Tx<'_> {
         self.store_sessions(&mut sessions)
     }
 
-    /// Deletes the sessions and skipped keys of a device that its account has removed, or whose key it has replaced.
+    /// Deletes the sessions, chains and skipped keys of a device that its account has removed, or whose key it has replaced.
     pub(super) fn drop_sessions(&mut self, user: UserId, device: DeviceId) -> Result<()> {
         for table in ["session", "skipped_key"] {
             let sql = format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = ?2");
             self.change(&sql, params![user.as_bytes(), device.get()])?;
         }
-        Ok(())
+        self.drop_chains_of(user, device)
     }
 
     /// Deletes inactive sessions and skipped keys of all devices that are too old to be used. The age of those with
@@ -207,7 +207,7 @@ impl Tx<'_> {
             [oldest],
         )?;
         self.change("DELETE FROM session WHERE active = 0 AND inactive_since < ?1", [oldest])?;
-        Ok(())
+        self.expire_chain_skipped(oldest)
     }
 
     fn store_skipped_change(&mut self, user: UserId, device: DeviceId, change: SkippedChange) -> Result<()> {

@@ -311,8 +311,9 @@ mod tests {
         let check = |connection: Connection| {
             connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0))
         };
-        let checked = check(vault.connect(Footprint::Full).unwrap().unguarded());
-        assert_ne!(checked.ok().as_deref(), Some("ok"));
+        // It may contain a part of the schema, and then the file cannot even be opened.
+        let checked = vault.connect(Footprint::Full).map(|opened| check(opened.unguarded()));
+        assert_ne!(checked.ok().and_then(Result::ok).as_deref(), Some("ok"));
     }
 
     /// Written by SQLCipher 4.19 on x86-64 with a key of bytes 7. It holds one table, and has no log.

@@ -11,6 +11,8 @@ mod connection;
 mod devices;
 mod ephemeral;
 mod gaps;
+#[cfg(test)]
+mod group_tests;
 mod indexer;
 mod lists;
 mod loss;

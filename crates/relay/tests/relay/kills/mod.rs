@@ -7,7 +7,6 @@
 mod clients;
 mod convert;
 mod dump;
-mod fan_out;
 mod key_clients;
 mod world;
 

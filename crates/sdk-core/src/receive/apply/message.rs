@@ -12,7 +12,7 @@ pub(super) fn apply(
     tx: &mut Tx<'_>,
     envelope: &Envelope,
     origin: &Origin,
-    us: UserId,
+    (us, is_group): (UserId, bool),
     content: Content,
     placeholder: Option<MessageId>,
 ) -> Result<bool> {
@@ -21,7 +21,8 @@ pub(super) fn apply(
         || tx.was_cleared(envelope.thread, origin.order)?;
     let (sets, timer) = (content.body.sets_timer(), content.timer);
     let message = envelope.content(us, content);
-    if !is_known {
+    // In a group, the timer is in the roster.
+    if !is_known && !is_group {
         tx.apply_timer(origin, sets, timer)?;
     }
     match (is_known, placeholder) {

@@ -61,7 +61,7 @@ pub(super) fn apply(
     }
     let origin = envelope.origin(&content)?;
     if kind.is_shown() {
-        let is_new = message::apply(tx, envelope, &origin, us.user, content, placeholder)?;
+        let is_new = message::apply(tx, envelope, &origin, (us.user, is_group), content, placeholder)?;
         return apply_to(tx, &origin, (now_ms, limits)).map(|()| is_new);
     }
     if !tx.set_applied(origin.author, origin.content_id, now_ms)? {
@@ -145,7 +145,7 @@ pub(super) fn apply_change(tx: &mut Tx<'_>, applying: &Applying, body: Body) -> 
     match &body {
         Body::Reaction(content) => reaction::apply(tx, applying, message, content),
         Body::Edit(edit) => edit::apply(tx, applying, message, edit),
-        Body::Delete(_) => delete::apply(tx, applying, message),
+        Body::Delete(_) | Body::DeleteOf(_) => delete::apply(tx, applying, message),
         Body::Pin(pin) => pin::apply(tx, applying, message, pin),
         Body::Vote(vote) => vote::apply(tx, applying, message, vote),
         _ => Err(Error::Bug("a change without an effect")),

@@ -1,5 +1,7 @@
 //! The threads that begin with an envelope.
 
+use sealpost_wire as wire;
+
 use super::{Batch, Handled};
 use crate::config::MessageRequests;
 use crate::error::Result;
@@ -30,7 +32,10 @@ impl Batch<'_, '_> {
                 self.defer(envelope, None, now_ms)?;
                 false
             }
-            _ if is_from_us || !begins_thread(opened) => false,
+            // A group begins with its roster.
+            _ if is_from_us || envelope.sealed.kind == wire::envelope::GROUP || !begins_thread(opened) => {
+                false
+            }
             _ => {
                 self.begin_thread(envelope, now_ms)?;
                 true

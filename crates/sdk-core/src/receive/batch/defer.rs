@@ -70,7 +70,9 @@ impl Batch<'_, '_> {
         let placeholder = envelope.placeholder(self.us.user, cause, now_ms);
         let message = self.tx.park(envelope.name(), ciphertext, &placeholder, now_ms)?;
         match cause {
-            Undecryptable::StorageDamaged => self.defer(envelope, Some(message), now_ms),
+            Undecryptable::StorageDamaged | Undecryptable::AwaitsSenderKey => {
+                self.defer(envelope, Some(message), now_ms)
+            }
             _ => Ok(()),
         }
     }

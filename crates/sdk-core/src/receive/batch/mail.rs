@@ -48,6 +48,8 @@ impl Batch<'_, '_> {
             true => self.tx.kind(mail.thread)?,
             false => match self.tx.kind_with(mail.thread, mail.sender)? {
                 Some(kind) => Some(kind),
+                // Somebody may have joined a group without this device knowing it yet, and send the chain that they begin with.
+                None if self.tx.is_group(mail.thread)? => Some(ThreadKind::Group),
                 None => return Ok(handled),
             },
         };
@@ -82,12 +84,21 @@ impl Batch<'_, '_> {
                 if !mail.is_ephemeral() {
                     self.tx.set_opened(ciphertext, now_ms)?;
                 }
+                if let Body::Distribution(distribution) = &content.body {
+                    if is_group {
+                        let from = (mail.thread, mail.sender, mail.sender_device);
+                        self.take_distribution(from, distribution, content.header.roster, now_ms)?;
+                    }
+                    return Ok(handled);
+                }
                 // What a blocked person sends has no effect.
                 if self.tx.is_blocked(mail.sender)? {
                     return Ok(handled);
                 }
                 handled.lists = content.header.lists;
-                if !content.body.kind().is_accepted(is_from_us, is_group) {
+                if !content.body.kind().is_accepted(is_from_us, is_group)
+                    || (is_group && !self.tx.is_member(mail.thread, mail.sender)?)
+                {
                     return Ok(handled);
                 }
                 if mail.is_ephemeral() {

@@ -29,17 +29,19 @@ pub(super) const MAX_REFUSALS: u32 = 12;
 pub(super) const LONG_MS: u64 = 3_600_000;
 
 /// Mail that is sealed, ready to be submitted.
-pub(super) struct Sealed {
-    pub(super) id: MailId,
+pub(crate) struct Sealed {
+    pub(crate) id: MailId,
     pub(super) thread: ThreadId,
     /// Whether it is for our own devices.
     pub(super) to_us: bool,
+    /// Whether a message in a group waits for it.
+    pub(super) is_distribution: bool,
     pub(super) attempts: u32,
-    pub(super) parcel: Durable<Parcel>,
+    pub(crate) parcel: Durable<Parcel>,
 }
 
 /// A user for whom mail waits that first needs these sessions.
-pub(super) struct Unmet {
+pub(crate) struct Unmet {
     pub(super) thread: ThreadId,
     /// How often this was tried in vain.
     pub(super) attempts: u32,
@@ -48,14 +50,14 @@ pub(super) struct Unmet {
 
 /// What is to be done after the transaction.
 #[derive(Default)]
-pub(super) struct Prepared {
-    pub(super) sealed: Vec<Sealed>,
+pub(crate) struct Prepared {
+    pub(crate) sealed: Vec<Sealed>,
     /// One entry for each user, however much mail waits for them.
-    pub(super) unmet: HashMap<UserId, Unmet>,
+    pub(crate) unmet: HashMap<UserId, Unmet>,
 }
 
 /// Seals the mail that is due, except that to users with whom sessions are being started.
-pub(super) fn prepare(
+pub(crate) fn prepare(
     ctx: &Context,
     tx: &mut Tx<'_>,
     now_ms: u64,
@@ -72,6 +74,7 @@ pub(super) fn prepare(
             }
         };
         let (id, to, thread, attempts) = (mail.id, mail.to, mail.thread, mail.attempts);
+        let is_distribution = matches!(mail.body, Body::Distribution(_));
         if mail.sealed.is_none() && prepared.unmet.contains_key(&to) {
             continue;
         }
@@ -91,7 +94,7 @@ pub(super) fn prepare(
         match next {
             Next::Submit(parcel) => {
                 let to_us = tx.is_us(to)?;
-                prepared.sealed.push(Sealed { id, thread, to_us, attempts, parcel });
+                prepared.sealed.push(Sealed { id, thread, to_us, is_distribution, attempts, parcel });
             }
             Next::Meet(to_meet) => {
                 let (attempts, until) = match put_off.get(&to) {
@@ -167,7 +170,8 @@ fn next(ctx: &Context, tx: &mut Tx<'_>, mail: QueuedMail, rng: &mut StdRng) -> R
     let lists = tx.named_lists(us, Some(to))?;
     // Mail without a body is for our list, from which a device was removed.
     let devices = if body == Body::Null { tx.device_list_bytes(us)? } else { None };
-    let (timer, header) = (Timer::default(), Header { lists, devices, ..Header::default() });
+    let roster = tx.group_head(thread)?.map(|head| head.named());
+    let (timer, header) = (Timer::default(), Header { lists, devices, roster, ..Header::default() });
     let content = Content { thread, id: content_id, sent_ms, timer, header, body };
     Ok(match seal(ctx, tx, &content, to, rng)? {
         Sealable::Yes(parcel) => {
@@ -204,26 +208,33 @@ enum Sealable {
     No,
 }
 
-/// Our own devices that are on our list, and with which no session was started yet. The relay names them for posts, but not for mail.
-fn own_to_meet(ctx: &Context, tx: &Tx<'_>, us: Registered, now: UnixSeconds) -> Result<Option<ToMeet>> {
-    let Some(list) = tx.device_list(us.user)? else { return Ok(None) };
-    let (known, skipped) = (tx.devices(us.user)?, ctx.skipped.of(us.user, now));
+/// The devices on the list of a user, except this one, with which no session was started yet. The relay names them for posts in direct
+/// threads, but not for mail, and not in groups.
+fn listed_to_meet(
+    ctx: &Context,
+    tx: &Tx<'_>,
+    (user, us): (UserId, Registered),
+    now: UnixSeconds,
+) -> Result<Option<ToMeet>> {
+    let Some(list) = tx.device_list(user)? else { return Ok(None) };
+    let (known, skipped) = (tx.devices(user)?, ctx.skipped.of(user, now));
     let is_done = |device: &DeviceId| {
-        *device == us.device
+        (user == us.user && *device == us.device)
             || known.iter().any(|known| known.device == *device)
             || skipped.iter().any(|skipped| skipped.device == *device)
     };
     let listed = list.devices().iter().filter_map(|entry| DeviceId::new(entry.device.get()).ok());
     let devices: Vec<_> = listed.filter(|device| !is_done(device)).collect();
-    Ok((!devices.is_empty()).then_some(ToMeet { user: us.user, devices }))
+    Ok((!devices.is_empty()).then_some(ToMeet { user, devices }))
 }
 
 /// Seals a content for all devices of a person, and stores the advanced sessions.
 fn seal(ctx: &Context, tx: &mut Tx<'_>, content: &Content, to: UserId, rng: &mut StdRng) -> Result<Sealable> {
     let now = UnixSeconds(ctx.server_now_ms() / 1000);
     let (account, us) = tx.our_account()?;
-    if to == us.user
-        && let Some(to_meet) = own_to_meet(ctx, tx, us, now)?
+    let is_distribution = matches!(content.body, Body::Distribution(_));
+    if (to == us.user || is_distribution)
+        && let Some(to_meet) = listed_to_meet(ctx, tx, (to, us), now)?
     {
         return Ok(Sealable::Meet(to_meet));
     }
@@ -250,6 +261,9 @@ fn seal(ctx: &Context, tx: &mut Tx<'_>, content: &Content, to: UserId, rng: &mut
         Sealing::Sealed { send, skipped } => {
             for ((device, _), changes) in recipients.ready.iter().zip(skipped) {
                 tx.store_skipped(device.user, device.device, changes)?;
+            }
+            if is_distribution {
+                tx.set_holders(content.thread, recipients.ready.iter().map(|(device, _)| device))?;
             }
             Sealable::Yes(Parcel { client_msg_id, bytes: send })
         }

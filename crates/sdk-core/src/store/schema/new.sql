@@ -240,6 +240,7 @@ CREATE TABLE message (
     delivered  INTEGER,                            -- ours: when the first delivery receipt arrived
     read       INTEGER,                            -- ours: when the first read receipt arrived
     outgoing   INTEGER,                            -- ours: its entry in the outbox, which may be gone; 0 or NULL: it is
+    roster     INTEGER,                            -- ours, in a group: the version of the roster that it was sealed for
     UNIQUE (author, content_id)
 ) STRICT;
 
@@ -708,3 +709,55 @@ CREATE TABLE roster_due (
     due       INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX roster_due_at ON roster_due (due);
+
+-- Our chain in a group: what we send there is encrypted with it.
+CREATE TABLE chain_out (
+    thread_id       BLOB    PRIMARY KEY REFERENCES thread (thread_id) ON DELETE CASCADE,
+    record          BLOB    NOT NULL,
+    removal_version INTEGER NOT NULL,              -- of the roster that it was made for
+    began           INTEGER NOT NULL,
+    sent            INTEGER NOT NULL DEFAULT 0,    -- how many messages
+    is_checked      INTEGER NOT NULL DEFAULT 0     -- 1: all devices of the members have it
+) STRICT, WITHOUT ROWID;
+
+-- The devices that have our chain.
+CREATE TABLE chain_holder (
+    thread_id BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    user_id   BLOB    NOT NULL CHECK (length(user_id) = 16),
+    device_id INTEGER NOT NULL,
+    identity  BLOB    NOT NULL CHECK (length(identity) = 33),
+    PRIMARY KEY (thread_id, user_id, device_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX chain_holder_device ON chain_holder (user_id, device_id);
+
+-- The chains of the other devices of a group, those from before the last removals included.
+CREATE TABLE chain_in (
+    thread_id       BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    user_id         BLOB    NOT NULL CHECK (length(user_id) = 16),
+    device_id       INTEGER NOT NULL,
+    distribution    BLOB    NOT NULL CHECK (length(distribution) = 16),
+    identity        BLOB    NOT NULL CHECK (length(identity) = 33),
+    removal_version INTEGER NOT NULL,
+    record          BLOB    NOT NULL,
+    since           INTEGER NOT NULL,              -- when it came first
+    PRIMARY KEY (thread_id, user_id, device_id, distribution)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX chain_in_device ON chain_in (user_id, device_id);
+
+-- The keys of messages in groups that have not come yet.
+CREATE TABLE chain_skipped (
+    thread_id    BLOB    NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    user_id      BLOB    NOT NULL CHECK (length(user_id) = 16),
+    device_id    INTEGER NOT NULL,
+    distribution BLOB    NOT NULL CHECK (length(distribution) = 16),
+    chain        INTEGER NOT NULL,
+    number       INTEGER NOT NULL,
+    seed         BLOB    NOT NULL CHECK (length(seed) = 32),
+    kept_since   INTEGER NOT NULL,                 -- in seconds
+    PRIMARY KEY (thread_id, user_id, device_id, distribution, chain, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX chain_skipped_device ON chain_skipped (user_id, device_id);
+CREATE INDEX chain_skipped_since  ON chain_skipped (kept_since);

@@ -2,11 +2,12 @@
 
 use super::messages::incoming;
 use super::*;
+use crate::config::ChangeLimits;
 use crate::content::{Counts, EVERYBODY, Mention, Number, Run, TextRange};
 use crate::id::MessageId;
-use crate::message::{Delivery, Direction};
+use crate::message::{Delivery, Direction, MessageBody};
 use crate::store::message::Arrived;
-use crate::store::{MarkKind, MarkOf, NewIncoming, News, ThreadKind};
+use crate::store::{MarkKind, MarkOf, NewIncoming, News, Origin, ThreadKind};
 
 const GROUP: ThreadId = ThreadId::from_bytes([30; 16]);
 const CAM: UserId = UserId::from_bytes([4; 16]);
@@ -109,6 +110,33 @@ async fn a_message_is_delivered_or_read_in_a_group_when_every_member_has_it() {
 }
 
 #[tokio::test]
+async fn nothing_waits_for_who_joined_later_or_has_left() {
+    let fixture = group_of(&[PEER, CAM]).await;
+    let (first, second) = (fixture.ours_in_group(1).await, fixture.ours_in_group(2).await);
+    let work = fixture.store.write(move |tx| {
+        let sql = "UPDATE message SET roster = 1 WHERE id = ?1";
+        tx.change_one(sql, [first.0])?;
+        let sql = "UPDATE member SET since = 2 WHERE thread_id = ?1 AND user_id = ?2";
+        tx.change_one(sql, [GROUP.as_bytes(), CAM.as_bytes()])
+    });
+    work.await.unwrap();
+    fixture.member_has(PEER, 1, MarkKind::Delivered, 2).await;
+    assert_eq!(fixture.delivery_of(first).await, Delivery::Delivered, "Cam was not there");
+    assert_eq!(fixture.who_has(first).await.2, [(PEER, true, false)]);
+    assert_eq!(fixture.delivery_of(second).await, Delivery::Sent);
+    let mut events = fixture.events.subscribe();
+    let work = fixture.store.write(|tx| {
+        tx.remove_member(GROUP, CAM)?;
+        tx.roster_changed(GROUP, 7)
+    });
+    work.await.unwrap();
+    assert_eq!(fixture.delivery_of(second).await, Delivery::Delivered, "Cam has left");
+    assert!(
+        matches!(&drain(&mut events)[..], [Event::MessageChanged { message, .. }] if message.id == second)
+    );
+}
+
+#[tokio::test]
 async fn a_message_of_another_device_of_ours_begins_where_the_members_are() {
     let fixture = group_of(&[PEER, CAM]).await;
     fixture.ours_in_group(3).await;
@@ -155,6 +183,29 @@ async fn nothing_of_a_group_is_accepted_or_told_as_in_a_direct_thread() {
         .store
         .read(|rows| Ok((rows.threads_to_accept(None, 9)?, rows.threads_for_news(News::Profile, 9)?)));
     assert_eq!(read.await.unwrap(), (vec![THREAD], vec![]));
+}
+
+#[tokio::test]
+async fn admins_delete_what_others_have_written() {
+    let fixture = group_of(&[PEER, CAM]).await;
+    fixture.receive(NewIncoming { thread: GROUP, ..incoming("rude", 1) }).await;
+    let delete = async |author: UserId, order: i64| {
+        let work = fixture.store.write(move |tx| {
+            let page = tx.page(GROUP, None, 9)?.messages;
+            let origin = Origin { thread: GROUP, author, content_id: fresh_id(), sent_ms: 1_001, order };
+            tx.delete_for_everyone(page[0].id, &origin, ChangeLimits::default())
+        });
+        work.await.unwrap()
+    };
+    assert!(!delete(CAM, 5).await, "Cam is no admin");
+    let work = fixture.store.write(|tx| {
+        let values = [GROUP.as_bytes(), CAM.as_bytes()];
+        tx.change_one("UPDATE member SET role = 2 WHERE thread_id = ?1 AND user_id = ?2", values)
+    });
+    work.await.unwrap();
+    assert!(delete(CAM, 6).await);
+    let left = fixture.store.read(|rows| rows.page(GROUP, None, 9)).await.unwrap().messages;
+    assert!(matches!(left[0].body, MessageBody::Deleted));
 }
 
 fn mentioning(user: UserId) -> Arrived {

@@ -15,6 +15,7 @@ use crate::id::{ThreadId, UserId};
 
 pub use list::{Folder, ThreadCursor};
 
+pub(super) use group::{ADMIN, is_in_sample};
 pub(super) use list::UNLISTED;
 pub(crate) use list::{Listed, Other};
 pub(crate) use places::Gap;
@@ -144,10 +145,10 @@ impl Rows<'_> {
 
     /// Threads after this one for which the relay may not know that we have accepted them. Groups are accepted in their roster.
     pub(crate) fn threads_to_accept(&self, after: Option<ThreadId>, limit: u32) -> Result<Vec<ThreadId>> {
-        let sql = "SELECT thread_id FROM thread WHERE accepted = 0 AND request = 0 AND kind <> 3 AND thread_id > ?1 ORDER BY thread_id LIMIT ?2";
+        let sql = "SELECT thread_id FROM thread WHERE accepted = 0 AND request = 0 AND kind <> ?3 AND thread_id > ?1 ORDER BY thread_id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let after = after.as_ref().map_or(&[][..], |after| after.as_bytes());
-        let rows = statement.query_map(params![after, limit], |row| row.get::<_, Vec<u8>>(0))?;
+        let rows = statement.query_map(params![after, limit, GROUP], |row| row.get::<_, Vec<u8>>(0))?;
         rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
     }
 
@@ -186,6 +187,13 @@ impl Tx<'_> {
             self.apply_waiting_of(id, now_ms)?;
         }
         Ok(())
+    }
+
+    /// Removes a member.
+    #[cfg(test)]
+    pub(crate) fn remove_member(&mut self, thread: ThreadId, user: UserId) -> Result<()> {
+        let row = [thread.as_bytes(), user.as_bytes()];
+        self.change_one("DELETE FROM member WHERE thread_id = ?1 AND user_id = ?2", row)
     }
 
     /// Adds a member.
@@ -228,12 +236,10 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Records the version of the roster that the relay has stated.
+    /// Records the version of the roster that the relay has stated. That of a group comes from its entries.
     pub(crate) fn set_roster_version(&mut self, thread: ThreadId, version: u64) -> Result<()> {
-        self.change_one(
-            "UPDATE thread SET roster_version = ?2 WHERE thread_id = ?1",
-            params![thread.as_bytes(), to_sql(version)?],
-        )
+        let sql = "UPDATE thread SET roster_version = ?2 WHERE thread_id = ?1 AND kind <> ?3";
+        self.change(sql, params![thread.as_bytes(), to_sql(version)?, GROUP]).map(drop)
     }
 }
 
