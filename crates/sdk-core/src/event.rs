@@ -233,10 +233,10 @@ pub enum ConnectionState {
 #[error("{0} events were lost")]
 pub struct Lagged(pub u64);
 
-/// What a listener receives.
+/// What a listener receives. The channel has room for [`CAPACITY`] of them from the start, so an event is kept elsewhere.
 #[derive(Debug, Clone)]
 enum Notification {
-    Event(Event),
+    Event(Arc<Event>),
     /// More has changed than is reported, for example because another process has written.
     LookAgain,
 }
@@ -292,7 +292,7 @@ impl EventBus {
         if let Event::MessageAdded(message) = &event {
             self.begin_after(message.id);
         }
-        let _ = self.0.notifications.send(Notification::Event(event));
+        let _ = self.0.notifications.send(Notification::Event(Arc::new(event)));
     }
 
     /// Reports that another process has written messages up to this one, so that listeners read the database again.
@@ -404,8 +404,19 @@ impl Source for EventReceiver {
 impl Notification {
     fn into_event(self) -> Result<Event, Lagged> {
         match self {
-            Self::Event(event) => Ok(event),
+            Self::Event(event) => Ok(Arc::unwrap_or_clone(event)),
             Self::LookAgain => Err(Lagged(0)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_room_for_events_takes_little_memory_before_any_is_there() {
+        let room = size_of::<Option<Notification>>().saturating_mul(CAPACITY);
+        assert!(room <= 16 << 10, "{room} bytes");
     }
 }

@@ -126,6 +126,7 @@ pub(crate) use settlement::{Settled, Settlement};
 pub(crate) use thread::{Gap, Listed, Other, Thread, note_to_self};
 pub(crate) use transaction::{Durable, Rows, Tx, contained};
 pub(crate) use unknown::Kept;
+pub(crate) use vault::Footprint;
 pub(crate) use waiting::{Found, Origin, WaitsFor};
 pub(crate) use weak::WeakStore;
 
@@ -142,15 +143,6 @@ pub(crate) const VERSION: &str =
 #[derive(Clone)]
 pub(crate) struct Store {
     shared: Arc<Shared>,
-}
-
-/// How much memory and how many threads a store may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Footprint {
-    /// Readers in addition to the writer, and large page caches.
-    Full,
-    /// A single connection and a small page cache.
-    Small,
 }
 
 struct Shared {
@@ -232,6 +224,10 @@ impl Store {
         }
         *file = File::Open(opened);
         Ok(())
+    }
+
+    pub(crate) fn footprint(&self) -> Footprint {
+        self.shared.footprint
     }
 
     /// Finishes every transaction that was submitted, then closes the file. Must not run concurrently with

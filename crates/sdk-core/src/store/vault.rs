@@ -19,7 +19,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::Footprint;
 use super::error::io_error;
 use super::exit::{self, AtWork, Guarded};
 use super::log_file::{self, BUSY_TIMEOUT};
@@ -35,6 +34,15 @@ const SALT_INFO: &[u8] = b"Sealpost database salt v1";
 const WRITER_CACHE_KIB: i64 = 6000;
 /// The page cache in KiB where memory is scarce.
 const SMALL_CACHE_KIB: i64 = 256;
+
+/// How much memory and how many threads a client may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Footprint {
+    /// Readers in addition to the writer, and large page caches.
+    Full,
+    /// A single connection and a small page cache, and fewer messages at a time.
+    Small,
+}
 
 pub(super) struct Vault {
     path: PathBuf,

@@ -20,7 +20,7 @@ use crate::event::{ConnectionState, Event};
 use crate::fault::{self, Station};
 use crate::health::{Failure, Part};
 use crate::receive::inbox::{self, Delivered};
-use crate::store::Generation;
+use crate::store::{Footprint, Generation};
 use crate::thread::queue_delivery_receipt;
 use crate::transport::{self, Arrival, Arrivals, Listener, Socket};
 
@@ -347,6 +347,15 @@ fn known_generation(welcome: &wire::Welcome) -> Option<Generation> {
     Some(Generation { number: known.number, nonce: known.nonce.as_ref().try_into().ok()? })
 }
 
+/// How many envelopes the relay may send before some are acknowledged.
+const fn credit(footprint: Footprint) -> u32 {
+    match footprint {
+        Footprint::Full => wire::limits::MAX_CREDIT,
+        // The first messages of a session have several kilobytes each.
+        Footprint::Small => 32,
+    }
+}
+
 async fn hello(ctx: &Context, token: &str, introduction: Introduction) -> Result<wire::Hello> {
     let nonce = ctx.env.rng().random();
     let work = ctx.store.write(move |tx| {
@@ -364,7 +373,7 @@ async fn hello(ctx: &Context, token: &str, introduction: Introduction) -> Result
         access_token: token.to_owned(),
         device_id: us.device.get(),
         epoch_seen: account.epoch,
-        credit: wire::limits::MAX_CREDIT,
+        credit: credit(ctx.store.footprint()),
         max_batch_bytes: 0,
         features: vec![wire::feature::MAIL.to_owned()],
         store_version: store_version.into(),
@@ -374,7 +383,30 @@ async fn hello(ctx: &Context, token: &str, introduction: Introduction) -> Result
 
 #[cfg(test)]
 mod tests {
+    use sealpost_protocol::IdentityKeyPair;
+
     use super::*;
+    use crate::client::open::open;
+    use crate::config::{Config, DatabaseKey};
+    use crate::id::{DeviceId, UserId};
+    use crate::store::{Registered, Tokens};
+
+    #[tokio::test]
+    async fn for_a_push_the_relay_sends_few_messages_at_a_time() {
+        for (footprint, expected) in [(Footprint::Full, 256), (Footprint::Small, 32)] {
+            let dir = tempfile::tempdir().unwrap();
+            let config =
+                Config::new(dir.path().join("a.db"), DatabaseKey::new([9; 32]), "http://127.0.0.1:1");
+            let (ctx, _) = open(config, footprint).await.unwrap();
+            let work = ctx.store.write(|tx| {
+                tx.insert_account(&IdentityKeyPair::generate(&mut rand::rng()), 7)?;
+                let us = Registered { user: UserId::from_bytes([1; 16]), device: DeviceId::PRIMARY };
+                tx.set_registered(us, &Tokens::new("token".into(), 1, "refresh".into()))
+            });
+            work.await.unwrap();
+            assert_eq!(hello(&ctx, "token", Introduction::Again).await.unwrap().credit, expected);
+        }
+    }
 
     #[test]
     fn only_a_connection_that_never_reached_the_relay_is_an_outage() {

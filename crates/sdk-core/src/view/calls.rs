@@ -23,7 +23,7 @@ pub struct Calls(Streamed<Following>);
 struct Following {
     /// The client may end while somebody listens.
     calls: Weak<ephemeral::Calls>,
-    events: broadcast::Receiver<CallEvent>,
+    events: broadcast::Receiver<Arc<CallEvent>>,
     /// What is returned before the next event.
     pending: VecDeque<CallEvent>,
     /// The last batch, until the next one is requested.
@@ -84,7 +84,7 @@ impl Source for Following {
                 return Some(event);
             }
             match self.events.recv().await {
-                Ok(event) => return Some(event),
+                Ok(event) => return Some(Arc::unwrap_or_clone(event)),
                 Err(RecvError::Closed) => return None,
                 Err(RecvError::Lagged(_)) => self.begin_again()?,
             }
@@ -97,7 +97,7 @@ impl Following {
     fn try_next(&mut self) -> Option<CallEvent> {
         if self.pending.is_empty() {
             match self.events.try_recv() {
-                Ok(event) => return Some(event),
+                Ok(event) => return Some(Arc::unwrap_or_clone(event)),
                 Err(TryRecvError::Lagged(_)) => self.begin_again()?,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => {}
             }

@@ -7,7 +7,7 @@ mod limit;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast};
@@ -105,7 +105,8 @@ impl Known {
 
 /// The calls of this process.
 pub(crate) struct Calls {
-    events: broadcast::Sender<CallEvent>,
+    /// It has room for [`CAPACITY`] of them from the start, so an event is kept elsewhere.
+    events: broadcast::Sender<Arc<CallEvent>>,
     inner: Mutex<Inner>,
     /// Notified when there is something to [send again](Self::take_again).
     pub(crate) again: Notify,
@@ -133,7 +134,7 @@ impl Calls {
     }
 
     /// The offers of the calls that ring, and what happens from now on.
-    pub(crate) fn subscribe(&self) -> (Vec<CallEvent>, broadcast::Receiver<CallEvent>) {
+    pub(crate) fn subscribe(&self) -> (Vec<CallEvent>, broadcast::Receiver<Arc<CallEvent>>) {
         // Events are published under this lock.
         let inner = self.lock();
         let ringing = inner.known.iter().filter_map(|(id, call)| match &call.state {
@@ -316,7 +317,7 @@ impl Calls {
     fn publish(&self, events: Vec<CallEvent>) {
         for event in events {
             // It fails if nobody listens.
-            let _ = self.events.send(event);
+            let _ = self.events.send(Arc::new(event));
         }
     }
 }

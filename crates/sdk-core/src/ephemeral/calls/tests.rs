@@ -12,7 +12,7 @@ const NOW: u64 = 1_000_000;
 /// One side of a call.
 struct Side {
     calls: Calls,
-    events: broadcast::Receiver<CallEvent>,
+    events: broadcast::Receiver<Arc<CallEvent>>,
     us: UserId,
     peer: UserId,
 }
@@ -51,7 +51,8 @@ impl Side {
     /// What the app has been told since the last time.
     fn told(&mut self) -> Vec<(u8, CallSignal)> {
         let mut all = Vec::new();
-        while let Ok(CallEvent { call, signal, .. }) = self.events.try_recv() {
+        while let Ok(event) = self.events.try_recv() {
+            let CallEvent { call, signal, .. } = Arc::unwrap_or_clone(event);
             all.push((call.0[0], signal));
         }
         all
