@@ -188,6 +188,17 @@ fn a_list_costs_the_same_however_many_threads_there_are() {
     }
 }
 
+/// A thread takes 113 steps. A further query for each would show here, before it does in the figures of `docs/performance.md`.
+#[test]
+fn a_page_of_threads_takes_few_steps_for_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let page = |rows: &Rows<'_>| {
+        assert_eq!(rows.thread_page(Folder::Chats, None, 50).unwrap().0.len(), 50);
+    };
+    let each = steps(&mut listed(&dir, 200), page) / 50;
+    assert!(each <= 120, "{each} steps");
+}
+
 #[test]
 fn a_receipt_costs_the_same_however_many_messages_there_are() {
     const RUN: Run = Run([7; 8]);
