@@ -54,9 +54,14 @@ fn apply_one(ctx: &Context, tx: &mut Tx<'_>, now_ms: u64) -> Result<bool> {
         queue(ctx, tx, answer)?;
     }
     let wake = ctx.clone();
-    if tx.has_started_timers() {
-        tx.after_commit(move || wake.upkeep.timers.notify_one());
-    }
+    let has_started_timers = tx.has_started_timers();
+    tx.after_commit(move || {
+        // There may be groups whose members are not known.
+        wake.upkeep.rosters.notify_one();
+        if has_started_timers {
+            wake.upkeep.timers.notify_one();
+        }
+    });
     fault::at(Station::BootstrapApplyBeforeCommit);
     Ok(true)
 }

@@ -1021,6 +1021,8 @@ async fn a_group_is_passed_on_with_what_everybody_in_it_has_written() {
     assert_eq!((thread.peer, thread.roster_version), (None, 3));
     let authors: Vec<_> = messages.iter().rev().map(|message| message.sender).collect();
     assert_eq!(authors, [US, PEERS[0], PEERS[1], PEERS[2]]);
+    let due = companion.read(|rows| rows.next_due_roster()).await;
+    assert_eq!(due.map(|(thread, ..)| thread), Some(GROUP), "its members are in its chain");
 }
 
 #[tokio::test]

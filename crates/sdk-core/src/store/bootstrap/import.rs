@@ -91,6 +91,10 @@ impl Tx<'_> {
                 self.open_note_to_self(us, created_ms)?;
             } else {
                 self.put_thread(thread, created_ms)?;
+                if thread.peer.is_none() {
+                    // Who is in a group says its chain, and the primary is not believed about it.
+                    self.set_roster_due(thread.id)?;
+                }
                 // The primary has accepted it and has sent our profile, or does so.
                 let sql = "UPDATE thread SET accepted = 1, profile_due = 0 WHERE thread_id = ?1";
                 self.change_one(sql, [thread.id.as_bytes()])?;
