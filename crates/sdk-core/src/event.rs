@@ -153,6 +153,9 @@ pub enum Event {
         /// Who is named as its author.
         user: UserId,
     },
+    /// A change of this group that was made on this device has no effect: somebody has changed the group before, and it is not allowed any more or was
+    /// overtaken twice.
+    GroupChangeFailed(ThreadId),
     /// The relay has shown two rosters of this group, to this device or to another member: the relay is not honest. What was shown first remains, and
     /// nothing is sent in the group.
     RosterContradicted(ThreadId),

@@ -68,8 +68,8 @@ mod waiting;
 
 pub use call::{CallEnd, CallEvent, CallKeys, CallSignal, SrtpKey};
 pub use client::{
-    Client, Contact, Departure, Fetched, History, Linking, Opened, OwnDevice, PendingLink, Presence,
-    SharedHistory, Thread, Unregistered, fetch_for_push,
+    Client, Contact, Departure, Fetched, Group, GroupMember, GroupPermissions, History, Linking, Opened,
+    OwnDevice, PendingLink, Presence, SharedHistory, Thread, Unregistered, fetch_for_push,
 };
 pub use config::{ChangeLimits, Config, DatabaseKey, MessageRequests, ProxyChoice, Trust};
 pub use content::{
@@ -82,6 +82,7 @@ pub use content::{
 pub use env::{Clock, SystemClock};
 pub use error::{Error, InvalidContent, LinkFailure, Offline, Result, Storage};
 pub use event::{ChangeKind, ConnectionState, Event, Events, Lagged, LinkProgress};
+pub use group::details::{GroupDetails, MAX_GROUP_ABOUT, MAX_GROUP_TITLE};
 pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{

@@ -1,6 +1,6 @@
 //! Takes entries of rosters, in whatever order the relay shows them, and stores what they change.
 
-use sealpost_wire::roster::{ChainError, Entry, Roster};
+use sealpost_wire::roster::{ChainError, Change, Entry, Roster};
 
 use super::validity::{self, Judged, Outcome};
 use crate::error::{Error, Result};
@@ -46,6 +46,9 @@ impl Follower {
         let taken = self.take_next(tx, bytes, place.now_ms)?;
         let is_new = taken == Taken::Next;
         let (Some(us), Some(roster)) = (tx.our_user()?, self.roster.as_ref()) else { return Ok(taken) };
+        if is_new {
+            settle_invitation(tx, roster, us)?;
+        }
         let Some(member) = roster.member(us) else { return Ok(taken) };
         let (epoch, server_seq) = (place.epoch, place.server_seq);
         if is_new && roster.state().version == member.since {
@@ -111,6 +114,24 @@ impl Follower {
         self.roster = Some(roster);
         Ok(taken)
     }
+}
+
+/// We are invited: by somebody whom the person knows, it is accepted; otherwise it is a request. Or we are not any more.
+fn settle_invitation(tx: &mut Tx<'_>, roster: &Roster, us: UserId) -> Result<()> {
+    let (thread, version) = (roster.state().thread, roster.state().version);
+    if let Some(invited) = roster.invitation(us) {
+        if invited.since == version {
+            match tx.is_accepted_contact(invited.by)? {
+                true => drop(tx.queue_change(thread, &Change::Accept)?),
+                false => tx.set_request(thread)?,
+            }
+        }
+    } else if roster.member(us).is_some_and(|member| member.since == version) {
+        tx.accept_request(thread)?;
+    } else if roster.member(us).is_none() && version > 1 {
+        tx.leave_requests(thread)?;
+    }
+    Ok(())
 }
 
 fn store(tx: &mut Tx<'_>, entry: &Entry, judged: &Judged, now_ms: u64) -> Result<()> {

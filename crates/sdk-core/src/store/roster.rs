@@ -5,6 +5,7 @@ use sealpost_wire::roster::{
     AccountKey, DeviceSet, Effect, Entry, InviteLink, Invited, Member, Permissions, Role, Roster, State, Who,
 };
 
+use super::thread::UNLISTED;
 use super::{Rows, Thread, Tx, from_sql, to_sql};
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
@@ -79,6 +80,14 @@ impl Rows<'_> {
         });
         let Some((thread, due, tries)) = row.optional()? else { return Ok(None) };
         Ok(Some((ThreadId::from_bytes(thread), from_sql(due)?, tries)))
+    }
+
+    /// Whether the person talks to this user: there is a direct thread with them that is no request.
+    pub(crate) fn is_accepted_contact(&self, user: UserId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM member JOIN thread USING (thread_id)
+                   WHERE user_id = ?1 AND kind = 1 AND request = 0) AND NOT EXISTS
+                   (SELECT 1 FROM contact WHERE user_id = ?1 AND blocked > 0)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([user.as_bytes()], |row| row.get(0))?)
     }
 
     /// Who we are, if this device is registered.
@@ -176,6 +185,13 @@ impl Tx<'_> {
             "DELETE FROM seen_ahead WHERE thread_id = ?1 AND server_seq <= ?2",
             params![thread.as_bytes(), to_sql(server_seq)?],
         )?;
+        Ok(())
+    }
+
+    /// An invitation that was shown as a request has ended.
+    pub(crate) fn leave_requests(&mut self, thread: ThreadId) -> Result<()> {
+        let sql = "UPDATE thread SET request = 0, folder = ?2 WHERE thread_id = ?1 AND request = 1";
+        self.change(sql, params![thread.as_bytes(), UNLISTED])?;
         Ok(())
     }
 

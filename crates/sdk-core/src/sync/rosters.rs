@@ -1,12 +1,15 @@
-//! Fetches the chains of groups of which an entry, or a content, has shown that there is more than here.
+//! Fetches the chains of groups of which an entry, or a content, has shown that there is more than here, and makes the changes of rosters that
+//! are queued.
 
 use std::time::Duration;
 
+use sealpost_wire::roster::Change;
 use tokio::time::sleep;
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::group::fetch::{Fetched, fetch};
+use crate::group::submit;
 use crate::send::{backoff_ceiling_ms, backoff_ms};
 
 /// The longest interval between two requests for the chain of a group, in milliseconds.
@@ -21,7 +24,7 @@ pub(crate) async fn run(ctx: Context) {
     loop {
         ctx.transport.online().await;
         elsewhere.borrow_and_update();
-        let pause = match step(&ctx).await {
+        let pause = match make_changes(&ctx).await.and(step(&ctx).await) {
             Ok(Step::Done) => {
                 failures = 0;
                 continue;
@@ -51,6 +54,29 @@ enum Step {
     Nothing {
         next_due_ms: Option<u64>,
     },
+}
+
+/// Makes one change in each group that has one. Our device list is one, too, once it is another than the roster knows.
+async fn make_changes(ctx: &Context) -> Result<()> {
+    let old = ctx.store.glance(|rows| rows.groups_with_old_list()).await?;
+    if !old.is_empty() {
+        let work = ctx.store.write(move |tx| {
+            old.into_iter().try_for_each(|thread| {
+                // What is a removal is decided when it is signed.
+                tx.queue_change(thread, &Change::Devices { is_removal: false }).map(drop)
+            })
+        });
+        work.await?;
+    }
+    loop {
+        let (mut after, mut is_any) = (None, false);
+        while submit::step(ctx, &mut after).await? {
+            is_any = true;
+        }
+        if !is_any {
+            return Ok(());
+        }
+    }
 }
 
 async fn step(ctx: &Context) -> Result<Step> {

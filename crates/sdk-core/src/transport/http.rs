@@ -3,6 +3,8 @@
 mod groups;
 mod linking;
 
+pub(crate) use groups::Posted;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;

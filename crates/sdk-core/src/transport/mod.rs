@@ -30,7 +30,7 @@ use crate::id::ThreadId;
 use crate::store::{Durable, Gap, Parcel};
 
 pub(crate) use hints::{Hints, Listener};
-pub(crate) use http::{CreatedThread, Http};
+pub(crate) use http::{CreatedThread, Http, Posted};
 pub(crate) use socket::{Arrival, Arrivals, Socket};
 
 use tls::Connector;

@@ -153,6 +153,22 @@ impl Change {
         }
     }
 
+    /// Kind and change, as they are in an entry, for storing a change that is still to be signed.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        out
+    }
+
+    /// The inverse of [`to_bytes`](Self::to_bytes).
+    ///
+    /// # Errors
+    /// [`FormError`]
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormError> {
+        let (kind, change) = bytes.split_first().ok_or(FormError)?;
+        Self::parse(*kind, change)
+    }
+
     /// Parses the rest of an entry behind its kind.
     pub(super) fn parse(kind: u8, bytes: &[u8]) -> Result<Self, FormError> {
         let mut reader = Reader::new(bytes);

@@ -15,9 +15,10 @@ impl Batch<'_, '_> {
             EntryPlace { epoch: envelope.epoch, server_seq: envelope.server_seq, now_ms: envelope.server_ms };
         if follower.take(self.tx, &envelope.sealed.ciphertext, place)? == Taken::Early {
             self.tx.set_roster_due(envelope.thread)?;
-            let upkeep = Arc::clone(&self.ctx.upkeep);
-            self.tx.after_commit(move || upkeep.rosters.notify_one());
         }
+        // An invitation may have been accepted.
+        let upkeep = Arc::clone(&self.ctx.upkeep);
+        self.tx.after_commit(move || upkeep.rosters.notify_one());
         Ok(())
     }
 }

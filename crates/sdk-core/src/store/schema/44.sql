@@ -51,3 +51,12 @@ CREATE TABLE roster_due (
     due       INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX roster_due_at ON roster_due (due);
+CREATE TABLE roster_change (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    thread_id BLOB    NOT NULL CHECK (length(thread_id) = 16),
+    change    BLOB    NOT NULL,
+    entry     BLOB,
+    secret    BLOB    CHECK (length(secret) = 32),
+    times     INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX roster_change_of ON roster_change (thread_id, id);

@@ -761,3 +761,14 @@ CREATE TABLE chain_skipped (
 
 CREATE INDEX chain_skipped_device ON chain_skipped (user_id, device_id);
 CREATE INDEX chain_skipped_since  ON chain_skipped (kept_since);
+
+-- Changes of rosters that this device is to make.
+CREATE TABLE roster_change (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    thread_id BLOB    NOT NULL CHECK (length(thread_id) = 16),
+    change    BLOB    NOT NULL,                    -- without secrets; details are not encrypted
+    entry     BLOB,                                -- as it was signed last; NULL: not yet
+    secret    BLOB    CHECK (length(secret) = 32), -- of the group, if the entry brings another one
+    times     INTEGER NOT NULL DEFAULT 0           -- how often it was signed
+) STRICT;
+CREATE INDEX roster_change_of ON roster_change (thread_id, id);

@@ -90,6 +90,7 @@ proptest! {
         let signature: [u8; 64] = [signature, signature].concat().try_into().unwrap();
         let entry = unsigned.with_signature(&signature).unwrap();
         prop_assert_eq!(entry.content(), &unsigned);
+        prop_assert_eq!(Change::from_bytes(&unsigned.change.to_bytes()).unwrap(), unsigned.change.clone());
         prop_assert_eq!(entry.signed_bytes(), unsigned.to_bytes());
         prop_assert_eq!(entry.signature(), signature);
         let again = Entry::parse(entry.as_bytes()).unwrap();
