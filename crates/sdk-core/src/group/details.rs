@@ -46,11 +46,15 @@ impl GroupDetails {
             return Err(Error::Misuse("the title or the description of the group is too long"));
         }
         let mut form = Form { title: self.title.clone(), about: self.about.clone(), padding: Vec::new() };
-        // A field of up to 127 bytes, or of more: tag and length take two or three bytes.
         let length = form.encoded_len();
         let padded = length.saturating_add(3).next_multiple_of(PADDED_TO);
-        let zeros = padded.saturating_sub(length).saturating_sub(2);
-        form.padding = vec![0; if zeros > 127 { zeros.saturating_sub(1) } else { zeros }];
+        // Tag and length take two bytes, or three with more than 127 zeros, so that 130 bytes cannot be filled.
+        let zeros = match padded.saturating_sub(length) {
+            130 => PADDED_TO.saturating_add(127),
+            rest @ ..130 => rest.saturating_sub(2),
+            rest => rest.saturating_sub(3),
+        };
+        form.padding = vec![0; zeros];
         Ok(form.encode_to_vec())
     }
 
@@ -76,7 +80,7 @@ mod tests {
             lengths.insert(bytes.len());
             assert_eq!(GroupDetails::from_bytes(&bytes), Some(details));
         }
-        assert!(lengths.len() <= 2);
+        assert!(lengths.len() <= 3);
         let long = GroupDetails { title: "x".repeat(MAX_GROUP_TITLE + 1), ..GroupDetails::default() };
         assert!(long.to_bytes().is_err());
         assert_eq!(GroupDetails::from_bytes(&[0xff]), None);
