@@ -663,6 +663,52 @@ async fn a_contact_that_names_a_wrong_list_of_ours_stops_nothing_on_a_companion(
     knows(&world.disk("tablet"), user, 2).await;
 }
 
+/// The relay gives the keys of one account to a device with the number 2 of another one.
+fn add_device(relay: &rusqlite::Connection, (from, to): (UserId, UserId)) {
+    for table in ["device", "mailbox", "signed_pre_key", "one_time_pre_key", "pre_key_mark"] {
+        let sql = format!("UPDATE {table} SET user_id = ?1, device_id = 2 WHERE user_id = ?2");
+        assert!(relay.execute(&sql, [to.as_bytes(), from.as_bytes()]).unwrap() > 0, "{table}");
+    }
+    relay.execute("UPDATE device SET is_primary = 0 WHERE device_id = 2", []).unwrap();
+}
+
+/// The device has valid keys, with which a session could be started, and our account has not signed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_more_device_of_ours_with_valid_keys_gets_nothing_and_is_revoked() {
+    let world = World::start().await;
+    let (ada, ben, mallory) =
+        (world.party("ada").await, world.party("ben").await, world.party("mallory").await);
+    let (hers, his) = (ada.thread_with(&ben).await, ben.thread_with(&ada).await);
+    let hello = hers.send_text("hello").await.unwrap();
+    ada.message_reaches(&hers, hello.id, Delivery::Delivered).await;
+    let (us, theirs) = (ada.client.user_id(), mallory.client.user_id());
+    mallory.close().await;
+    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    relay.busy_timeout(Duration::from_secs(60)).unwrap();
+    add_device(&relay, (theirs, us));
+    // The relay refuses it first, because the copy for that device is missing.
+    let secret = hers.send_text("a secret").await.unwrap();
+    ada.message_reaches(&hers, secret.id, Delivery::Delivered).await;
+    assert_eq!(ben.texts_when(&his, 2).await[1], "a secret");
+    // Ben's devices do not know it either.
+    let answer = his.send_text("an answer").await.unwrap();
+    ben.message_reaches(&his, answer.id, Delivery::Delivered).await;
+    for name in ["ada", "ben"] {
+        let database = open_database(world.disk(name).database(), &world.disk(name).key());
+        let sql = "SELECT count(*) FROM session WHERE user_id = ?1 AND device_id = 2";
+        let sessions: u32 = database.query_row(sql, [us.as_bytes()], |row| row.get(0)).unwrap();
+        assert_eq!(sessions, 0, "{name} has started no session with it");
+    }
+    assert_eq!(ada.client.devices().await.unwrap().len(), 1);
+    let gone = async || {
+        let sql = "SELECT count(*) FROM device WHERE user_id = ?1 AND device_id = 2";
+        let there: u32 = relay.query_row(sql, [us.as_bytes()], |row| row.get(0)).unwrap();
+        (there == 0).then_some(())
+    };
+    eventually("it is revoked", gone).await;
+    assert_eq!(ada.client.devices().await.unwrap().len(), 1);
+}
+
 /// At the very first contact there is nothing to compare the keys with. If the relay leaves the list, they are refused; if it replaces
 /// that, too, they are trusted on first use, and the safety numbers of the two are not the same.
 #[tokio::test(flavor = "multi_thread")]

@@ -59,6 +59,8 @@ pub(super) async fn meet_all(
     for skipped in bad {
         ctx.skipped.add(skipped, now);
     }
+    // If it is said to be one of ours, the relay is asked to revoke it.
+    ctx.upkeep.devices.notify_one();
     Ok(Ok(()))
 }
 

@@ -101,13 +101,29 @@ pub(super) fn address(
     policy: SessionPolicy,
     now: UnixSeconds,
 ) -> Result<Addressed> {
-    let users = rows.recipients(thread)?;
+    let mut users = rows.recipients(thread)?;
+    if !users.contains(&us.user) && has_unlisted(rows, us.user, skipped, now)? {
+        users.push(us.user);
+        users.sort_unstable();
+    }
     for user in &users {
         if *user != us.user && rows.is_list_contradicted(*user)? {
             return Ok(Addressed::Contradicted);
         }
     }
     address_users(rows, (&users, us), skipped, policy, now)
+}
+
+/// Whether the relay names a device of ours that is not on our list, and requires a copy for it.
+fn has_unlisted(rows: &Rows<'_>, us: UserId, skipped: &SkippedDevices, now: UnixSeconds) -> Result<bool> {
+    let skipped = skipped.of(us, now);
+    if skipped.is_empty() {
+        return Ok(false);
+    }
+    let Some(list) = rows.device_list(us)? else { return Ok(false) };
+    let is_listed =
+        |skipped: &Skipped| list.devices().iter().any(|entry| entry.device.get() == skipped.device.get());
+    Ok(skipped.iter().any(|skipped| !skipped.is_absent && !is_listed(skipped)))
 }
 
 /// The current devices of these people. For ours, nobody needs to be trusted. Mail is sealed although different lists were shown: it tells
