@@ -221,6 +221,11 @@ impl Tx<'_> {
         for key in [StateKey::Draft(thread), StateKey::Pinned(thread), StateKey::MarkedUnread(thread)] {
             self.note_state(key)?;
         }
+        let key = StateKey::Archived(thread);
+        if let Some(StateValue::Archived { is_archived: true, up_to }) = self.said(&key)? {
+            // It comes back as a chat, on whichever device it is not in the list at that moment.
+            self.note_state_of(key, Some(&StateValue::Archived { is_archived: false, up_to }))?;
+        }
         Ok(())
     }
 
@@ -261,11 +266,16 @@ impl Tx<'_> {
                 .ok()
                 .flatten()
                 .ok_or(Error::Storage(Storage::Corrupt))?;
-            let Some(value) = self.state_value(&key)? else {
+            let known = self.known_state(&key)?;
+            let value = match key {
+                // With the same stamp, all say the same, although a message has taken the thread out of the archive here.
+                StateKey::Archived(_) if !known.is_due() && known.said.is_some() => self.said(&key)?,
+                _ => self.state_value(&key)?,
+            };
+            let Some(value) = value else {
                 self.forget_due(&key)?;
                 continue;
             };
-            let known = self.known_state(&key)?;
             let stamp = match known.is_due() && key.is_register() {
                 true => Stamp::after(known.stamp, stated_ms, stamping(us)),
                 false => known.stamp,

@@ -545,6 +545,27 @@ fn a_history_that_two_devices_delete_is_deleted_up_to_the_later_place() {
     });
 }
 
+#[test]
+fn an_archived_chat_whose_history_is_deleted_is_a_chat_on_all_devices_when_it_comes_back() {
+    run(async {
+        let mut world = World::new().await;
+        world.step(Step::Post).await;
+        world.devices[1].posts.remove(&1);
+        world.post_arrives(1, 1).await;
+        // What is muted stays in the archive when a message comes.
+        world.does(1, Deed::Mute(8_726_400_000)).await;
+        world.does(1, Deed::Archive(true)).await;
+        world.settle_down().await;
+        world.step(Step::Post).await;
+        world.devices[0].posts.remove(&2);
+        world.post_arrives(0, 2).await;
+        // The second message is not here yet.
+        world.does(1, Deed::Clear).await;
+        world.settle_down().await;
+        world.check().await;
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 60, ..ProptestConfig::default() })]
 
