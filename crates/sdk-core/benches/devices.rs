@@ -22,7 +22,7 @@ use figures::{Percentiles, percentiles};
 use memory::resident_kb;
 use sealpost_core::{Client, Event, LinkCode, Opened, SharedHistory, Thread};
 use sealpost_testkit::{Party, PartyDisk, World, open_database};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -176,10 +176,12 @@ async fn linking_alone() {
     let code = lines.next_line().await.unwrap().expect("a code");
     let mut primary = process(&world, &[PRIMARY, "ada", &code]);
     let mut of_primary = BufReader::new(primary.stdout.take().unwrap()).lines();
-    let devices = [("primary device", &mut of_primary), ("companion", &mut lines)];
+    let devices = [("companion", &mut lines), ("primary device", &mut of_primary)];
     for (device, lines) in devices {
         let kb: f64 = lines.next_line().await.unwrap().expect("a figure").parse().unwrap();
         print(&format!("memory on top, {device} alone"), &format!("{:.1} MB", kb / 1000.0));
+        // The companion has everything.
+        drop(primary.stdin.take());
     }
     for mut device in [companion, primary] {
         assert!(device.wait().await.unwrap().success());
@@ -191,7 +193,7 @@ fn process(world: &World, arguments: &[&str]) -> Child {
     let (part, rest) = arguments.split_first().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg(part).arg(world.dir()).arg(world.url()).args(rest);
-    command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
 }
 
 /// The database of the device in this process, and what else it was told.
@@ -233,12 +235,15 @@ async fn link_as_primary() {
     let has_told_all = async {
         let pending = ada.client.link(&code).await.unwrap();
         pending.confirm(&pending.name(), SharedHistory::Everything).await.unwrap();
-        loop {
+        let sent = loop {
             match events.next().await {
                 Some(Ok(Event::LinkProgress(progress))) if progress.is_done => break progress.sent,
                 _ => {}
             }
-        }
+        };
+        // The last pieces are queued, but not sent. The input ends when the companion has them.
+        tokio::io::stdin().read_to_end(&mut Vec::new()).await.unwrap();
+        sent
     };
     let (peak_kb, sent) = peak_kb(has_told_all).await;
     assert_eq!(sent, HISTORY);
