@@ -71,6 +71,9 @@ pub enum WaitReason {
     /// The list of the recipient's devices that the relay shows was refused, or different ones were shown
     /// ([`DeviceListRefused`](crate::Event::DeviceListRefused)). The message is sent when there is one that the account has signed.
     DeviceListRefused,
+    /// The roster of the group is not known yet, two of them were shown ([`RosterContradicted`](crate::Event::RosterContradicted)), or it contains
+    /// something that this version does not understand. Nobody knows then who may read, so nothing is sent.
+    RosterUnclear,
 }
 
 /// Why the oldest message of each thread is waiting, as far as it was tried since the client started.

@@ -1,11 +1,12 @@
 //! Takes entries of rosters, in whatever order the relay shows them, and stores what they change.
 
+use sealpost_protocol::device::{SignedDeviceList, Succession};
 use sealpost_wire::roster::{ChainError, Change, Entry, Roster};
 
 use super::validity::{self, Judged, Outcome};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::id::{ThreadId, UserId};
+use crate::id::{DeviceId, ThreadId, UserId};
 use crate::store::{EntryState, ShownTo, Tx};
 
 /// What became of an entry that the relay has shown.
@@ -34,11 +35,18 @@ pub(crate) struct EntryPlace {
 pub(crate) struct Follower {
     thread: ThreadId,
     roster: Option<Roster>,
+    /// The devices that members have removed, by lists that came with the entries.
+    removed: Vec<(UserId, DeviceId)>,
 }
 
 impl Follower {
     pub(crate) fn of(tx: &Tx<'_>, thread: ThreadId) -> Result<Self> {
-        Ok(Self { thread, roster: tx.roster(thread)? })
+        Ok(Self { thread, roster: tx.roster(thread)?, removed: Vec::new() })
+    }
+
+    /// The devices whose sessions were deleted, because they are not on the later lists that came with the entries.
+    pub(crate) fn into_removed(self) -> Vec<(UserId, DeviceId)> {
+        self.removed
     }
 
     /// Takes one entry, which has this place in the thread. What is refused changes nothing, and is an event.
@@ -83,7 +91,7 @@ impl Follower {
             tracing::warn!("the first entry of a group is not valid");
             return Ok(Taken::Refused);
         };
-        store(tx, entry, &judged, now_ms)?;
+        self.store(tx, entry, &judged, now_ms)?;
         self.roster = Some(roster);
         Ok(Taken::Next)
     }
@@ -102,7 +110,7 @@ impl Follower {
             let list = tx.roster_list(self.thread, entry.content().author.user)?;
             match validity::judge(&roster, list.as_deref(), entry) {
                 Ok(judged) => {
-                    store(tx, entry, &judged, now_ms)?;
+                    self.store(tx, entry, &judged, now_ms)?;
                     tx.settle_contradiction(self.thread, ShownTo::Us)?;
                     (Taken::Next, roster.take(&judged.effect))
                 }
@@ -114,6 +122,36 @@ impl Follower {
         self.roster = Some(roster);
         Ok(taken)
     }
+
+    fn store(&mut self, tx: &mut Tx<'_>, entry: &Entry, judged: &Judged, now_ms: u64) -> Result<()> {
+        store(tx, entry, judged, now_ms)?;
+        if let Some(list) = &judged.list {
+            let user = entry.content().author.user;
+            let removed = learn_list(tx, user, list)?;
+            self.removed.extend(removed.into_iter().map(|device| (user, device)));
+        }
+        Ok(())
+    }
+}
+
+/// The chain shows a list of a member. A later one than is known is taken here as everywhere, so that what is sent from now on is for the devices
+/// that they have. Somebody who was never met is met first. Returns the devices that are gone.
+fn learn_list(tx: &mut Tx<'_>, user: UserId, list: &[u8]) -> Result<Vec<DeviceId>> {
+    if tx.is_us(user)? || tx.device_list_bytes(user)?.is_none_or(|known| known == list) {
+        return Ok(Vec::new());
+    }
+    let known = match tx.device_list(user) {
+        Ok(Some(known)) => known,
+        Err(error) if error.stops_everything() => return Err(error),
+        Ok(None) | Err(_) => return Ok(Vec::new()),
+    };
+    let Ok(list) = SignedDeviceList::parse(list)?.verify(user.as_bytes()) else { return Ok(Vec::new()) };
+    if !matches!(known.known().succession(&list), Succession::Newer | Succession::Moved) {
+        return Ok(Vec::new());
+    }
+    let removed = tx.adopt_list(user, Some(&known), &list)?;
+    tx.retry_deferred_for_list(user)?;
+    Ok(removed)
 }
 
 /// We are invited: by somebody whom the person knows, it is accepted; otherwise it is a request. Or we are not any more.

@@ -210,13 +210,15 @@ impl Envelope {
             server_seq: self.server_seq,
             number: None,
             after: None,
+            roster: None,
         }
     }
 
     /// The message that a content becomes.
     pub(super) fn content(&self, us: UserId, content: Content) -> NewIncoming {
-        let Content { id, sent_ms, timer, header: Header { number, after, .. }, body, .. } = content;
-        NewIncoming { number, after, ..self.message(us, Arrived::Content(id, body), sent_ms, timer) }
+        let Content { id, sent_ms, timer, header: Header { number, after, roster, .. }, body, .. } = content;
+        let roster = roster.map(|head| head.version);
+        NewIncoming { number, after, roster, ..self.message(us, Arrived::Content(id, body), sent_ms, timer) }
     }
 
     /// The message that represents it if it cannot be opened.

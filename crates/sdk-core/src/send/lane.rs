@@ -104,8 +104,8 @@ pub(super) async fn empty(
             Sent::UpToMeeting { entry, attempts, to_meet } => {
                 make_sessions(ctx, thread, (entry, attempts), to_meet).await?
             }
-            Sent::UpToList { entry, attempts } => {
-                put_off(ctx, thread, (entry, attempts), 0, WaitReason::DeviceListRefused).await?
+            Sent::UpToWait { entry, attempts, reason } => {
+                put_off(ctx, thread, (entry, attempts), 0, reason).await?
             }
         };
         if flow == Flow::Stop {
@@ -157,10 +157,11 @@ enum Sent {
         attempts: u32,
         to_meet: Vec<ToMeet>,
     },
-    /// This entry waits for another device list of a recipient.
-    UpToList {
+    /// This entry waits for another device list of a recipient, or for the roster of the group.
+    UpToWait {
         entry: OutgoingId,
         attempts: u32,
+        reason: WaitReason,
     },
 }
 
@@ -238,7 +239,9 @@ async fn send(
                 Prepared::Meet { entry, attempts, to_meet } => {
                     end = Some(Sent::UpToMeeting { entry, attempts, to_meet });
                 }
-                Prepared::AwaitList { entry, attempts } => end = Some(Sent::UpToList { entry, attempts }),
+                Prepared::Await { entry, attempts, reason } => {
+                    end = Some(Sent::UpToWait { entry, attempts, reason });
+                }
             },
             left = next(&mut settling), if settling.is_some() => match left? {
                 Left::Nothing if sealing.is_none() => {

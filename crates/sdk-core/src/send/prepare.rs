@@ -17,6 +17,7 @@ use crate::message::FailReason;
 use crate::store::{
     Account, Durable, Entry, Outgoing, OutgoingId, OwnNumbers, Parcel, Registered, Settlement, Thread, Tx,
 };
+use crate::waiting::WaitReason;
 
 /// How many bytes are sealed in one transaction, unless a single entry is larger.
 const BATCH_BYTES: usize = 128 << 10;
@@ -43,8 +44,8 @@ pub(crate) enum Prepared {
     Lookup(Vec<Sealed>),
     /// Start these sessions first, for this entry.
     Meet { entry: OutgoingId, attempts: u32, to_meet: Vec<ToMeet> },
-    /// This entry waits for another device list of a recipient.
-    AwaitList { entry: OutgoingId, attempts: u32 },
+    /// This entry waits for another device list of a recipient, or for the roster of the group.
+    Await { entry: OutgoingId, attempts: u32, reason: WaitReason },
 }
 
 /// A sealed entry, ready to be sent.
@@ -242,8 +243,8 @@ impl Work<'_, '_> {
                             stopped = Some(Prepared::Distributing);
                             break;
                         }
-                        Step::AwaitList => {
-                            stopped = Some(Prepared::AwaitList { entry, attempts });
+                        Step::Await(reason) => {
+                            stopped = Some(Prepared::Await { entry, attempts, reason });
                             break;
                         }
                     }
@@ -276,7 +277,7 @@ impl Work<'_, '_> {
                 Addressed::Ready(recipients) => self.ready = Some(recipients),
                 Addressed::Meet(to_meet) => return Ok(Step::Meet(to_meet)),
                 Addressed::Blocked(reason) => return self.fail(outgoing.id, reason),
-                Addressed::Contradicted => return Ok(Step::AwaitList),
+                Addressed::Contradicted => return Ok(Step::Await(WaitReason::DeviceListRefused)),
             }
         }
         let (id, attempts) = (outgoing.id, outgoing.attempts);
@@ -339,7 +340,7 @@ impl Work<'_, '_> {
         let (id, attempts) = (outgoing.id, outgoing.attempts);
         let (head, chain) = match group::prepare(self.ctx, self.tx, self.thread.id, self.us, rng)? {
             group::Ready::Yes(head, chain) => (head, chain),
-            group::Ready::NoRoster => return Ok(Step::AwaitList),
+            group::Ready::NoRoster => return Ok(Step::Await(WaitReason::RosterUnclear)),
             group::Ready::Refused(reason) => return self.fail(id, reason),
             group::Ready::Distributing => return Ok(Step::Distributing),
         };
@@ -368,7 +369,7 @@ enum Step {
     Sealed(Sealed),
     Settled,
     Meet(Vec<ToMeet>),
-    AwaitList,
+    Await(WaitReason),
     /// Our chain in the group is distributed first, and the lane was put off.
     Distributing,
 }

@@ -156,8 +156,10 @@ pub(super) async fn queue(
             let ctx = ctx_in_tx.clone();
             tx.after_commit(move || ctx.upkeep.to_accept.notify_one());
         }
-        let is_alone = !tx.has_recipients(thread)?;
-        let may_begin = is_alone || body.kind().may_begin_thread();
+        // A group begins with its roster, and the relay has what is written there, whoever is a member now.
+        let is_group = thread_row.peer.is_none();
+        let is_alone = !is_group && !tx.has_recipients(thread)?;
+        let may_begin = is_alone || is_group || body.kind().may_begin_thread();
         if body.kind().is_shown() && !may_begin && !tx.has_begun(thread)? {
             return Err(Error::WrongState);
         }

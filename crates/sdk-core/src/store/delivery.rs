@@ -23,11 +23,17 @@ const REPORTED: usize = 256;
 const LATE_MS: u64 = 12 * 3600 * 1000;
 
 impl Rows<'_> {
-    /// The state in which a message that another device of ours has sent begins here: what others have told of it may have come before.
-    pub(super) fn state_of_ours(&self, thread: ThreadId, number: Option<Number>) -> Result<Stage> {
+    /// The state in which a message that another device of ours has sent begins here: what others have told of it may have come before. In a
+    /// group, it waits for those only who were members of the roster that it was sealed for.
+    pub(super) fn state_of_ours(
+        &self,
+        thread: ThreadId,
+        number: Option<Number>,
+        sealed_for: Option<u64>,
+    ) -> Result<Stage> {
         let Some(number) = number else { return Ok(Stage::Sent) };
         if self.is_group(thread)? {
-            let all = self.held_by_all((thread, number.run), 0)?;
+            let all = self.held_by_all((thread, number.run), sealed_for.unwrap_or(0))?;
             return Ok(match (all.delivered.contains(number.count), all.read.contains(number.count)) {
                 (_, true) => Stage::Read,
                 (true, _) => Stage::Delivered,

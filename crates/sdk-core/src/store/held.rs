@@ -80,7 +80,17 @@ impl Rows<'_> {
             let is_read = held.read.contains(count);
             MemberReceipt { user, is_delivered: is_read || held.delivered.contains(count), is_read }
         });
-        Ok(Some(MessageReceipts { members: members.collect() }))
+        let recipients = self.count_recipients(thread, sealed_for)?;
+        Ok(Some(MessageReceipts { members: members.collect(), recipients }))
+    }
+
+    /// How many other members of a thread were there in the roster with this version; all present ones if it is 0.
+    fn count_recipients(&self, thread: ThreadId, sealed_for: u64) -> Result<usize> {
+        let sql = "SELECT count(*) FROM member WHERE thread_id = ?1
+                       AND user_id IS NOT (SELECT user_id FROM account) AND (?2 = 0 OR since <= ?2)";
+        let values = params![thread.as_bytes(), to_sql(sealed_for)?];
+        let count: u32 = self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     /// What each other member has said of the posts of a run who sends receipts. What was read was delivered.

@@ -235,10 +235,14 @@ impl Tx<'_> {
     }
 
     /// What was shown to them agrees again, or they are no member any more: sending goes on.
-    pub(crate) fn settle_contradiction(&mut self, thread: ThreadId, to: ShownTo) -> Result<()> {
+    /// Returns whether it had stopped.
+    pub(crate) fn settle_contradiction(&mut self, thread: ThreadId, to: ShownTo) -> Result<bool> {
         let sql = "UPDATE roster SET contradicted_by = NULL WHERE thread_id = ?1 AND contradicted_by = ?2";
-        self.change(sql, [thread.as_bytes(), to.stored().as_bytes()])?;
-        Ok(())
+        let has_stopped = self.change(sql, [thread.as_bytes(), to.stored().as_bytes()])? > 0;
+        if has_stopped {
+            self.hurry_thread(thread)?;
+        }
+        Ok(has_stopped)
     }
 
     fn put_state(&mut self, state: &State) -> Result<()> {

@@ -32,6 +32,7 @@ use crate::store::{
 };
 use crate::thread::queue_delivery_receipt;
 use crate::transport::Transport;
+use crate::waiting::WaitReason;
 
 const GROUP: ThreadId = ThreadId::from_bytes([9; 16]);
 const POLICY: SessionPolicy = SessionPolicy::TripleRatchet;
@@ -468,11 +469,18 @@ async fn nothing_is_sent_while_a_member_was_shown_another_roster() {
     ben.say("wait").await;
     let (_, posts) = ben.leaves(&mut seq).await;
     assert!(posts.is_empty());
+    let post = prepare::prepare(&ben.ctx, GROUP, None, 1).await.unwrap();
+    assert!(matches!(post, Prepared::Await { reason: WaitReason::RosterUnclear, .. }));
+    let later_ms = ben.ctx.env.now_ms() + 1_000_000;
+    ben.write(move |tx| tx.hold_lane_until(GROUP, later_ms)).await;
     // The same roster is shown to both in the end.
     ben.learn(3, 0, &[ada.user, ben.user]).await;
     ada.learn(3, 0, &[ada.user, ben.user]).await;
     ada.say("this one").await;
     spread(ada, &[ben], &mut seq).await;
+    let now_ms = ben.ctx.env.now_ms();
+    let due = ben.ctx.store.read(move |rows| rows.due_lanes(now_ms, 9)).await.unwrap();
+    assert_eq!(due, [GROUP], "it goes on at once");
     let (mails, posts) = ben.leaves(&mut seq).await;
     ada.gets_mail(&mails).await;
     ada.gets_posts(&posts).await;

@@ -11,7 +11,7 @@ use crate::config::DatabaseKey;
 use crate::event::{EventBus, EventReceiver};
 use crate::group::people::{Person, Signing, secret, user};
 use crate::id::DeviceId;
-use crate::store::{Footprint, Registered, Store, Tokens};
+use crate::store::{Device, Footprint, Registered, Rows, Store, Tokens};
 
 const AT: EntryPlace = EntryPlace { epoch: 1, server_seq: 0, now_ms: 5 };
 
@@ -145,6 +145,49 @@ async fn a_change_touches_the_rows_that_it_is_about() {
     });
     // The entry, the thread, the state, and the author's row and list.
     assert!(count.await.unwrap() <= 5);
+}
+
+#[tokio::test]
+async fn a_later_list_of_a_member_in_the_chain_replaces_the_known_one() {
+    let World { store, people: [_, mut ben, cleo], mut group, _dir, .. } = World::new();
+    let (first, thread) = (ben.list(), group.roster.state().thread);
+    let device = DeviceId::new(2).unwrap();
+    store.write(move |tx| tx.set_device_list(user(2), &first)).await.unwrap();
+    let known = async || {
+        let read = |rows: &Rows<'_>| Ok([2, 3].map(|number| rows.device_list(user(number)).unwrap()));
+        let [ben, cleo] = store.read(read).await.unwrap();
+        assert!(cleo.is_none(), "Cleo was never met");
+        ben.unwrap().version()
+    };
+    let take = async |group: &Signing| {
+        let entries: Vec<_> = group.entries.iter().map(|entry| entry.as_bytes().to_vec()).collect();
+        let work = store.write(move |tx| {
+            let mut follower = Follower::of(tx, thread)?;
+            entries.iter().try_for_each(|entry| follower.take(tx, entry, AT).map(drop))?;
+            Ok(follower.into_removed())
+        });
+        work.await.unwrap()
+    };
+    assert_eq!((take(&group).await, known().await), (vec![], ben.list().version()));
+    let before = ben.list();
+    ben.link(2);
+    assert_eq!(group.says(&ben, 1, Change::Devices { is_removal: false }), Outcome::Valid);
+    assert_eq!((take(&group).await, known().await), (vec![], ben.list().version()));
+    // The second device was met, and is removed by a list that comes with an entry.
+    let identity = *ben.identity(2).public();
+    let met = Device { user: user(2), device, registration_id: 7, identity };
+    store.write(move |tx| tx.see_devices(user(2), &[met])).await.unwrap();
+    ben.unlink(2);
+    assert_eq!(group.says(&ben, 1, Change::Devices { is_removal: true }), Outcome::Valid);
+    assert_eq!((take(&group).await, known().await), (vec![(user(2), device)], ben.list().version()));
+    assert!(!store.read(move |rows| rows.is_live(user(2), device, &identity)).await.unwrap());
+    // What is known otherwise may be later than the chain, or of another account key.
+    let later = ben.clone_with_version(9).list();
+    store.write(move |tx| tx.set_device_list(user(2), &later)).await.unwrap();
+    assert_eq!(group.says(&ben, 1, Change::Timer(9)), Outcome::Valid);
+    take(&group).await;
+    assert_eq!(known().await, 9);
+    assert!(before.version() < 9 && cleo.has(1));
 }
 
 /// Ben's device begins with the chain, in which there are places from before he was a member.

@@ -148,7 +148,7 @@ impl Batch<'_, '_> {
     }
 
     /// Forgets the loaded sessions of devices that were removed.
-    fn drop_sessions(&mut self, user: UserId, removed: &[DeviceId]) {
+    pub(super) fn drop_sessions(&mut self, user: UserId, removed: &[DeviceId]) {
         for device in removed {
             self.dropped.extend(self.sessions.remove_entry(&(user, *device)));
         }

@@ -16,6 +16,11 @@ impl Batch<'_, '_> {
         if follower.take(self.tx, &envelope.sealed.ciphertext, place)? == Taken::Early {
             self.tx.set_roster_due(envelope.thread)?;
         }
+        for (user, device) in follower.into_removed() {
+            self.drop_sessions(user, &[device]);
+        }
+        // Another list may be known, for which something waits.
+        self.queued = true;
         // An invitation may have been accepted.
         let upkeep = Arc::clone(&self.ctx.upkeep);
         self.tx.after_commit(move || upkeep.rosters.notify_one());

@@ -84,7 +84,8 @@ impl Batch<'_, '_> {
         known: &GroupHead,
     ) -> Result<()> {
         if named == known.named() {
-            return self.tx.settle_contradiction(thread, ShownTo::Member(user));
+            self.queued |= self.tx.settle_contradiction(thread, ShownTo::Member(user))?;
+            return Ok(());
         }
         if compare(self.tx, (thread, user), (named.version, &named.digest))? {
             self.tx.set_roster_due(thread)?;

@@ -348,6 +348,7 @@ fn receive(tx: &mut Tx<'_>, post: Post) -> crate::Result<()> {
         server_seq: place,
         number: Some(number),
         after: None,
+        roster: None,
     })?;
     tx.account_for(thread, 1, place)?;
     apply_to(tx, &origin, (NOW, ChangeLimits::NONE))
@@ -1009,6 +1010,7 @@ async fn a_group_is_passed_on_with_what_everybody_in_it_has_written() {
                     server_seq: seq,
                     number: None,
                     after: None,
+                    roster: None,
                 })?;
             }
             Ok(())

@@ -49,6 +49,7 @@ async fn store() -> (tempfile::TempDir, Store, [MessageId; 3]) {
                 server_seq: u64::from(number),
                 number: None,
                 after: None,
+                roster: None,
             })?;
         }
         Ok(messages)

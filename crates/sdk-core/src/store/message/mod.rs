@@ -53,6 +53,8 @@ pub(crate) struct NewIncoming {
     pub(crate) number: Option<Number>,
     /// The newest post that its author had received.
     pub(crate) after: Option<Post>,
+    /// In a group, the version of the roster that it was sealed for.
+    pub(crate) roster: Option<u64>,
 }
 
 /// The contents of an incoming message.
@@ -208,22 +210,23 @@ impl Tx<'_> {
     ) -> Result<()> {
         let (kind, content_id, body, cause) = new.what.columns();
         let state = match (new.is_ours, late) {
-            (true, _) => self.state_of_ours(new.thread, new.number)? as i64,
+            (true, _) => self.state_of_ours(new.thread, new.number, new.roster)? as i64,
             (false, Some(_)) => STATE_LATE,
             (false, None) => STATE_INCOMING,
         };
         self.change_one(
             "INSERT INTO message
                 (id, thread_id, content_id, author, device, kind, body, cause, sent, server_seq, position, state, late,
-                 mentions, links, stored, timer, run, count, after_position, outgoing)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+                 mentions, links, stored, timer, run, count, after_position, outgoing, roster)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
              ON CONFLICT (id) DO UPDATE
                 SET content_id = excluded.content_id, author = excluded.author, device = excluded.device,
                     kind = excluded.kind, body = excluded.body, cause = excluded.cause, sent = excluded.sent,
                     server_seq = excluded.server_seq, position = excluded.position, state = excluded.state,
                     late = excluded.late, mentions = excluded.mentions, links = excluded.links,
                     stored = excluded.stored, timer = excluded.timer, hidden = NULL, run = excluded.run,
-                    count = excluded.count, after_position = excluded.after_position, outgoing = excluded.outgoing",
+                    count = excluded.count, after_position = excluded.after_position, outgoing = excluded.outgoing,
+                    roster = excluded.roster",
             params![
                 id.map(|id| id.0),
                 new.thread.as_bytes(),
@@ -247,6 +250,7 @@ impl Tx<'_> {
                 new.after.map(order_of_post).transpose()?,
                 // It has no entry in the outbox of this device.
                 new.is_ours.then_some(0),
+                new.roster.filter(|_| new.is_ours).map(to_sql).transpose()?,
             ],
         )?;
         if kind == KIND_UNKNOWN {

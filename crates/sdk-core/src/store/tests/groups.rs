@@ -28,6 +28,11 @@ async fn group_of(others: &[UserId]) -> Fixture {
 impl Fixture {
     /// A message of another device of ours, which has this number.
     async fn ours_in_group(&self, count: u64) -> MessageId {
+        self.ours_sealed_for(count, 0).await
+    }
+
+    /// One that names the roster with this version; 0: none.
+    async fn ours_sealed_for(&self, count: u64, version: u64) -> MessageId {
         let device = DeviceId::new(2).unwrap();
         let number = Some(Number { run: RUN, count });
         let message = NewIncoming {
@@ -36,6 +41,7 @@ impl Fixture {
             device,
             is_ours: true,
             number,
+            roster: (version > 0).then_some(version),
             ..incoming("ours", count)
         };
         self.store.write(move |tx| tx.insert_incoming(&message)).await.unwrap()
@@ -148,6 +154,49 @@ async fn a_message_of_another_device_of_ours_begins_where_the_members_are() {
     assert_eq!(fixture.delivery_of(late).await, Delivery::Delivered);
     fixture.member_has(CAM, 1, MarkKind::Read, 3).await;
     assert_eq!(fixture.delivery_of(late).await, Delivery::Read);
+}
+
+#[tokio::test]
+async fn a_message_of_another_device_waits_for_those_who_were_there_when_it_was_sealed() {
+    let fixture = group_of(&[PEER, CAM]).await;
+    let work = fixture.store.write(|tx| {
+        let sql = "UPDATE member SET since = 2 WHERE thread_id = ?1 AND user_id = ?2";
+        tx.change_one(sql, [GROUP.as_bytes(), CAM.as_bytes()])
+    });
+    work.await.unwrap();
+    fixture.ours_in_group(4).await;
+    fixture.member_has(PEER, 1, MarkKind::Read, 2).await;
+    // What is told came before the messages.
+    let before = fixture.ours_sealed_for(1, 1).await;
+    let after = fixture.ours_sealed_for(2, 2).await;
+    assert_eq!(fixture.delivery_of(before).await, Delivery::Read, "Cam was not there");
+    assert_eq!(fixture.delivery_of(after).await, Delivery::Sent);
+    assert_eq!(fixture.who_has(before).await.2, [(PEER, true, true)]);
+    assert_eq!(fixture.who_has(after).await.2, [(PEER, true, true), (CAM, false, false)]);
+    // And after them.
+    let later = fixture.ours_sealed_for(3, 1).await;
+    fixture.member_has(PEER, 1, MarkKind::Read, 4).await;
+    assert_eq!(fixture.delivery_of(later).await, Delivery::Read);
+}
+
+#[tokio::test]
+async fn in_a_large_group_a_sample_says_who_has_a_message() {
+    let others: Vec<_> =
+        (1_000_u128..1_300).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).collect();
+    let others: Vec<_> = others.into_iter().map(|n| UserId::from_bytes(n.to_be_bytes())).collect();
+    let fixture = group_of(&others).await;
+    let message = fixture.ours_in_group(1).await;
+    let receipts =
+        async || fixture.store.read(move |rows| rows.receipts_of(GROUP, message)).await.unwrap().unwrap();
+    let sample = receipts().await;
+    assert_eq!((sample.recipients, sample.delivered()), (300, 0));
+    assert!((80..220).contains(&sample.members.len()), "{}", sample.members.len());
+    for member in &sample.members {
+        assert_eq!(fixture.delivery_of(message).await, Delivery::Sent);
+        fixture.member_has(member.user, 1, MarkKind::Delivered, 1).await;
+    }
+    assert_eq!(receipts().await.delivered(), sample.members.len());
+    assert_eq!(fixture.delivery_of(message).await, Delivery::Delivered, "nobody else says anything");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ pub(super) fn incoming(text: &str, server_seq: u64) -> NewIncoming {
         server_seq,
         number: None,
         after: None,
+        roster: None,
     }
 }
 
