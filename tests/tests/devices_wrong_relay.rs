@@ -96,6 +96,9 @@ impl Interceptor for CountsStale {
     fn up(&self, frame: Frame) -> Vec<Frame> {
         if matches!(&frame.body, Some(Body::Send(_))) {
             self.messages.lock().unwrap().push(frame.id);
+        } else {
+            // The numbers of frames begin anew with each connection.
+            self.messages.lock().unwrap().retain(|message| *message != frame.id);
         }
         vec![frame]
     }
@@ -136,9 +139,12 @@ async fn devices_that_were_set_up_again_are_met_again() {
         drop(database);
         let device = disk.open().await;
         let text = format!("to the one with number {number}");
+        let before = stale.count.load(Ordering::SeqCst);
         let sent = hers.send_text(&text).await.unwrap();
         ada.message_reaches(&hers, sent.id, Delivery::Sent).await;
-        assert_eq!(stale.count.load(Ordering::SeqCst), count + 1, "the relay has refused it once");
+        let refusals = stale.count.load(Ordering::SeqCst) - before;
+        // Once more if a first message of the device, sealed before it was set up again, has just come.
+        assert!((1..=2).contains(&refusals), "the relay has refused it {refusals} times");
         let thread = device.client.thread(hers.id()).await.unwrap();
         let texts = device.texts_when(&thread, 2 + count).await;
         assert_eq!(texts.iter().filter(|shown| **shown == text).count(), 1);

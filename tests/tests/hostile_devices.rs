@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use prost::Message as _;
 use sealpost_core::{
     ConnectionState, Delivery, Error, Event, Events, FailReason, FailedPart, Failure, Message, MessageBody,
-    MessageId, Part, Thread, Undecryptable, UserId, WaitReason,
+    MessageId, Part, Profile, Thread, Undecryptable, UserId, WaitReason,
 };
 use sealpost_e2e::{Signer, open_database, set_list, swap_keys};
 use sealpost_protocol::IdentityKeyPair;
@@ -461,6 +461,36 @@ async fn contacts_and_companions_are_told_of_a_removed_device_although_the_relay
     // Both go on.
     let seen = hers.send_text("I see").await.unwrap();
     ada.message_reaches(&hers, seen.id, Delivery::Delivered).await;
+}
+
+/// Neither was there when the others were told, and the relay shows both an older list.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_a_session_and_names_an_older_list_is_shown_the_newest() {
+    let WithTablet { world, _proxy, ada, ben, tablet, hers } = with_tablet().await;
+    let user = ben.client.user_id();
+    let laptop = world.companion(&ben, "laptop").await;
+    let (shows, old) = (Shows::default(), at_relay(&world, user, 3).await);
+    let proxy = Proxy::start(world.addr(), shows.clone()).await;
+    shows.set(user, &old);
+    ben.client.remove_device(tablet.client.device_id()).await.unwrap();
+    knows(&world.disk("ada"), user, 4).await;
+    knows(&world.disk("laptop"), user, 4).await;
+    drop(hers);
+    let (ada, laptop) = (ada.close().await, laptop.close().await);
+    for disk in [&ada, &laptop] {
+        set_list(disk, user, &old);
+        let database = open_database(disk.database(), &disk.key());
+        for table in ["session", "device"] {
+            let sql = format!("DELETE FROM {table} WHERE user_id = ?1");
+            assert_ne!(database.execute(&sql, [user.as_bytes()]).unwrap(), 0, "it knows a device");
+        }
+    }
+    let laptop = laptop.through(&proxy.url()).open().await;
+    laptop.client.set_profile(Profile { name: "Ben".into(), ..Profile::default() }).await.unwrap();
+    knows(&world.disk("laptop"), user, 4).await;
+    let ada = ada.through(&proxy.url()).open().await;
+    ada.thread_with(&ben).await.send_text("from a new phone").await.unwrap();
+    knows(&world.disk("ada"), user, 4).await;
 }
 
 #[cfg(feature = "faults")]

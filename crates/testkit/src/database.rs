@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hkdf::Hkdf;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use sha2::Sha256;
 
 /// Opens the file as described in docs/storage.md.
@@ -21,8 +21,17 @@ pub fn open_database(path: &Path, key: &[u8; 32]) -> Connection {
              PRAGMA cipher_hmac_algorithm = {mac};"
         );
         database.execute_batch(&unlock).expect("the key is taken");
-        let is_right = database.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).is_ok();
-        (database, is_right)
+        let read = || database.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+        // It may be busy, while a client opens or closes it.
+        let outcome = std::iter::repeat_with(read).take(100).find_map(|outcome| match outcome {
+            Ok(()) => Some(true),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => Some(false),
+            Err(_) => {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                None
+            }
+        });
+        (database, outcome.expect("the file can be read"))
     };
     // Files of earlier versions use SHA-512. The header is not read here, because closing the file would release the locks of a
     // client in this process.

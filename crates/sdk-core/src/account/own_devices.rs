@@ -60,7 +60,7 @@ pub(super) async fn remove_all(ctx: &Context, removed: Vec<DeviceId>) -> Result<
 }
 
 /// Sends our list to our other devices, which are told like everybody else.
-pub(super) fn show_companions(ctx: &Context, tx: &mut Tx<'_>, us: Registered) -> Result<()> {
+pub(crate) fn show_companions(ctx: &Context, tx: &mut Tx<'_>, us: Registered) -> Result<()> {
     if !tx.has_companions()? {
         return Ok(());
     }

@@ -94,6 +94,15 @@ impl Tx<'_> {
         self.change(&sql, []).map(drop)
     }
 
+    /// Somebody does not have our newest device list. Returns whether there is a thread in which it can be sent.
+    pub(crate) fn set_list_due_to(&mut self, user: UserId) -> Result<bool> {
+        let sql = format!(
+            "UPDATE thread SET list_due = 1 WHERE list_due <> 1 AND kind NOT IN ({GROUP}, {NOTE_TO_SELF})
+             AND thread_id IN (SELECT thread_id FROM member WHERE user_id = ?1)"
+        );
+        Ok(self.change(&sql, [user.as_bytes()])? > 0)
+    }
+
     /// This was queued for this thread.
     pub(crate) fn set_news_queued(&mut self, thread: ThreadId, news: News) -> Result<()> {
         let sql = format!("UPDATE thread SET {} = 0 WHERE thread_id = ?1", news.column());

@@ -6,9 +6,10 @@ use rand::rngs::StdRng;
 use sealpost_protocol::{Inbound, SessionRecord, UnixSeconds};
 
 use super::Batch;
+use crate::account::own_devices::show_companions;
 use crate::account::registration::{address, local_device};
 use crate::contact::devices;
-use crate::content::Content;
+use crate::content::{Content, ListDigest, NamedLists};
 use crate::error::{Error, Result};
 use crate::id::{DeviceId, UserId};
 use crate::message::Undecryptable;
@@ -85,6 +86,10 @@ impl Batch<'_, '_> {
                 let upkeep = Arc::clone(&self.ctx.upkeep);
                 self.tx.after_commit(move || upkeep.news.notify_one());
             }
+            if let Opened::Content(content) = &opened {
+                let NamedLists { own, yours } = content.header.lists;
+                self.show_newest_list(user, if user == self.us.user { own } else { yours })?;
+            }
         }
         self.tx.store_skipped(user, device, changes.skipped)?;
         Ok((opened, Some(changes.record)))
@@ -104,6 +109,25 @@ impl Batch<'_, '_> {
         let thread = self.tx.thread(source.thread)?;
         Ok(peer == self.us.user || thread.is_some_and(|thread| thread.peer != Some(peer)))
     }
+
+    /// Shows our newest list to a device that has begun a session and names an older one of ours. It may not have been there when others
+    /// were told, and the relay may hide the newest.
+    fn show_newest_list(&mut self, user: UserId, named: Option<ListDigest>) -> Result<()> {
+        let Some(named) = named else { return Ok(()) };
+        let newest = self.tx.known_list(self.us.user)?;
+        if newest.is_none_or(|newest| newest.version <= named.version) || !self.tx.holds_account_key()? {
+            return Ok(());
+        }
+        if user == self.us.user {
+            return show_companions(self.ctx, self.tx, self.us);
+        }
+        if self.tx.set_list_due_to(user)? {
+            let upkeep = Arc::clone(&self.ctx.upkeep);
+            self.tx.after_commit(move || upkeep.news.notify_one());
+        }
+        Ok(())
+    }
+
     /// Whether a message comes from a device that its sender has. If it shows a list, that is taken before.
     fn admit(
         &mut self,
