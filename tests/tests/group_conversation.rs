@@ -3,13 +3,19 @@
 #![cfg(test)]
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use sealpost_core::{
     ContactCard, Delivery, Direction, EVERYBODY, Error, Event, GroupDetails, GroupPermissions,
     InvalidContent, Location, MAX_TIMER_S, Markup, MemberReceipt, Mention, Message, MessageBody,
-    NoticeAction, PrivacySetting, Search, TextRange, Thread, ThreadId, UserId,
+    NoticeAction, PrivacySetting, Search, TextRange, Thread, ThreadId, Undecryptable, UserId,
 };
-use sealpost_testkit::{Party, World, eventually, history, newest, when, within};
+use sealpost_testkit::{
+    Interceptor, Party, Proxy, World, eventually, history, newest, open_database, when, within,
+};
+use sealpost_wire::frame::Body;
+use sealpost_wire::roster::{Change, Entry};
+use sealpost_wire::{Frame, Mail};
 
 /// They have written to each other, so each accepts to be added by the other.
 async fn know_each_other(one: &Party, other: &Party) {
@@ -39,7 +45,12 @@ struct Three {
 impl Three {
     async fn new() -> Self {
         let world = World::start().await;
-        let people = [world.party("ada").await, world.party("ben").await, world.party("cleo").await];
+        let ada = world.party("ada").await;
+        Self::with(world, ada).await
+    }
+
+    async fn with(world: World, ada: Party) -> Self {
+        let people = [ada, world.party("ben").await, world.party("cleo").await];
         let [ada, ben, cleo] = &people;
         know_each_other(ada, ben).await;
         know_each_other(ada, cleo).await;
@@ -454,4 +465,169 @@ async fn what_is_written_before_anybody_else_is_there_has_a_place_before_the_res
     assert_eq!(hers.summary().await.unwrap().unread, 1);
     hers.mark_read(newest(&hers).await.id).await.unwrap();
     assert_eq!(hers.summary().await.unwrap().unread, 0);
+}
+
+/// Records the mail of a client, and lets the relay refuse the first piece to several people, because one of them seems to have registered
+/// anew.
+#[derive(Clone, Default)]
+struct Refusing(Arc<Mutex<(Option<UserId>, Vec<Mail>)>>);
+
+impl Interceptor for Refusing {
+    fn up(&self, mut frame: Frame) -> Vec<Frame> {
+        if let Some(Body::Mail(mail)) = &mut frame.body {
+            let (refused, seen) = &mut *self.0.lock().unwrap();
+            let people: BTreeSet<_> = mail.copies.iter().map(|copy| copy.user_id.clone()).collect();
+            if people.len() > 1
+                && let Some(user) = refused.take()
+            {
+                let theirs = mail.copies.iter_mut().filter(|copy| copy.user_id[..] == user.as_bytes()[..]);
+                theirs.for_each(|copy| copy.registration_id ^= 1);
+            }
+            seen.push(mail.clone());
+        }
+        vec![frame]
+    }
+}
+
+/// The ids and ciphertexts of distributions for somebody.
+fn distributions(mails: &[Mail], to: UserId) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let copies = mails.iter().flat_map(|mail| mail.copies.iter().map(|copy| (&mail.client_msg_id, copy)));
+    let theirs = copies.filter(|(_, copy)| copy.user_id[..] == to.as_bytes()[..]);
+    let urgent = theirs.filter_map(|(id, copy)| {
+        let envelope = copy.envelope.as_ref()?;
+        envelope.urgent.then(|| (id.to_vec(), envelope.ciphertext.to_vec()))
+    });
+    urgent.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_refused_device_makes_nobody_elses_chain_be_sealed_again() {
+    let world = World::start().await;
+    let refusing = Refusing::default();
+    let proxy = Proxy::start(world.addr(), refusing.clone()).await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
+    let group = Three::with(world, ada).await;
+    let [hers, his, cleos] = &group.threads;
+    let [_, ben, cleo] = group.users();
+    refusing.0.lock().unwrap().0 = Some(cleo);
+    hers.send_text("hello").await.unwrap();
+    each_has_text([his, cleos], "hello").await;
+    let mails = refusing.0.lock().unwrap().1.clone();
+    let of_ben = distributions(&mails, ben);
+    let [(first, ciphertext), (second, again)] = &of_ben[..] else { panic!("{} for Ben", of_ben.len()) };
+    assert!(first != second && ciphertext == again);
+    let of_cleo = distributions(&mails, cleo);
+    assert!(of_cleo.len() > 1 && of_cleo[0].0 == *first && of_cleo[1].1 != of_cleo[0].1, "sealed anew");
+    // Nobody lacks it any more.
+    hers.send_text("again").await.unwrap();
+    each_has_text([his, cleos], "again").await;
+    assert_eq!(distributions(&refusing.0.lock().unwrap().1, ben).len(), 2);
+}
+
+/// Keeps back the urgent mail to a client while it is set.
+#[derive(Clone, Default)]
+struct Holding(Arc<Mutex<Option<Vec<Frame>>>>);
+
+impl Interceptor for Holding {
+    fn down(&self, frame: Frame) -> Vec<Frame> {
+        let is_urgent = matches!(&frame.body, Some(Body::DeliverMail(mail)) if mail.envelope.as_ref().is_some_and(|envelope| envelope.urgent));
+        match &mut *self.0.lock().unwrap() {
+            Some(held) if is_urgent => {
+                held.push(frame);
+                Vec::new()
+            }
+            _ => vec![frame],
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_chain_is_late_is_shown_as_such_and_heals_after_a_restart() {
+    let world = World::start().await;
+    let holding = Holding::default();
+    let proxy = Proxy::start(world.addr(), holding.clone()).await;
+    let ada = world.disk("ada").through(&proxy.url()).open_or_register().await;
+    let Three { world: _world, people: [ada, _ben, _cleo], threads: [hers, his, cleos] } =
+        Three::with(world, ada).await;
+    *holding.0.lock().unwrap() = Some(Vec::new());
+    his.send_text("first").await.unwrap();
+    his.send_text("second").await.unwrap();
+    each_has_text([&cleos], "second").await;
+    let is_waiting =
+        |message: &Message| message.body == MessageBody::Undecryptable(Undecryptable::AwaitsSenderKey);
+    // They are shown in the end, although their chain does not come.
+    eventually("both are shown", async || {
+        (history(&hers).await.iter().filter(|message| is_waiting(message)).count() == 2).then_some(())
+    })
+    .await;
+    let id = hers.id();
+    let places: Vec<_> =
+        history(&hers).await.into_iter().filter(is_waiting).map(|message| message.id).collect();
+    drop(hers);
+    let disk = ada.close().await;
+    *holding.0.lock().unwrap() = None;
+    let ada = disk.open().await;
+    let hers = ada.client.thread(id).await.unwrap();
+    let [first] = each_has_text([&hers], "first").await;
+    let [second] = each_has_text([&hers], "second").await;
+    assert_eq!([first.id, second.id], places[..]);
+    // What comes in time is never shown as something else.
+    let mut arrivals = hers.arrivals();
+    cleos.send_text("third").await.unwrap();
+    let arrived = within("the third", arrivals.next()).await.unwrap().unwrap();
+    assert_eq!(arrived.text(), Some("third"));
+}
+
+/// The lists of an account in the roster, and whether a device of the former list is gone.
+fn device_entries(world: &World, id: ThreadId) -> Vec<(UserId, bool)> {
+    let relay = rusqlite::Connection::open(world.relay_dir().join("relay.db")).unwrap();
+    let mut statement =
+        relay.prepare("SELECT entry FROM roster_entry WHERE thread_id = ?1 ORDER BY version").unwrap();
+    let entries = statement.query_map([id.as_bytes()], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    let entries = entries.map(|entry| Entry::parse(&entry.unwrap()).unwrap());
+    let said = entries.filter_map(|entry| match entry.content().change {
+        Change::Devices { is_removal } => Some((entry.content().author.user, is_removal)),
+        _ => None,
+    });
+    said.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_says_in_the_group_which_devices_they_have_and_who_was_removed_reads_nothing_later() {
+    let group = Three::new().await;
+    let [hers, his, cleos] = &group.threads;
+    let ben = group.users()[1];
+    let (companion, his_other) = group.companion(1).await;
+    eventually("the new list", async || {
+        (device_entries(&group.world, group.id()) == [(ben, false)]).then_some(())
+    })
+    .await;
+    his_other.send_text("from both").await.unwrap();
+    each_has_text([hers, his, cleos], "from both").await;
+    for thread in [hers, cleos] {
+        thread.send_text("to both").await.unwrap();
+    }
+    eventually("both have both", async || {
+        let to_both = |said: Vec<String>| said.iter().filter(|text| *text == "to both").count() == 2;
+        (to_both(said(his).await) && to_both(said(&his_other).await)).then_some(())
+    })
+    .await;
+    let chains = |name: &Party| {
+        let database = open_database(name.disk().database(), &name.disk().key());
+        let sql = "SELECT count(*) FROM chain_holder WHERE user_id = ?1";
+        database.query_row(sql, [ben.as_bytes()], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    assert_eq!([chains(&group.people[0]), chains(&group.people[2])], [2, 2]);
+    let device = companion.client.device_id();
+    group.people[1].client.remove_device(device).await.unwrap();
+    let expected = [(ben, false), (ben, true)];
+    eventually("the removal", async || (device_entries(&group.world, group.id()) == expected).then_some(()))
+        .await;
+    his.send_text("gone").await.unwrap();
+    each_has_text([hers, cleos], "gone").await;
+    hers.send_text("to one").await.unwrap();
+    each_has_text([his, cleos], "to one").await;
+    assert_eq!(chains(&group.people[0]), 1);
+    assert!(!said(&his_other).await.contains(&"to one".to_owned()));
+    assert_eq!(device_entries(&group.world, group.id()), expected);
 }

@@ -161,6 +161,11 @@ impl Party {
         &self.disk.name
     }
 
+    /// What is on disk, while the client is open.
+    pub const fn disk(&self) -> &PartyDisk {
+        &self.disk
+    }
+
     /// Closes the client, and returns what remains on disk.
     pub async fn close(self) -> PartyDisk {
         self.client.suspend().await.expect("suspend");

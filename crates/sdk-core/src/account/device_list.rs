@@ -113,9 +113,14 @@ pub(crate) async fn tell(ctx: &Context) -> Result<()> {
                 }
                 // If this list is without a device that was on the one before, others are told.
                 ctx.upkeep.news.notify_one();
+                // In each group, an entry of the roster says the same.
+                ctx.upkeep.rosters.notify_one();
                 return Ok(());
             }
-            Uploaded::Stale if catch_up(ctx).await? => return Ok(()),
+            Uploaded::Stale if catch_up(ctx).await? => {
+                ctx.upkeep.rosters.notify_one();
+                return Ok(());
+            }
             Uploaded::Stale => {}
             // Another device is the primary one: this database was restored from before the move.
             Uploaded::NotPrimary => {

@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::Undecryptable;
-use crate::store::{Account, CiphertextId, Deferred, PeerSessions, Registered, Tx, contained};
+use crate::store::{Account, CiphertextId, Deferred, PeerSessions, Registered, Tx, UNSEEN_MS, contained};
 
 mod begin;
 mod decrypt;
@@ -63,6 +63,8 @@ pub(super) struct Batch<'b, 'c> {
     queued: bool,
     /// Whether these envelopes are tried again.
     is_retry: bool,
+    /// Whether a message may wait for its chain without being shown.
+    may_wait_unseen: bool,
     /// The keys that have signed what came in groups.
     known_keys: KnownKeys,
 }
@@ -125,6 +127,7 @@ pub(super) fn in_batch(
         begun: false,
         queued: false,
         is_retry: false,
+        may_wait_unseen: true,
         known_keys: KnownKeys::default(),
     };
     work(&mut batch)?;
@@ -152,6 +155,7 @@ impl Batch<'_, '_> {
         rng: &mut StdRng,
     ) -> Result<()> {
         self.is_retry = true;
+        self.may_wait_unseen = self.ctx.server_now_ms().abs_diff(deferred.since_ms) < UNSEEN_MS;
         let tried = match envelope {
             None => return self.tx.give_up_deferred(deferred.id, Undecryptable::Malformed),
             Some(AnyEnvelope::Post(envelope)) => {
@@ -163,6 +167,9 @@ impl Batch<'_, '_> {
         };
         match tried {
             Ok(None) => self.tx.forget_deferred(deferred.id),
+            Ok(Some(Undecryptable::AwaitsSenderKey)) if self.may_wait_unseen => {
+                self.tx.wait_again(deferred.id)
+            }
             Ok(Some(Undecryptable::StorageDamaged | Undecryptable::AwaitsSenderKey)) => {
                 self.tx.defer_again(deferred.id)
             }
@@ -260,6 +267,9 @@ impl Batch<'_, '_> {
             (self.open_in_group(&envelope.source())?, None)
         } else if may_write {
             self.open(&envelope.source(), rng)?
+        } else if is_group && self.tx.is_roster_due(envelope.thread)? {
+            // More of the roster may say that they are a member.
+            (Opened::Undecryptable(Undecryptable::AwaitsSenderKey), None)
         } else {
             // Only members write into a thread.
             (Opened::Undecryptable(Undecryptable::Misrouted), None)
@@ -274,6 +284,15 @@ impl Batch<'_, '_> {
             if thread.is_some() {
                 self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
             }
+            return Ok(handled);
+        }
+        if matches!(opened, Opened::Undecryptable(Undecryptable::AwaitsSenderKey))
+            && !is_discarded
+            && self.may_wait_unseen
+        {
+            handled.cause = Some(Undecryptable::AwaitsSenderKey);
+            self.wait_unseen(envelope, now_ms)?;
+            self.tx.account_for(envelope.thread, envelope.epoch, envelope.server_seq)?;
             return Ok(handled);
         }
         if thread.is_none() {

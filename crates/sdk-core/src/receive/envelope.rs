@@ -5,6 +5,7 @@ use sealpost_wire::id::ToWire as _;
 use sealpost_wire::limits::MAX_COUNT;
 
 use crate::content::{Content, Header, Timer};
+use crate::context::Context;
 use crate::error::Result;
 use crate::id::{ClientMsgId, DeviceId, InvalidId, ThreadId, UserId};
 use crate::message::Undecryptable;
@@ -117,6 +118,21 @@ impl MailEnvelope {
             ..wire::DeliverMail::default()
         };
         wire::Frame { v: wire::FRAME_VERSION, id: 0, body: Some(wire::frame::Body::DeliverMail(mail)) }
+    }
+}
+
+impl AnyEnvelope {
+    /// An envelope that was kept as it was delivered; none if its bytes are damaged.
+    pub(super) fn from_kept(ctx: &Context, bytes: Vec<u8>) -> Option<Self> {
+        let frame: wire::Frame = wire::decode(bytes.into()).ok()?;
+        match frame.body? {
+            wire::frame::Body::Deliver(deliver) => {
+                let (place, server_ms) = (place(&deliver).ok()?, ctx.time_of_hlc(deliver.hlc));
+                Envelope::parse(place, deliver, server_ms).ok().map(Self::Post)
+            }
+            wire::frame::Body::DeliverMail(mail) => MailEnvelope::parse(mail).ok().map(Self::Mail),
+            _ => None,
+        }
     }
 }
 

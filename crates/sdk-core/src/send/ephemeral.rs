@@ -61,7 +61,7 @@ pub(crate) async fn pass_to_own(ctx: &Context, thread: ThreadId, passing: Passin
 
 /// Whose devices get a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum To {
+pub(crate) enum To {
     /// Those of the other members of the thread.
     Others,
     /// Ours.
@@ -116,7 +116,8 @@ fn address_group(
     Ok(Addressed::Ready(recipients))
 }
 
-fn seal(
+/// Seals a content for those who get it, and stores the advanced sessions; none if nobody does.
+pub(crate) fn seal(
     ctx: &Context,
     tx: &mut Tx<'_>,
     (thread, to): (ThreadId, To),

@@ -4,6 +4,7 @@
 
 mod meetings;
 pub(crate) mod prepare;
+mod together;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -148,19 +149,22 @@ async fn submit(ctx: &Context, socket: &Socket, sealed: Vec<Sealed>) -> Result<(
     }
     let (mut settled, mut corrections) = (Vec::with_capacity(sealed.len()), Vec::new());
     let mut unwelcome = HashSet::new();
-    let has_distributed = sealed.iter().any(|mail| mail.is_distribution);
+    let distributed = sealed.iter().filter(|mail| mail.is_distribution).map(|mail| mail.thread);
+    let distributed: HashSet<_> = distributed.collect();
+    let has_distributed = !distributed.is_empty();
     let is_unknown = |answer: &transport::Result<_>| matches!(answer, Err(transport::Error::Refused(refusal)) if refusal.reason == reason::NOT_FOUND);
     let own_thread = sealed.iter().zip(&answers).find(|(mail, answer)| mail.to_us && is_unknown(answer));
     let own_thread = own_thread.map(|(mail, _)| mail.thread);
     for (mail, answer) in sealed.into_iter().zip(answers) {
-        let (outcome, correction) = judge(ctx, &mail, answer);
-        if matches!(outcome, MailOutcome::Unwelcome { .. }) {
+        let (outcomes, correction) = judge(ctx, &mail, answer);
+        if outcomes.iter().any(|outcome| matches!(outcome, MailOutcome::Unwelcome { .. })) {
             unwelcome.insert(mail.thread);
         }
-        settled.push((mail.id, Some(mail.parcel.get().client_msg_id), outcome));
+        let name = Some(mail.parcel.get().client_msg_id);
+        settled.extend(mail.pieces.iter().zip(outcomes).map(|(piece, outcome)| (piece.id, name, outcome)));
         corrections.extend(correction.map(|correction| (mail.thread, correction)));
     }
-    settle(ctx, settled, unwelcome).await?;
+    settle(ctx, settled, (unwelcome, distributed)).await?;
     if has_distributed {
         ctx.outbox.notify_one();
     }
@@ -201,15 +205,34 @@ fn judge(
     ctx: &Context,
     mail: &Sealed,
     answer: transport::Result<wire::SendAck>,
-) -> (MailOutcome, Option<Correction>) {
+) -> (Vec<MailOutcome>, Option<Correction>) {
+    let attempts = mail.pieces.iter().map(|piece| piece.attempts).max().unwrap_or(0);
+    // The pieces of a frame stay together, so they are due at the same time.
+    let all = |outcome| (vec![outcome; mail.pieces.len()], None);
     let refusal = match answer {
-        Ok(_) => return (MailOutcome::Done, None),
+        Ok(_) => return all(MailOutcome::Done),
         Err(transport::Error::Refused(refusal)) => refusal,
-        Err(transport::Error::Offline(offline)) => return (later(ctx, mail.attempts, offline), None),
+        Err(transport::Error::Offline(offline)) => return all(later(ctx, attempts, offline)),
         Err(transport::Error::Unauthorized | transport::Error::Replaced) => {
-            return (later(ctx, mail.attempts, Offline::Unreachable), None);
+            return all(later(ctx, attempts, Offline::Unreachable));
         }
     };
+    if mail.pieces.len() > 1 {
+        let outcomes = together::judge(ctx, &mail.pieces, &refusal);
+        let correction = (!refusal.mismatches.is_empty()).then_some(Correction::Devices(refusal.mismatches));
+        return (outcomes, correction);
+    }
+    let (outcome, correction) = judge_one(ctx, mail.is_distribution, attempts, *refusal);
+    (vec![outcome], correction)
+}
+
+/// Decides what becomes of one piece that was refused.
+fn judge_one(
+    ctx: &Context,
+    is_distribution: bool,
+    attempts: u32,
+    refusal: wire::Error,
+) -> (MailOutcome, Option<Correction>) {
     let anew = |is_refusal| MailOutcome::Anew { due_ms: 0, is_refusal };
     match refusal.reason.as_str() {
         reason::MISMATCHED_DEVICES | reason::STALE_DEVICES => {
@@ -219,13 +242,15 @@ fn judge(
         _ if is_about_time(&refusal) => (anew(true), None),
         // They may accept the thread later, or unblock us.
         reason::NOT_ACCEPTED => {
-            let ceiling_ms = backoff_ceiling_ms(mail.attempts.saturating_add(1), LONG_MS);
+            let ceiling_ms = backoff_ceiling_ms(attempts.saturating_add(1), LONG_MS);
             let due_ms = ctx.env.now_ms().saturating_add(1).saturating_add(ctx.env.jitter(ceiling_ms));
             (MailOutcome::Unwelcome { due_ms }, None)
         }
         // A restored relay may know the thread again soon.
-        reason::NOT_FOUND if mail.attempts < MAX_REFUSALS => {
-            (later(ctx, mail.attempts, Offline::Unreachable), None)
+        reason::NOT_FOUND if attempts < MAX_REFUSALS => (later(ctx, attempts, Offline::Unreachable), None),
+        // The others of its frame were settled since.
+        reason::MSG_ID_REUSE if is_distribution => {
+            (MailOutcome::Again { name: ctx.new_client_msg_id() }, None)
         }
         reason::RECIPIENT_DELETED => (MailOutcome::Done, None),
         // The relay still does not know it, or does not take it.
@@ -243,12 +268,17 @@ fn later(ctx: &Context, attempts: u32, offline: Offline) -> MailOutcome {
     MailOutcome::Later { due_ms: ctx.env.now_ms().saturating_add(wait_ms) }
 }
 
-/// Stores outcomes in one transaction, among them that mail of these threads was refused because it is unwelcome. It is not flushed: if
-/// it is lost, the same bytes are submitted again.
-async fn settle(ctx: &Context, settled: Vec<SettledMail>, unwelcome: HashSet<ThreadId>) -> Result<()> {
+/// Stores outcomes in one transaction, among them that mail of these threads was refused because it is unwelcome, and that distributions in these
+/// groups were tried, for which messages may have waited. It is not flushed: if it is lost, the same bytes are submitted again.
+async fn settle(
+    ctx: &Context,
+    settled: Vec<SettledMail>,
+    (unwelcome, distributed): (HashSet<ThreadId>, HashSet<ThreadId>),
+) -> Result<()> {
     let remembered = Arc::clone(&ctx.unwelcome);
     let work = move |tx: &mut Tx<'_>| {
         settled.iter().try_for_each(|settled| settle_one(tx, *settled))?;
+        distributed.iter().try_for_each(|thread| tx.release_group(*thread))?;
         unwelcome.iter().for_each(|thread| remembered.add_after(tx, *thread));
         Ok(())
     };

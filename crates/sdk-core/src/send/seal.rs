@@ -20,7 +20,7 @@ use crate::id::{ClientMsgId, UserId};
 use crate::store::{Account, Device, PeerSessions, Registered, Rows, Thread};
 
 /// Without the space for what the frame adds around a `Send`.
-const MAX_SEND: usize = wire::limits::MAX_FRAME - 64;
+pub(super) const MAX_SEND: usize = wire::limits::MAX_FRAME - 64;
 
 /// The copy for a device that is skipped: not a message.
 const OPENS_NOWHERE: Bytes = Bytes::from_static(&[0]);

@@ -4,6 +4,9 @@
 //! starts, and after a new session with the sender has been started. A row exists only until its ciphertext is opened
 //! ([`Tx::set_opened`]) or given up ([`Tx::give_up_deferred`]). The table is bounded for each sender and in total; a
 //! sender who exceeds a bound loses their own oldest envelope first.
+//!
+//! A message of a group whose chain has not come is kept here, too. For some seconds it waits unseen, because the chain is probably on its
+//! way (`due` is 2). Then a message represents it until it can be opened.
 
 use rusqlite::{OptionalExtension as _, params};
 use sealpost_wire as wire;
@@ -28,6 +31,13 @@ pub(super) const MAX_ATTEMPTS: u32 = 5;
 /// the number of attempts so far.
 const PAUSE_MS: u64 = 3_600_000;
 
+/// How long a message of a group waits for its chain without being shown, in milliseconds.
+pub(crate) const UNSEEN_MS: u64 = 5_000;
+/// How many messages of one sender wait unseen at most.
+pub(super) const MAX_UNSEEN: u32 = 32;
+/// How many bytes their envelopes have at most.
+pub(super) const MAX_UNSEEN_BYTES: u64 = 256 << 10;
+
 /// The number of a deferred envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DeferredId(i64);
@@ -40,6 +50,8 @@ pub(crate) struct Deferred {
     pub(crate) tries: u32,
     /// The `Deliver` or `DeliverMail` frame.
     pub(crate) bytes: Vec<u8>,
+    /// When it came, by server time.
+    pub(crate) since_ms: u64,
 }
 
 /// An envelope that cannot be processed now.
@@ -50,8 +62,10 @@ pub(crate) struct NewDeferred<'e> {
     pub(crate) place: Option<(u64, u64)>,
     pub(crate) ciphertext: CiphertextId,
     pub(crate) bytes: &'e [u8],
-    /// The message that represents it; `None` if that could not be stored either.
+    /// The message that represents it; `None` if that could not be stored either, or it waits unseen.
     pub(crate) message: Option<MessageId>,
+    /// Whether it waits unseen for a moment.
+    pub(crate) is_unseen: bool,
 }
 
 impl Rows<'_> {
@@ -65,6 +79,24 @@ impl Rows<'_> {
         self.exists("SELECT EXISTS (SELECT 1 FROM deferred WHERE due = 1)")
     }
 
+    /// When the first of the envelopes came that wait unseen, by server time.
+    pub(crate) fn oldest_unseen(&self) -> Result<Option<u64>> {
+        let sql = "SELECT min(at) FROM deferred WHERE due = 2";
+        let at: Option<i64> = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        at.map(from_sql).transpose()
+    }
+
+    /// The envelopes of a sender that wait unseen, if they are more than may wait so.
+    pub(crate) fn too_many_unseen(&self, sender: UserId) -> Result<Vec<Vec<u8>>> {
+        let sql = "SELECT envelope FROM deferred WHERE sender = ?1 AND due = 2 AND EXISTS (
+                       SELECT min(id) FROM deferred WHERE sender = ?1 AND due = 2
+                       HAVING count(*) > ?2 OR sum(length(envelope)) > ?3) ORDER BY id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let bounds = params![sender.as_bytes(), MAX_UNSEEN, to_sql(MAX_UNSEEN_BYTES)?];
+        let rows = statement.query_map(bounds, |row| row.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     fn exists(&self, sql: &str) -> Result<bool> {
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
@@ -75,9 +107,10 @@ impl Tx<'_> {
     /// the sender who uses the most space, is given up.
     pub(crate) fn defer(&mut self, new: &NewDeferred<'_>, now_ms: u64) -> Result<()> {
         self.change(
-            "INSERT INTO deferred (message_id, sender, thread_id, ciphertext, envelope, at, epoch, server_seq)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (ciphertext, sender, thread_id) DO UPDATE SET message_id = coalesce(message_id, excluded.message_id)",
+            "INSERT INTO deferred (message_id, sender, thread_id, ciphertext, envelope, at, epoch, server_seq, due)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, iif(?9, 2, 0))
+             ON CONFLICT (ciphertext, sender, thread_id) DO UPDATE SET message_id = coalesce(message_id, excluded.message_id),
+                due = iif(due = 2 AND excluded.message_id IS NOT NULL, 0, due)",
             params![
                 new.message.map(|message| message.0),
                 new.sender.as_bytes(),
@@ -87,6 +120,7 @@ impl Tx<'_> {
                 to_sql(now_ms)?,
                 new.place.map(|(epoch, _)| to_sql(epoch)).transpose()?,
                 new.place.map(|(_, server_seq)| to_sql(server_seq)).transpose()?,
+                new.is_unseen,
             ],
         )?;
         let of_sender = "SELECT min(id) FROM deferred WHERE sender = ?1
@@ -137,23 +171,52 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Marks the envelopes of a group to be tried once more, because more of its roster is known.
+    pub(crate) fn retry_deferred_of_group(&mut self, thread: ThreadId) -> Result<()> {
+        let sql = "UPDATE deferred SET due = 1, tries = min(tries, ?2 - 1) WHERE thread_id = ?1";
+        self.change(sql, params![thread.as_bytes(), MAX_ATTEMPTS])?;
+        Ok(())
+    }
+
+    /// Marks the envelopes to be tried, and then shown, that have waited unseen for long enough.
+    pub(crate) fn end_unseen(&mut self, now_ms: u64) -> Result<()> {
+        let sql =
+            "UPDATE deferred SET due = 1, tries = min(tries, ?3 - 1) WHERE due = 2 AND abs(?1 - at) >= ?2";
+        self.change(sql, params![to_sql(now_ms)?, to_sql(UNSEEN_MS)?, MAX_ATTEMPTS])?;
+        Ok(())
+    }
+
     /// The oldest envelope that is to be tried, counting the attempt. The count is committed before the attempt, so
     /// that an envelope that crashes the process does so only a few times.
     pub(crate) fn claim_deferred(&mut self, now_ms: u64) -> Result<Option<Deferred>> {
         let sql = "UPDATE deferred SET tries = tries + 1, tried = ?2
-                   WHERE id = (SELECT min(id) FROM deferred WHERE due = 1 AND tries < ?1) RETURNING id, tries, envelope, sender";
+                   WHERE id = (SELECT min(id) FROM deferred WHERE due = 1 AND tries < ?1) RETURNING id, tries, envelope, sender, at";
         let row =
             self.connection.prepare_cached(sql)?.query_row(params![MAX_ATTEMPTS, to_sql(now_ms)?], |row| {
-                Ok((DeferredId(row.get(0)?), row.get(1)?, row.get(2)?, row.get::<_, Vec<u8>>(3)?))
+                let place: (_, _, _) =
+                    (DeferredId(row.get(0)?), row.get::<_, Vec<u8>>(3)?, row.get::<_, i64>(4)?);
+                Ok((place, row.get(1)?, row.get(2)?))
             });
-        let Some((id, tries, bytes, sender)) = row.optional()? else { return Ok(None) };
-        Ok(Some(Deferred { id, sender: UserId::from_slice(&sender)?, tries, bytes }))
+        let Some(((id, sender, at), tries, bytes)) = row.optional()? else { return Ok(None) };
+        let (sender, since_ms) = (UserId::from_slice(&sender)?, from_sql(at)?);
+        Ok(Some(Deferred { id, sender, tries, bytes, since_ms }))
     }
 
     /// Records that the envelope still cannot be processed.
     pub(crate) fn defer_again(&mut self, id: DeferredId) -> Result<()> {
         self.change("UPDATE deferred SET due = 0 WHERE id = ?1", [id.0])?;
         Ok(())
+    }
+
+    /// Records that the envelope still waits for its chain: unseen, unless a message represents it.
+    pub(crate) fn wait_again(&mut self, id: DeferredId) -> Result<()> {
+        self.change("UPDATE deferred SET due = iif(message_id IS NULL, 2, 0) WHERE id = ?1", [id.0])?;
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn age_deferred(&mut self, by_ms: u64) -> Result<()> {
+        self.change("UPDATE deferred SET at = at - ?1", [to_sql(by_ms)?]).map(drop)
     }
 
     /// Deletes the row of an envelope that was processed.
@@ -167,9 +230,10 @@ impl Tx<'_> {
     pub(crate) fn give_up_deferred(&mut self, id: DeferredId, cause: Undecryptable) -> Result<()> {
         let sql = format!(
             "UPDATE message SET cause = ?2 WHERE id = (SELECT message_id FROM deferred WHERE id = ?1)
-                AND kind = {KIND_UNDECRYPTABLE} AND cause = ?3 RETURNING id"
+                AND kind = {KIND_UNDECRYPTABLE} AND cause IN (?3, ?4) AND cause <> ?2 RETURNING id"
         );
-        let values = params![id.0, cause.to_stored(), Undecryptable::StorageDamaged.to_stored()];
+        let [damaged, awaits] = [Undecryptable::StorageDamaged, Undecryptable::AwaitsSenderKey];
+        let values = params![id.0, cause.to_stored(), damaged.to_stored(), awaits.to_stored()];
         let message: Option<i64> =
             self.connection.prepare_cached(&sql)?.query_row(values, |row| row.get(0)).optional()?;
         let unrepresented = self.unrepresented_place(id)?;

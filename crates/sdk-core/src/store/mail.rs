@@ -32,11 +32,19 @@ pub(crate) struct NewMail {
 /// A slot: the thread, the recipient, and the number of the slot.
 pub(crate) type MailSlot = (ThreadId, UserId, u8);
 
+/// A sealed distribution: its recipient, attempts and bytes.
+pub(crate) type NamedMail = (MailId, UserId, u32, Vec<u8>);
+
 /// The id of queued mail on this device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct MailId(i64);
 
 impl MailId {
+    #[cfg(test)]
+    pub(crate) const fn of(number: i64) -> Self {
+        Self(number)
+    }
+
     pub(super) const fn number(self) -> i64 {
         self.0
     }
@@ -94,6 +102,8 @@ pub(crate) enum MailOutcome {
     Anew { due_ms: u64, is_refusal: bool },
     /// It is tried again at this local time, with the same bytes if it is sealed.
     Later { due_ms: u64 },
+    /// The relay has stored nothing of the frame that it was in, because of something else in it. The same bytes are submitted under this id.
+    Again { name: ClientMsgId },
     /// The recipient does not accept the thread. It is tried again at this local time. What has a slot is sealed anew then, so
     /// that newer mail replaces it instead of waiting beside it.
     Unwelcome { due_ms: u64 },
@@ -155,6 +165,21 @@ impl Rows<'_> {
                    AND due > ?4 AND attempts = 0)";
         let values = params![thread.as_bytes(), to.as_bytes(), slot, to_sql(now_ms)?];
         Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
+    /// The sealed distributions that are submitted under this id, in their order.
+    pub(crate) fn mail_named(&self, name: ClientMsgId) -> Result<Vec<NamedMail>> {
+        let sql = "SELECT id, recipient, attempts, bytes FROM mail
+                   WHERE client_msg_id = ?1 AND slot = ?2 AND bytes IS NOT NULL ORDER BY id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![name.as_bytes(), DISTRIBUTION_SLOT], |row| {
+            Ok((MailId(row.get(0)?), row.get::<_, Vec<u8>>(1)?, row.get(2)?, row.get(3)?))
+        })?;
+        rows.map(|row| {
+            let (id, to, attempts, bytes) = row?;
+            Ok((id, UserId::from_slice(&to)?, attempts, bytes))
+        })
+        .collect()
     }
 
     /// Mail that is due, except to these users, within the limits of number and bytes but at least one.
@@ -272,6 +297,12 @@ impl Tx<'_> {
         Ok(Durable(parcel))
     }
 
+    /// Mail that was just sealed is submitted under this id, with other pieces that have the same.
+    pub(crate) fn rename_mail(&mut self, id: MailId, name: ClientMsgId) -> Result<()> {
+        let sql = "UPDATE mail SET client_msg_id = ?2 WHERE id = ?1 AND bytes IS NOT NULL";
+        self.change_one(sql, params![id.0, name.as_bytes()])
+    }
+
     /// Records the outcome of mail. Does nothing if another process has changed its state since.
     pub(crate) fn settle_mail(&mut self, (id, submitted, outcome): SettledMail) -> Result<()> {
         let sql = "SELECT client_msg_id, slot FROM mail WHERE id = ?1";
@@ -286,7 +317,7 @@ impl Tx<'_> {
         self.settle_other_mail((id, submitted, outcome), (now.as_deref(), slot))
     }
 
-    /// A distribution that was not sent is made anew before the next message. What waits in the group for the first attempts goes on.
+    /// A distribution that was not sent is made anew before the next message.
     fn settle_distribution(&mut self, settled: SettledMail, now: Option<&[u8]>) -> Result<()> {
         let sql = "SELECT thread_id, recipient FROM mail WHERE id = ?1";
         let (thread, user): (Vec<u8>, Vec<u8>) = self
@@ -296,8 +327,7 @@ impl Tx<'_> {
         if matches!(settled.2, MailOutcome::Anew { .. }) {
             self.forget_holders(&thread, &user)?;
         }
-        self.settle_other_mail(settled, (now, Some(DISTRIBUTION_SLOT)))?;
-        self.release_group(&thread)
+        self.settle_other_mail(settled, (now, Some(DISTRIBUTION_SLOT)))
     }
 
     fn settle_other_mail(
@@ -326,6 +356,10 @@ impl Tx<'_> {
                 )?;
                 Ok(())
             }
+            MailOutcome::Again { name } => self.change_one(
+                "UPDATE mail SET client_msg_id = ?2, refusals = refusals + 1 WHERE id = ?1",
+                params![id.0, name.as_bytes()],
+            ),
             MailOutcome::Unwelcome { due_ms } => {
                 // What has taken its slot since is as unwelcome.
                 self.change(

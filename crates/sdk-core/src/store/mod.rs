@@ -93,7 +93,7 @@ pub use thread::{Folder, ThreadCursor, ThreadKind};
 
 pub(crate) use chain::{ChainIn, ChainOut, DISTRIBUTION_SLOT, GroupHead, Holder, Writable};
 pub(crate) use contact::Device;
-pub(crate) use deferred::{Deferred, NewDeferred};
+pub(crate) use deferred::{Deferred, NewDeferred, UNSEEN_MS};
 pub(crate) use deletion::RESTORABLE_MS;
 pub(crate) use exit::prepare as prepare_for_exit;
 pub use exit::process_is_exiting;

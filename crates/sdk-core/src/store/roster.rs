@@ -82,6 +82,12 @@ impl Rows<'_> {
         Ok(Some((ThreadId::from_bytes(thread), from_sql(due)?, tries)))
     }
 
+    /// Whether more of the roster of a group is to be fetched.
+    pub(crate) fn is_roster_due(&self, thread: ThreadId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM roster_due WHERE thread_id = ?1)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
+    }
+
     /// Whether the person talks to this user: there is a direct thread with them that is no request.
     pub(crate) fn is_accepted_contact(&self, user: UserId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM member JOIN thread USING (thread_id)

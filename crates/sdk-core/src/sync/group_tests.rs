@@ -18,17 +18,19 @@ use tempfile::TempDir;
 
 use crate::account::registration::{address, local_device};
 use crate::config::{ChangeLimits, DatabaseKey, MessageRequests, ProxyChoice, Trust};
-use crate::content::{Markup, Profile};
+use crate::content::{Body, Markup, Profile};
 use crate::context::Context;
 use crate::env::{Env, SystemClock};
 use crate::event::{Event, EventBus};
-use crate::id::{DeviceId, ThreadId, UserId};
+use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 use crate::message::{Delivery, Direction, Message, MessageBody, Undecryptable};
 use crate::receive::inbox::{self, Delivered};
+use crate::send::ephemeral::{self, Passing};
 use crate::send::prepare::Prepared;
 use crate::send::{mail, prepare, queue};
 use crate::store::{
-    Device, Footprint, GroupHead, MailOutcome, PreKeys, Registered, Settlement, Store, Thread, Tokens, Tx,
+    Device, Footprint, GroupHead, MailOutcome, Parcel, PreKeys, PrivacySetting, Registered, Settlement,
+    Store, Thread, Tokens, Tx, UNSEEN_MS,
 };
 use crate::thread::queue_delivery_receipt;
 use crate::transport::Transport;
@@ -43,7 +45,7 @@ fn user(number: u8) -> UserId {
 
 /// Somebody with one device.
 struct Side {
-    _dir: TempDir,
+    _dir: Option<TempDir>,
     ctx: Context,
     user: UserId,
     identity: IdentityKey,
@@ -70,7 +72,7 @@ impl Side {
         let env = Env::new(Arc::new(SystemClock));
         let more = (POLICY, ChangeLimits::default(), MessageRequests::AcceptAll);
         let ctx = Context::new(store, transport, env, events, more);
-        let side = Self { _dir: dir, ctx, user, identity: *identity.public() };
+        let side = Self { _dir: Some(dir), ctx, user, identity: *identity.public() };
         side.write(move |tx| {
             tx.insert_account(&identity, 7)?;
             let us = Registered { user, device: DeviceId::PRIMARY };
@@ -118,6 +120,19 @@ impl Side {
             tx.store_sessions(&mut sessions)
         })
         .await;
+    }
+
+    /// Starts sessions with these people, who have the keys of one.
+    async fn meet_many(&self, users: &[UserId], keys: &Self) {
+        for other in users {
+            let named = Self { user: *other, ..keys.shallow() };
+            self.meet(&named).await;
+        }
+    }
+
+    /// The same one, without the folder.
+    fn shallow(&self) -> Self {
+        Self { _dir: None, ctx: self.ctx.clone(), user: self.user, identity: self.identity }
     }
 
     /// Learns of the roster: its members, and the version of the last removal.
@@ -170,8 +185,12 @@ impl Side {
                     };
                     mails.push((UserId::from_slice(&copy.user_id).unwrap(), mail));
                 }
-                let (id, name) = (sealed.id, sealed.parcel.get().client_msg_id);
-                self.write(move |tx| tx.settle_mail((id, Some(name), MailOutcome::Done))).await;
+                let name = sealed.parcel.get().client_msg_id;
+                let settled = move |tx: &mut Tx<'_>| {
+                    let mut pieces = sealed.pieces.iter();
+                    pieces.try_for_each(|piece| tx.settle_mail((piece.id, Some(name), MailOutcome::Done)))
+                };
+                self.write(settled).await;
             }
             let Prepared::Submit(sealed) = post else { continue };
             for sealed in sealed {
@@ -209,6 +228,12 @@ impl Side {
     async fn gets(&self, delivered: Vec<Delivered>) {
         drop(inbox::receive(&self.ctx, delivered, (queue_delivery_receipt, false)).await.unwrap());
         // What waits for a chain is tried again when the chain has come.
+        crate::receive::retry::retry(&self.ctx).await.unwrap();
+    }
+
+    /// What waits for its chain has waited for long.
+    async fn waits_long(&self) {
+        self.write(|tx| tx.age_deferred(UNSEEN_MS)).await;
         crate::receive::retry::retry(&self.ctx).await.unwrap();
     }
 
@@ -316,6 +341,7 @@ async fn a_message_that_comes_before_its_chain_heals_when_that_comes() {
     ada.say("later").await;
     let (mails, posts) = ada.leaves(&mut seq).await;
     ben.gets_posts(&posts[..1]).await;
+    ben.waits_long().await;
     assert_eq!(ben.texts().await, ["AwaitsSenderKey"]);
     let early = ben.shown().await[0].id;
     ben.gets_mail(&mails).await;
@@ -327,6 +353,139 @@ async fn a_message_that_comes_before_its_chain_heals_when_that_comes() {
     ben.gets_posts(&more).await;
     ben.gets_posts(&posts[1..]).await;
     assert_eq!(ben.texts().await, ["early", "later", "last"]);
+}
+
+/// What one client submits as mail, with the ids and the ciphertexts for each person.
+type Frames = Vec<(ClientMsgId, Vec<(UserId, bytes::Bytes)>)>;
+
+impl Side {
+    async fn frames(&self) -> Frames {
+        let (ctx, now_ms) = (self.ctx.clone(), self.ctx.env.now_ms());
+        let work = move |tx: &mut Tx<'_>| mail::prepare::prepare(&ctx, tx, now_ms, &HashSet::new());
+        let sealed = self.write(work).await.sealed.into_iter();
+        let frames = sealed.map(|sealed| {
+            let Parcel { client_msg_id, bytes } = sealed.parcel.get();
+            let mail: wire::Mail = wire::decode(bytes.clone()).unwrap();
+            assert_eq!(ClientMsgId::from_slice(&mail.client_msg_id), Ok(*client_msg_id));
+            assert_eq!(mail.copies.len(), sealed.pieces.len());
+            let copy = |copy: wire::DeviceCopy| {
+                (UserId::from_slice(&copy.user_id).unwrap(), copy.envelope.unwrap().ciphertext)
+            };
+            (*client_msg_id, mail.copies.into_iter().map(copy).collect())
+        });
+        frames.collect()
+    }
+}
+
+#[tokio::test]
+async fn distributions_leave_in_one_frame_and_are_repeated_with_the_same_bytes() {
+    let sides = group(&[1, 2, 3, 4]).await;
+    let ada = &sides[0];
+    ada.say("hello").await;
+    assert!(matches!(prepare::prepare(&ada.ctx, GROUP, None, 1).await.unwrap(), Prepared::Distributing));
+    let frames = ada.frames().await;
+    let [(_, copies)] = &frames[..] else { panic!("{} frames", frames.len()) };
+    assert_eq!(copies.len(), 3);
+    // The process ended before the answer, and one recipient was blocked since: they get nothing, and the others the same.
+    assert_eq!(ada.frames().await, frames);
+    ada.write(|tx| tx.set_blocked(user(3), true, 5)).await;
+    let again = ada.frames().await;
+    assert_eq!(again[0].0, frames[0].0, "if it was stored, the relay says that the bytes differ");
+    let others: Vec<_> = copies.iter().filter(|(to, _)| *to != user(3)).cloned().collect();
+    assert_eq!(again[0].1, others);
+}
+
+/// The chain is on its way behind the message, as when it was sent once more.
+#[tokio::test]
+async fn a_message_waits_unseen_for_its_chain_and_is_shown_once() {
+    let sides = group(&[1, 2]).await;
+    let [ada, ben] = &sides[..] else { panic!() };
+    let mut seq = 0;
+    for text in ["one", "two", "three"] {
+        ada.say(text).await;
+    }
+    let (mails, posts) = ada.leaves(&mut seq).await;
+    let mut events = ben.ctx.events.subscribe();
+    let added = async |events: &mut crate::event::EventReceiver| {
+        let told = std::iter::from_fn(|| events.try_next()).map(Result::unwrap);
+        told.filter(|event| matches!(event, Event::MessageAdded(_) | Event::MessageChanged { .. })).count()
+    };
+    // The relay delivers each twice, because it has not seen that they are durable.
+    ben.gets_posts(&[&posts[1..2], &posts[..2], &posts[..1]].concat()).await;
+    assert!(ben.shown().await.is_empty());
+    let missing = ben.ctx.store.read(|rows| rows.gaps()).await.unwrap();
+    assert!(missing.is_empty(), "nothing is to be fetched");
+    assert_eq!(added(&mut events).await, 0);
+    ben.gets_mail(&mails).await;
+    assert_eq!(ben.texts().await, ["one", "two"]);
+    assert_eq!(added(&mut events).await, 2);
+    ben.gets_posts(&posts).await;
+    assert_eq!(ben.texts().await, ["one", "two", "three"]);
+    ben.waits_long().await;
+    assert_eq!((ben.texts().await.len(), added(&mut events).await), (3, 1));
+    let left = ben.ctx.store.read(|rows| rows.has_deferred()).await.unwrap();
+    assert!(!left);
+}
+
+#[tokio::test]
+async fn what_waits_unseen_is_bounded_and_none_of_it_is_lost() {
+    let sides = group(&[1, 2]).await;
+    let [ada, ben] = &sides[..] else { panic!() };
+    let mut seq = 0;
+    for number in 0..40 {
+        ada.say(&format!("{number}")).await;
+    }
+    let (mails, posts) = ada.leaves(&mut seq).await;
+    ben.gets_posts(&posts[..32]).await;
+    assert!(ben.shown().await.is_empty());
+    ben.gets_posts(&posts[32..]).await;
+    assert_eq!(ben.texts().await, vec!["AwaitsSenderKey"; 33], "the others wait alone");
+    ben.gets_mail(&mails).await;
+    assert_eq!(ben.texts().await, (0..40).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+/// A message of somebody whose joining has not come yet: the roster is being fetched.
+#[tokio::test]
+async fn a_message_of_a_newcomer_waits_for_the_roster() {
+    let sides = group(&[1, 2]).await;
+    let [ada, ben] = &sides[..] else { panic!() };
+    let cam = Side::new(3).await;
+    cam.meet(ada).await;
+    cam.meet(ben).await;
+    let members = [ada.user, ben.user, cam.user];
+    cam.learn(2, 0, &members).await;
+    let mut seq = 0;
+    cam.say("hello").await;
+    let (mails, posts) = cam.leaves(&mut seq).await;
+    ben.write(|tx| tx.set_roster_due(GROUP)).await;
+    ben.gets_mail(&mails).await;
+    ben.gets_posts(&posts).await;
+    assert!(ben.shown().await.is_empty());
+    ben.learn(2, 0, &members).await;
+    ben.write(|tx| {
+        tx.settle_roster_due(GROUP)?;
+        tx.retry_deferred_of_group(GROUP)
+    })
+    .await;
+    crate::receive::retry::retry(&ben.ctx).await.unwrap();
+    assert_eq!(ben.texts().await, ["hello"]);
+    // If there is none who explains it, it is shown as what it is.
+    let stranger = Side::new(4).await;
+    stranger.meet(ben).await;
+    stranger.learn(2, 0, &[ben.user, stranger.user]).await;
+    stranger.say("I am in, too").await;
+    let (_, posts) = stranger.leaves(&mut seq).await;
+    ben.write(|tx| tx.set_roster_due(GROUP)).await;
+    ben.gets_posts(&posts).await;
+    ben.waits_long().await;
+    assert_eq!(ben.texts().await, ["hello", "AwaitsSenderKey"]);
+    ben.write(|tx| {
+        tx.settle_roster_due(GROUP)?;
+        tx.retry_deferred_of_group(GROUP)
+    })
+    .await;
+    crate::receive::retry::retry(&ben.ctx).await.unwrap();
+    assert_eq!(ben.texts().await, ["hello", "Misrouted"]);
 }
 
 #[tokio::test]
@@ -354,6 +513,7 @@ async fn who_was_removed_reads_nothing_later_and_is_not_heard() {
     ben.gets_mail(&mails).await;
     ben.gets_posts(&posts).await;
     cam.gets_posts(&posts).await;
+    cam.waits_long().await;
     assert_eq!(ben.texts().await, ["before", "before", "without Cam"]);
     assert_eq!(cam.texts().await, ["before", "before", "AwaitsSenderKey"]);
     cam.say("still here").await;
@@ -406,6 +566,7 @@ async fn a_message_of_a_group_that_is_not_here_begins_no_thread() {
     let cam = Side::new(3).await;
     for side in [ben, &cam] {
         side.gets_posts(&posts).await;
+        side.waits_long().await;
     }
     assert_eq!(ben.texts().await, ["AwaitsSenderKey"]);
     assert_eq!(cam.ctx.store.read(|rows| rows.thread(GROUP)).await.unwrap(), None);
@@ -431,6 +592,7 @@ async fn a_chain_counts_in_its_group_and_for_its_device_only() {
         wire::Deliver { key, sender_user_id: sender.to_wire(), ..deliver.clone() }
     };
     ben.gets_posts(&[swapped(&posts[0], cam.user, 50)]).await;
+    ben.waits_long().await;
     assert_eq!(ben.texts().await, ["mine", "AwaitsSenderKey"]);
     // In another group, a distribution means nothing, because the content says in which it is.
     let elsewhere = mails.iter().map(|(to, mail)| {
@@ -447,6 +609,48 @@ async fn a_chain_counts_in_its_group_and_for_its_device_only() {
         _ => None,
     });
     assert!(causes.into_iter().all(|cause| cause == Undecryptable::AwaitsSenderKey));
+}
+
+/// Who is told that Ada writes, and nothing else of it remains.
+async fn told(ada: &Side) -> Vec<UserId> {
+    let (ctx, sent_ms, mut rng) = (ada.ctx.clone(), ada.ctx.server_now_ms(), ada.ctx.env.rng());
+    let passing = Passing { body: Body::Typing { is_typing: true }, ttl_s: 5, sent_ms };
+    let work =
+        move |tx: &mut Tx<'_>| ephemeral::seal(&ctx, tx, (GROUP, ephemeral::To::Others), &passing, &mut rng);
+    let Some(parcel) = ada.write(work).await else { return Vec::new() };
+    let mail: wire::Mail = wire::decode(parcel.get().bytes.clone()).unwrap();
+    assert!(mail.client_msg_id.is_empty(), "it is never repeated");
+    assert!(mail.copies.iter().all(|copy| copy.envelope.as_ref().unwrap().ephemeral));
+    assert_eq!(ada.ctx.store.read(|rows| rows.newest_mail()).await.unwrap(), None);
+    mail.copies.iter().map(|copy| UserId::from_slice(&copy.user_id).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn typing_is_told_in_a_group_to_those_who_are_there_and_to_few() {
+    let (ada, keys) = (Side::new(1).await, Side::new(99).await);
+    let others: Vec<_> = (2..42).map(user).collect();
+    ada.meet_many(&others[..36], &keys).await;
+    // In a small group, all are told with whom there are sessions: one who has none delays nobody.
+    let small = [&[ada.user], &others[..8], &others[36..38]].concat();
+    ada.learn(1, 0, &small).await;
+    assert_eq!(told(&ada).await, others[..8]);
+    ada.write(|tx| tx.set_blocked(user(3), true, 5)).await;
+    assert!(!told(&ada).await.contains(&user(3)));
+    ada.write(|tx| tx.set_privacy(Some(GROUP), PrivacySetting::Typing, false)).await;
+    assert_eq!(told(&ada).await, []);
+    ada.write(|tx| tx.set_privacy(Some(GROUP), PrivacySetting::Typing, true)).await;
+    // In a larger one, those who are there.
+    ada.learn(2, 0, &[&[ada.user], &others[..]].concat()).await;
+    assert_eq!(told(&ada).await, []);
+    ada.ctx.ephemeral.has_written(GROUP, user(5), 1);
+    ada.ctx.ephemeral.set_present(user(7), true);
+    ada.ctx.ephemeral.set_typing((GROUP, user(9)), true, 1);
+    ada.ctx.ephemeral.has_written(ThreadId::from_bytes([8; 16]), user(11), 1);
+    ada.ctx.ephemeral.set_present(user(77), true);
+    assert_eq!(told(&ada).await, [5, 7, 9].map(user));
+    // And of very many of these, a few.
+    others.iter().for_each(|other| ada.ctx.ephemeral.set_present(*other, true));
+    assert_eq!(told(&ada).await.len(), 16);
 }
 
 #[tokio::test]

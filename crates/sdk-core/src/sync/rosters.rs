@@ -79,6 +79,13 @@ async fn make_changes(ctx: &Context) -> Result<()> {
     }
 }
 
+/// How long it takes at least until the relay is asked again, and at most twice as long; none if it is not, because the chain is here, or it
+/// has shown something else, or nothing, too often.
+fn wait_ms(fetched: Fetched, tries: u32) -> Option<u64> {
+    let is_worth_it = fetched != Fetched::All && tries < TRIES;
+    is_worth_it.then(|| backoff_ceiling_ms(tries.saturating_add(2), LONGEST_MS) / 2)
+}
+
 async fn step(ctx: &Context) -> Result<Step> {
     let Some((thread, due_ms, tries)) = ctx.store.glance(|rows| rows.next_due_roster()).await? else {
         return Ok(Step::Nothing { next_due_ms: None });
@@ -88,16 +95,36 @@ async fn step(ctx: &Context) -> Result<Step> {
         return Ok(Step::Nothing { next_due_ms: Some(due_ms) });
     }
     let fetched = fetch(ctx, thread).await?;
-    let half_ms = backoff_ceiling_ms(tries.saturating_add(2), LONGEST_MS) / 2;
-    let until_ms = now_ms.saturating_add(half_ms).saturating_add(ctx.env.jitter(half_ms));
-    let work = ctx.store.write(move |tx| match fetched {
-        Fetched::All => tx.settle_roster_due(thread),
-        Fetched::Hidden | Fetched::Contradicts if tries >= TRIES => tx.settle_roster_due(thread),
-        Fetched::Hidden | Fetched::Contradicts => tx.put_roster_off(thread, until_ms),
+    let wait = wait_ms(fetched, tries);
+    let until_ms = wait.map(|half_ms| now_ms.saturating_add(half_ms).saturating_add(ctx.env.jitter(half_ms)));
+    let work = ctx.store.write(move |tx| match until_ms {
+        Some(until_ms) => tx.put_roster_off(thread, until_ms),
+        None => {
+            tx.settle_roster_due(thread)?;
+            tx.retry_deferred_of_group(thread)
+        }
     });
     work.await?;
     // What waited for the roster can be opened, or sent.
     ctx.upkeep.to_retry.notify_one();
     ctx.outbox.notify_one();
     Ok(Step::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_that_is_not_shown_is_asked_for_more_and_more_rarely_and_not_for_ever() {
+        for fetched in [Fetched::Hidden, Fetched::Contradicts] {
+            let waits: Vec<_> = (0..TRIES).map(|tries| wait_ms(fetched, tries).unwrap()).collect();
+            assert!(waits.is_sorted() && waits[0] > 0 && waits[0] < 10_000, "{waits:?}");
+            assert!(waits.iter().all(|wait| *wait <= LONGEST_MS / 2));
+            let last = waits[waits.len() - 1];
+            assert!(last > 60 * waits[0], "{waits:?}");
+            assert_eq!(wait_ms(fetched, TRIES), None);
+        }
+        assert_eq!(wait_ms(Fetched::All, 0), None);
+    }
 }

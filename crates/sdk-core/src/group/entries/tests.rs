@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 use sealpost_protocol::IdentityKeyPair;
+use sealpost_protocol::group::SenderKeyRecord;
 use sealpost_wire::roster::{Change, Role, Roster};
 use tempfile::TempDir;
 
@@ -11,7 +12,7 @@ use crate::config::DatabaseKey;
 use crate::event::{EventBus, EventReceiver};
 use crate::group::people::{Person, Signing, secret, user};
 use crate::id::DeviceId;
-use crate::store::{Device, Footprint, Registered, Rows, Store, Tokens};
+use crate::store::{ChainIn, Device, Footprint, Registered, Rows, Store, Tokens};
 
 const AT: EntryPlace = EntryPlace { epoch: 1, server_seq: 0, now_ms: 5 };
 
@@ -188,6 +189,78 @@ async fn a_later_list_of_a_member_in_the_chain_replaces_the_known_one() {
     take(&group).await;
     assert_eq!(known().await, 9);
     assert!(before.version() < 9 && cleo.has(1));
+}
+
+/// Ben's list comes before the entry that says the same, or without it.
+#[tokio::test]
+async fn a_device_that_is_removed_without_an_entry_ends_our_chain_and_its_own() {
+    let mut world = World::new();
+    world.take_all().await;
+    let thread = world.thread();
+    let World { store, people: [ada, ben, _], .. } = &mut world;
+    let (ours, device) = (IdentityKeyPair::generate(&mut rand::rng()), DeviceId::new(2).unwrap());
+    store
+        .write(move |tx| {
+            tx.insert_account(&ours, 7)?;
+            let us = Registered { user: user(1), device: DeviceId::new(9).unwrap() };
+            tx.set_registered(us, &Tokens::new("access".into(), 1, "refresh".into()))
+        })
+        .await
+        .unwrap();
+    let learns = async |ben: &Person| {
+        let list = ben.list();
+        let work = store.write(move |tx| {
+            let known = tx.device_list(user(2))?;
+            tx.adopt_list(user(2), known.as_ref(), &list)
+        });
+        work.await.unwrap()
+    };
+    let distribution = sealpost_protocol::DistributionId::new([1; 16]);
+    let begins = async || {
+        let work = store.write(move |tx| {
+            let record = SenderKeyRecord::empty(distribution).create_distribution(&mut rand::rng()).next;
+            tx.begin_chain(thread, &record, 1, 5)?;
+            tx.set_chain_checked(thread)
+        });
+        work.await.unwrap();
+    };
+    let is_checked = async || {
+        let read = store.read(move |rows| Ok(rows.chain_out(thread)?.map(|chain| chain.is_checked)));
+        read.await.unwrap()
+    };
+    learns(ben).await;
+    begins().await;
+    ben.link(2);
+    learns(ben).await;
+    assert_eq!(is_checked().await, Some(false), "the new device lacks it");
+    let identity = *ben.identity(2).public();
+    let theirs = Device { user: user(2), device, registration_id: 7, identity };
+    let work = store.write(move |tx| {
+        tx.see_devices(user(2), std::slice::from_ref(&theirs))?;
+        tx.set_holders(thread, [&theirs])?;
+        let record = SenderKeyRecord::empty(distribution).create_distribution(&mut rand::rng()).next;
+        let chain = ChainIn { record, identity, removal_version: 1 };
+        tx.put_chain_in((thread, user(2), device), &chain, 5)
+    });
+    work.await.unwrap();
+    ben.unlink(2);
+    assert_eq!(learns(ben).await, [device]);
+    assert_eq!(is_checked().await, None, "another chain begins");
+    let left = store
+        .read(move |rows| {
+            Ok((rows.chain_holders(thread)?, rows.chain_in((thread, user(2), device), distribution)?))
+        })
+        .await
+        .unwrap();
+    assert!(left.0.is_empty() && left.1.is_none());
+    // A device that never had it takes nothing away.
+    begins().await;
+    ben.link(3);
+    learns(ben).await;
+    ben.unlink(3);
+    learns(ben).await;
+    assert_eq!(is_checked().await, Some(false));
+    assert!(ada.has(1));
 }
 
 /// Ben's device begins with the chain, in which there are places from before he was a member.

@@ -9,7 +9,7 @@ use crate::contact::named_lists;
 use crate::error::Result;
 use crate::id::{MessageId, UserId};
 use crate::message::Undecryptable;
-use crate::receive::envelope::Envelope;
+use crate::receive::envelope::{AnyEnvelope, Envelope};
 use crate::store::{CiphertextId, NewDeferred};
 
 impl Batch<'_, '_> {
@@ -61,8 +61,32 @@ impl Batch<'_, '_> {
             ciphertext: CiphertextId::of(&envelope.sealed.ciphertext),
             bytes: &envelope.to_frame().encode_to_vec(),
             message,
+            is_unseen: false,
         };
         self.tx.defer(&deferred, now_ms)
+    }
+
+    /// Keeps a message of a group whose chain is probably on its way, without showing it. If too much of its sender waits so, all of that is
+    /// shown.
+    pub(super) fn wait_unseen(&mut self, envelope: &Envelope, now_ms: u64) -> Result<()> {
+        let deferred = NewDeferred {
+            sender: envelope.sender,
+            thread: envelope.thread,
+            place: Some((envelope.epoch, envelope.server_seq)),
+            ciphertext: CiphertextId::of(&envelope.sealed.ciphertext),
+            bytes: &envelope.to_frame().encode_to_vec(),
+            message: None,
+            is_unseen: true,
+        };
+        self.tx.defer(&deferred, now_ms)?;
+        for bytes in self.tx.too_many_unseen(envelope.sender)? {
+            if let Some(AnyEnvelope::Post(waiting)) = AnyEnvelope::from_kept(self.ctx, bytes) {
+                self.park(&waiting, Undecryptable::AwaitsSenderKey, now_ms)?;
+            }
+        }
+        let upkeep = Arc::clone(&self.ctx.upkeep);
+        self.tx.after_commit(move || upkeep.to_retry.notify_one());
+        Ok(())
     }
 
     pub(super) fn park(&mut self, envelope: &Envelope, cause: Undecryptable, now_ms: u64) -> Result<()> {

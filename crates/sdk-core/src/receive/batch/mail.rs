@@ -143,6 +143,7 @@ impl Batch<'_, '_> {
             ciphertext: CiphertextId::of(&mail.sealed.ciphertext),
             bytes: &mail.to_frame().encode_to_vec(),
             message: None,
+            is_unseen: false,
         };
         self.tx.defer(&deferred, self.ctx.server_now_ms())
     }

@@ -1,17 +1,18 @@
 //! Stations 3, 4 and 6 to 8 for mail, in one transaction. Each piece is a part of it, so that one that cannot be processed stops no other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rand::rngs::StdRng;
 use sealpost_protocol::UnixSeconds;
 use sealpost_wire as wire;
 use sealpost_wire::limits::MAILBOX_TTL_S;
 
+use super::together::{Piece, Together};
 use crate::account::registration::address;
 use crate::content::{AccountState, Body, Content, Header, Receipt, Timer};
 use crate::context::Context;
-use crate::error::Result;
-use crate::id::{DeviceId, ThreadId, UserId};
+use crate::error::{Error, Result};
+use crate::id::{ClientMsgId, DeviceId, ThreadId, UserId};
 use crate::send::backoff_ceiling_ms;
 use crate::send::plan::{Addressed, ToMeet, address_users};
 use crate::send::seal::{Sealing, Sender, seal_mail};
@@ -30,13 +31,13 @@ pub(super) const LONG_MS: u64 = 3_600_000;
 
 /// Mail that is sealed, ready to be submitted.
 pub(crate) struct Sealed {
-    pub(crate) id: MailId,
+    /// What it consists of: several distributions, or one other piece.
+    pub(crate) pieces: Vec<Piece>,
     pub(super) thread: ThreadId,
     /// Whether it is for our own devices.
     pub(super) to_us: bool,
     /// Whether a message in a group waits for it.
     pub(super) is_distribution: bool,
-    pub(super) attempts: u32,
     pub(crate) parcel: Durable<Parcel>,
 }
 
@@ -65,6 +66,7 @@ pub(crate) fn prepare(
 ) -> Result<Prepared> {
     let mut rng = ctx.env.rng();
     let (mut prepared, mut put_off) = (Prepared::default(), HashMap::new());
+    let (mut distributions, mut put_off_in) = (Distributions::default(), BTreeSet::new());
     for mail in tx.due_mail(now_ms, except, (BATCH, BATCH_BYTES))? {
         let mail = match mail {
             DueMail::Readable(mail) => *mail,
@@ -75,7 +77,8 @@ pub(crate) fn prepare(
         };
         let (id, to, thread, attempts) = (mail.id, mail.to, mail.thread, mail.attempts);
         let is_distribution = matches!(mail.body, Body::Distribution(_));
-        if mail.sealed.is_none() && prepared.unmet.contains_key(&to) {
+        let was_sealed = mail.sealed.is_some();
+        if !was_sealed && prepared.unmet.contains_key(&to) {
             continue;
         }
         let part = tx.begin_part()?;
@@ -91,10 +94,17 @@ pub(crate) fn prepare(
                 Next::Fault
             }
         };
+        if is_distribution && !matches!(next, Next::Submit(_)) {
+            put_off_in.insert(thread);
+        }
         match next {
+            Next::Submit(parcel) if is_distribution => {
+                let piece = Piece { id, to, attempts };
+                distributions.add(ctx, tx, (thread, was_sealed), piece, &parcel)?;
+            }
             Next::Submit(parcel) => {
-                let to_us = tx.is_us(to)?;
-                prepared.sealed.push(Sealed { id, thread, to_us, is_distribution, attempts, parcel });
+                let (pieces, to_us) = (vec![Piece { id, to, attempts }], tx.is_us(to)?);
+                prepared.sealed.push(Sealed { pieces, thread, to_us, is_distribution, parcel });
             }
             Next::Meet(to_meet) => {
                 let (attempts, until) = match put_off.get(&to) {
@@ -113,7 +123,72 @@ pub(crate) fn prepare(
             Next::Fault => defer(ctx, tx, (id, attempts))?,
         }
     }
+    put_off_in.into_iter().try_for_each(|thread| tx.release_group(thread))?;
+    prepared.sealed.extend(distributions.finish(tx)?);
     Ok(prepared)
+}
+
+/// The distributions of one transaction, which leave together.
+#[derive(Default)]
+struct Distributions {
+    made: Vec<Together>,
+    /// The frames that may have been submitted before.
+    again: BTreeSet<(ThreadId, ClientMsgId)>,
+}
+
+impl Distributions {
+    /// Adds one that was sealed now, or before.
+    fn add(
+        &mut self,
+        ctx: &Context,
+        tx: &mut Tx<'_>,
+        (thread, was_sealed): (ThreadId, bool),
+        piece: Piece,
+        parcel: &Durable<Parcel>,
+    ) -> Result<()> {
+        let Parcel { client_msg_id, bytes } = parcel.get();
+        if was_sealed {
+            self.again.insert((thread, *client_msg_id));
+            return Ok(());
+        }
+        let mail: wire::Mail = wire::decode(bytes.clone()).map_err(|_| Error::Bug("mail that is none"))?;
+        let known = self.made.iter_mut().find(|known| known.thread == thread && known.has_room(&mail));
+        match known {
+            Some(known) => {
+                tx.rename_mail(piece.id, known.name)?;
+                known.add(piece, mail);
+            }
+            None => {
+                let name = ctx.new_client_msg_id();
+                tx.rename_mail(piece.id, name)?;
+                let mut together = Together::new(thread, name);
+                together.add(piece, mail);
+                self.made.push(together);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be submitted.
+    fn finish(mut self, tx: &mut Tx<'_>) -> Result<Vec<Sealed>> {
+        for (thread, name) in self.again {
+            let mut together = Together::new(thread, name);
+            for (id, to, attempts, bytes) in tx.mail_named(name)? {
+                match wire::decode::<wire::Mail>(bytes.into()) {
+                    Ok(mail) => together.add(Piece { id, to, attempts }, mail),
+                    Err(_) => tx.drop_mail(id, MailDropped::Damaged)?,
+                }
+            }
+            self.made.push(together);
+        }
+        let filled = self.made.into_iter().filter(|together| !together.pieces.is_empty());
+        let sealed = filled.map(|together| {
+            let thread = together.thread;
+            let (pieces, parcel) = together.into_parcel();
+            Sealed { pieces, thread, to_us: false, is_distribution: true, parcel: tx.durable(parcel) }
+        });
+        Ok(sealed.collect())
+    }
 }
 
 /// What to do with mail that is due.

@@ -158,10 +158,10 @@ impl Tx<'_> {
     }
 
     /// If nobody gets our chain for the first time any more, what waits for that is sent.
-    pub(in crate::store) fn release_group(&mut self, thread: &[u8]) -> Result<()> {
+    pub(crate) fn release_group(&mut self, thread: ThreadId) -> Result<()> {
         let sql = "UPDATE lane SET due = 0 WHERE lane = ?1 AND NOT EXISTS
                 (SELECT 1 FROM mail WHERE thread_id = ?1 AND slot = ?2 AND attempts = 0)";
-        self.change(sql, params![thread, DISTRIBUTION_SLOT]).map(drop)
+        self.change(sql, params![thread.as_bytes(), DISTRIBUTION_SLOT]).map(drop)
     }
 
     /// Our chains are distributed again before the next messages, because something else has changed that is told with them.

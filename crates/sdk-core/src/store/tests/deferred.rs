@@ -41,6 +41,7 @@ fn defer(
             ciphertext,
             bytes: &bytes,
             message,
+            is_unseen: false,
         },
         50,
     )
@@ -169,6 +170,7 @@ fn defer_unrepresented(tx: &mut Tx<'_>, thread: ThreadId, server_seq: u64) -> cr
         ciphertext,
         bytes: &bytes,
         message: None,
+        is_unseen: false,
     };
     tx.defer(&new, 50)
 }
