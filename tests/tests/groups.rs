@@ -137,3 +137,29 @@ async fn a_change_that_was_overtaken_is_told() {
     eventually("he knows it", async || (his.permissions().await.unwrap() == strict).then_some(())).await;
     assert_eq!(hers.timer().await.unwrap(), 0);
 }
+
+/// Each of them signs for the same version at first.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_who_accept_at_once_become_members() {
+    let world = World::start().await;
+    let ada = world.party("ada").await;
+    let mut others = Vec::new();
+    for n in 0..8 {
+        others.push(world.party(&format!("other-{n}")).await);
+    }
+    let invited: Vec<_> = others.iter().map(|other| other.client.user_id()).collect();
+    let hers = eventually("a group", async || {
+        ada.client.create_group(title("x"), GroupPermissions::default(), &invited).await.ok()
+    })
+    .await;
+    let mut invitations = Vec::new();
+    for other in &others {
+        invitations.push(group(other, hers.id()).await);
+    }
+    for invitation in &invitations {
+        invitation.accept().await.unwrap();
+    }
+    let mut all = invited;
+    all.push(ada.client.user_id());
+    when_members(&ada, hers.id(), &all).await;
+}

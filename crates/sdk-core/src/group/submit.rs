@@ -1,8 +1,12 @@
 //! Makes the changes of rosters that are queued: signs each for the newest entry, submits it until the relay has answered, and takes it.
 //!
-//! Of two changes for one version, one wins. The other is signed anew once, if it is still allowed; otherwise the person is told.
+//! Of two changes for one version, one wins. The other is signed anew once, if it is still allowed; otherwise the person is told. What concerns nobody
+//! else, such as accepting an invitation, is signed anew until it is made: hundreds of people may accept at the same time.
+
+use std::time::Duration;
 
 use sealpost_wire::roster::{ChainError, Change, Entry, Refusal};
+use tokio::time::sleep;
 
 use super::entries::{EntryPlace, Follower};
 use super::fetch::fetch;
@@ -11,12 +15,15 @@ use crate::account::tokens;
 use crate::context::Context;
 use crate::error::{Offline, Result};
 use crate::event::Event;
-use crate::id::ThreadId;
+use crate::id::{ThreadId, UserId};
 use crate::store::DueChange;
 use crate::transport::Posted;
 
-/// How often a change is signed at most.
+/// How often a change that concerns others is signed at most.
 const TIMES: u32 = 2;
+/// The first and the longest wait, at most, before a change is signed again that was overtaken several times, in milliseconds.
+const FIRST_MS: u64 = 100;
+const LONGEST_MS: u64 = 10_000;
 
 /// Makes the next change. Returns false if there is none in a group after this one.
 ///
@@ -26,7 +33,7 @@ pub(crate) async fn step(ctx: &Context, after: &mut Option<ThreadId>) -> Result<
     let place = *after;
     let Some(due) = ctx.store.glance(move |rows| rows.next_change(place)).await? else { return Ok(false) };
     *after = Some(due.thread);
-    let (id, thread) = (due.id, due.thread);
+    let (id, thread, times) = (due.id, due.thread, due.times);
     let Some(entry) = signed(ctx, due).await? else { return Ok(true) };
     let bytes = entry.as_bytes().to_vec();
     let is_first = entry.version() == 1;
@@ -61,6 +68,11 @@ pub(crate) async fn step(ctx: &Context, after: &mut Option<ThreadId>) -> Result<
                 // It refuses an entry because of another one, which it does not show.
                 return Err(Offline::NotARelay.into());
             }
+            // Many change it at the same time, and come one after another.
+            if times > 0 {
+                let most_ms = FIRST_MS.saturating_mul(1 << times.min(10)).min(LONGEST_MS);
+                sleep(Duration::from_millis(ctx.env.jitter(most_ms))).await;
+            }
         }
         Posted::Refused => {
             tracing::warn!("the relay has refused a change of a group");
@@ -85,7 +97,8 @@ async fn signed(ctx: &Context, due: DueChange) -> Result<Option<Entry>> {
                 return Ok(None);
             }
         }
-        let signed = match due.times < TIMES && next > 1 {
+        let may_sign = due.times < TIMES || is_own(&due.change, tx.our_user()?);
+        let signed = match may_sign && next > 1 {
             true => sign::change(tx, due.thread, &due.change, &mut rng)?,
             false => Err(Refusal::Chain(ChainError::Version)),
         };
@@ -103,6 +116,15 @@ async fn signed(ctx: &Context, due: DueChange) -> Result<Option<Entry>> {
         Ok(Some(signed.entry))
     });
     work.await
+}
+
+/// Whether a change is about nobody but ourselves. It means the same after any changes of others, as long as it is allowed.
+fn is_own(change: &Change, us: Option<UserId>) -> bool {
+    match change {
+        Change::Accept | Change::Join { .. } | Change::Leave | Change::Devices { .. } => true,
+        Change::Withdraw(users) => us.is_some_and(|us| users[..] == [us]),
+        _ => false,
+    }
 }
 
 /// Whether the refusal says that there is nothing left to be done: another device of ours, or somebody else, has done it, or the invitation that was
