@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use rusqlite::{Connection, OpenFlags};
-use sealpost_core::{Change, Delivery, MessageList, WaitReason, Waiting};
+use sealpost_core::{Change, Delivery, GroupDetails, GroupPermissions, MessageList, WaitReason, Waiting};
 use sealpost_relay::limits::{Name, Rate};
-use sealpost_testkit::{Interceptor, Proxy, World, eventually};
+use sealpost_testkit::{Interceptor, Proxy, World, eventually, texts};
 use sealpost_wire::frame::Body;
 use sealpost_wire::{Frame, reason};
 
@@ -136,4 +136,37 @@ async fn a_message_above_the_limit_of_a_recipient_is_sent_later() {
     assert!(of_messages.iter().all(|(of, _)| *of != one.id));
     assert!(watch.refused.load(Ordering::SeqCst) > 0, "nothing was refused");
     assert_eq!(watch.hellos.load(Ordering::SeqCst), 1, "the connection stays open");
+}
+
+/// In a group of strangers, the first message needs a session with each.
+#[tokio::test(flavor = "multi_thread")]
+async fn fellow_members_are_met_although_no_more_strangers_are() {
+    let world = World::start_with(|mut config| {
+        // One stranger an hour.
+        config.limits.set(Name::Takes, Some(Rate::new(1, 1, Duration::from_secs(3_600))));
+        config
+    })
+    .await;
+    let ada = world.party("ada").await;
+    let others = [world.party("ben").await, world.party("cam").await, world.party("dee").await];
+    let invited: Vec<_> = others.iter().map(|other| other.client.user_id()).collect();
+    let group = eventually("a group", async || {
+        let (details, permissions) = (GroupDetails::default(), GroupPermissions::default());
+        ada.client.create_group(details, permissions, &invited).await.ok()
+    })
+    .await;
+    for other in &others {
+        let theirs = eventually("an invitation", async || other.client.group(group.id()).await.ok()).await;
+        theirs.accept().await.unwrap();
+    }
+    eventually("four members", async || {
+        let members = group.members().await.ok()?;
+        (members.len() == 4).then_some(())
+    })
+    .await;
+    group.thread().await.unwrap().send_text("hello").await.unwrap();
+    for other in &others {
+        let thread = other.client.thread(group.id()).await.unwrap();
+        eventually("they can read it", async || (texts(&thread).await == ["hello"]).then_some(())).await;
+    }
 }

@@ -1,5 +1,6 @@
 //! What a person does with a group: each change is stored, and made as soon as there is a connection.
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sealpost_protocol::device::SignedDeviceList;
 use sealpost_wire::roster::{Change, Details, Invitation, NewSecret, Permissions};
 
@@ -9,6 +10,9 @@ use crate::account::tokens;
 use crate::context::Context;
 use crate::error::{Error, Offline, Result};
 use crate::id::{ThreadId, UserId};
+
+/// How many people are asked for at the same time.
+const AT_ONCE: usize = 16;
 
 /// Creates a group. It is here once the relay has it.
 pub(crate) async fn create(
@@ -69,26 +73,26 @@ pub(crate) async fn set_details(ctx: &Context, thread: ThreadId, details: &Group
 
 /// The account keys of people, as they are known; of somebody who was never met, as the relay shows it.
 async fn invitations(ctx: &Context, users: &[UserId]) -> Result<Vec<Invitation>> {
-    let mut invited = Vec::new();
-    for user in users.iter().copied() {
-        let known = ctx.store.glance(move |rows| rows.account_key_of(user)).await?;
-        let key = match known {
-            Some(key) => key,
-            None => {
-                let shown =
-                    tokens::with_access(
-                        ctx,
-                        |http, token| async move { http.device_list(&token, user).await },
-                    );
-                let list = SignedDeviceList::parse(&shown.await?.list)?;
-                let list = list.verify(user.as_bytes()).map_err(|_| Error::Offline(Offline::NotARelay))?;
-                *list.account_key()
-            }
-        };
-        let account_key = form::named(&key).ok_or(Error::Bug("an account key without a form"))?;
-        invited.push(Invitation { user, account_key });
-    }
+    // Several are asked for at the same time: a group may begin with a thousand strangers.
+    let invited = stream::iter(users.to_vec()).map(|user| invitation(ctx, user)).buffer_unordered(AT_ONCE);
+    let mut invited: Vec<_> = invited.try_collect().await?;
     invited.sort_by_key(|invitation| invitation.user);
     invited.dedup_by_key(|invitation| invitation.user);
     Ok(invited)
+}
+
+async fn invitation(ctx: &Context, user: UserId) -> Result<Invitation> {
+    let known = ctx.store.glance(move |rows| rows.account_key_of(user)).await?;
+    let key = match known {
+        Some(key) => key,
+        None => {
+            let shown =
+                tokens::with_access(ctx, |http, token| async move { http.device_list(&token, user).await });
+            let list = SignedDeviceList::parse(&shown.await?.list)?;
+            let list = list.verify(user.as_bytes()).map_err(|_| Error::Offline(Offline::NotARelay))?;
+            *list.account_key()
+        }
+    };
+    let account_key = form::named(&key).ok_or(Error::Bug("an account key without a form"))?;
+    Ok(Invitation { user, account_key })
 }

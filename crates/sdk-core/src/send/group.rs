@@ -101,12 +101,20 @@ pub(super) fn prepare(
         return Ok(Ready::Yes(head, chain.record));
     }
     queue(ctx, tx, (thread, us), (&chain, &lacking), rng)?;
-    if tx.waiting_distributions(thread)?.1 {
-        tx.hold_lane_until(thread, ctx.env.now_ms().saturating_add(WAIT_MS))?;
+    let since_ms = tx.waiting_distributions(thread)?.1;
+    if let Some(left_ms) = since_ms.and_then(|since_ms| left_ms(since_ms, ctx.server_now_ms())) {
+        tx.hold_lane_until(thread, ctx.env.now_ms().saturating_add(left_ms))?;
         return Ok(Ready::Distributing);
     }
     // Those whom nothing reaches now get it later, and delay nobody.
     Ok(Ready::Yes(head, chain.record))
+}
+
+/// How much longer a post waits for those to whom our chain was to be sent at `since_ms` or later, and was not yet; none if it does not.
+fn left_ms(since_ms: u64, now_ms: u64) -> Option<u64> {
+    // If the clock was set back, it does not wait.
+    let waited_ms = now_ms.checked_sub(since_ms)?;
+    WAIT_MS.checked_sub(waited_ms).filter(|left_ms| *left_ms > 0)
 }
 
 fn begin(
@@ -231,6 +239,15 @@ mod tests {
         assert!(!is_usable(&chain(4, now_ms, 0), 5, now_ms));
         // A clock that was ahead does not keep a chain for ever.
         assert!(!is_usable(&chain(4, now_ms + MAX_AGE_MS, 0), 4, now_ms));
+    }
+
+    #[test]
+    fn a_post_waits_for_three_seconds_in_all() {
+        assert_eq!(left_ms(5_000, 5_000), Some(WAIT_MS));
+        assert_eq!(left_ms(5_000, 7_999), Some(1));
+        assert_eq!(left_ms(5_000, 8_000), None);
+        assert_eq!(left_ms(5_000, 60_000), None);
+        assert_eq!(left_ms(5_000, 4_999), None);
     }
 
     #[test]

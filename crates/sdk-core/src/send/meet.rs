@@ -36,9 +36,11 @@ pub(super) async fn meet_all(
     thread: ThreadId,
     to_meet: &[ToMeet],
 ) -> Result<Result<(), NotMet>> {
+    // The relay lets more fellow members be met than strangers.
+    let group = ctx.store.glance(move |rows| Ok(rows.is_group(thread)?.then_some(thread))).await?;
     let requests = to_meet.iter().flat_map(|ToMeet { user, devices }| {
         let all = devices.is_empty().then_some(None);
-        devices.iter().copied().map(Some).chain(all).map(|device| meet(ctx, *user, device))
+        devices.iter().copied().map(Some).chain(all).map(|device| meet(ctx, group, (*user, device)))
     });
     let outcomes = join_all(requests).await;
     let mut bad = Vec::new();
@@ -66,10 +68,15 @@ pub(super) async fn meet_all(
 
 /// Fetches the bundles of a user's device (or of all) and starts a session with each. Returns the devices whose keys are invalid, or the
 /// reason if nothing can be sent to this user.
-async fn meet(ctx: &Context, user: UserId, device: Option<DeviceId>) -> Result<Result<Vec<Skipped>, NotMet>> {
+async fn meet(
+    ctx: &Context,
+    group: Option<ThreadId>,
+    (user, device): (UserId, Option<DeviceId>),
+) -> Result<Result<Vec<Skipped>, NotMet>> {
     let once = &ctx.new_client_msg_id().to_string();
-    let fetched =
-        tokens::with_access(ctx, |http, token| async move { http.bundles(&token, user, device, once).await });
+    let fetched = tokens::with_access(ctx, |http, token| async move {
+        http.bundles(&token, user, device, (group, once)).await
+    });
     let (bundles, list) = match fetched.await {
         Ok(wire::Bundles { bundles, devices }) => (bundles, devices.map(|devices| devices.list)),
         Err(Error::NotFound) => (Vec::new(), None),

@@ -159,10 +159,11 @@ impl Http {
         token: &str,
         user: UserId,
         device: Option<DeviceId>,
-        once: &str,
+        (group, once): (Option<ThreadId>, &str),
     ) -> Result<wire::Bundles> {
         let device = device.map_or_else(|| "*".to_owned(), |device| device.to_string());
-        let path = format!("v1/users/{user}/devices/{device}/prekeys");
+        let group = group.map(|group| format!("?group={group}")).unwrap_or_default();
+        let path = format!("v1/users/{user}/devices/{device}/prekeys{group}");
         let call = self.call(Method::GET, &path, Some(token)).await?.header("idempotency-key", once);
         self.answer(call).await
     }

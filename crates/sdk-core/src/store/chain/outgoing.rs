@@ -84,17 +84,20 @@ impl Rows<'_> {
         .collect()
     }
 
-    /// The members for whom a distribution waits, and whether one of them was not tried yet.
-    pub(crate) fn waiting_distributions(&self, thread: ThreadId) -> Result<(BTreeSet<UserId>, bool)> {
-        let sql = "SELECT recipient, attempts FROM mail WHERE thread_id = ?1 AND slot = ?2";
+    /// The members for whom a distribution waits, and since when the first one waits, by server time, that was not tried yet.
+    pub(crate) fn waiting_distributions(&self, thread: ThreadId) -> Result<(BTreeSet<UserId>, Option<u64>)> {
+        let sql = "SELECT recipient, attempts, sent FROM mail WHERE thread_id = ?1 AND slot = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params![thread.as_bytes(), DISTRIBUTION_SLOT])?;
-        let (mut users, mut is_any_new) = (BTreeSet::new(), false);
+        let (mut users, mut since) = (BTreeSet::new(), None);
         while let Some(row) = rows.next()? {
             users.insert(UserId::from_slice(&row.get::<_, Vec<u8>>(0)?)?);
-            is_any_new |= row.get::<_, u32>(1)? == 0;
+            if row.get::<_, u32>(1)? == 0 {
+                let sent_ms = from_sql(row.get(2)?)?;
+                since = Some(since.map_or(sent_ms, |since: u64| since.min(sent_ms)));
+            }
         }
-        Ok((users, is_any_new))
+        Ok((users, since))
     }
 }
 
