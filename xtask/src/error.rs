@@ -57,7 +57,10 @@ impl fmt::Display for Error {
             Self::UnknownVerb(verb) => write!(f, "there is no command {verb:?}; ./dev help lists them"),
             Self::NoNumber(word) => write!(f, "{word:?} is not a number"),
             Self::UnknownBench(name) => {
-                write!(f, "there are no benchmarks {name:?}; choose protocol, relay, client, bindings or all")
+                write!(
+                    f,
+                    "there are no benchmarks {name:?}; choose protocol, relay, client, groups, bindings or all"
+                )
             }
             Self::UnknownFuzzTarget(name) => {
                 write!(f, "there is no fuzz target {name:?} in fuzz/libfuzzer/fuzz_targets")

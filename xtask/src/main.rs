@@ -46,7 +46,7 @@ const HELP: &str = "\
   check-deps                     only the dependency rules
   fuzz [SECONDS] [TARGET]        run each fuzz target, or one, for 60 seconds or the given number
   fuzz keep [TARGET]             reduce the inputs that were found to a small corpus for the tests
-  bench [protocol|relay|client|bindings|all]
+  bench [protocol|relay|client|groups|bindings|all]
   soak [MINUTES] [SEED]          kill the relay repeatedly, for 10 minutes or the given number, and check what it guarantees
   soak devices [MINUTES] [SEED]  let devices of two people come and go while they talk, for 10 minutes or the given number
   soak tests [ROUNDS] [PACKAGE...]

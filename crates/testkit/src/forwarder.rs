@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -23,6 +23,9 @@ struct State {
     upstream: SocketAddr,
     connections: AtomicUsize,
     stalled: AtomicBool,
+    /// The bytes that were forwarded to the relay, and from it.
+    sent: AtomicU64,
+    received: AtomicU64,
     /// Connections with a lower number are not forwarded any more.
     first_alive: watch::Sender<usize>,
 }
@@ -36,6 +39,8 @@ impl Forwarder {
             upstream,
             connections: AtomicUsize::new(0),
             stalled: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             first_alive: watch::Sender::new(0),
         });
         let shared = Arc::clone(&state);
@@ -59,6 +64,16 @@ impl Forwarder {
     /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// The number of bytes that were forwarded to the relay so far.
+    pub fn sent(&self) -> u64 {
+        self.state.sent.load(Ordering::Relaxed)
+    }
+
+    /// The number of bytes that were forwarded from the relay so far.
+    pub fn received(&self) -> u64 {
+        self.state.received.load(Ordering::Relaxed)
     }
 
     /// Stops forwarding on all present connections without telling either side. New connections work.
@@ -86,7 +101,7 @@ async fn serve(state: Arc<State>, number: usize, client: TcpStream) {
     let ((from_client, to_client), (from_relay, to_relay)) = (client.into_split(), relay.into_split());
     let (mut up, mut down) = (Direction(from_client, to_relay), Direction(from_relay, to_client));
     tokio::select! {
-        () = async { tokio::join!(up.forward(), down.forward()); } => return,
+        () = async { tokio::join!(up.forward(&state.sent), down.forward(&state.received)); } => return,
         _ = first_alive.wait_for(|first| number < *first) => {}
     }
     // Both sides stay open, because the peers would notice if they were closed.
@@ -96,8 +111,15 @@ async fn serve(state: Arc<State>, number: usize, client: TcpStream) {
 struct Direction(OwnedReadHalf, OwnedWriteHalf);
 
 impl Direction {
-    async fn forward(&mut self) {
-        let _ = tokio::io::copy(&mut self.0, &mut self.1).await;
+    async fn forward(&mut self, count: &AtomicU64) {
+        let mut bytes = vec![0; 16 << 10];
+        while let Ok(length @ 1..) = self.0.read(&mut bytes).await {
+            let Some(read) = bytes.get(..length) else { break };
+            count.fetch_add(u64::try_from(length).unwrap_or(0), Ordering::Relaxed);
+            if self.1.write_all(read).await.is_err() {
+                break;
+            }
+        }
         let _ = self.1.shutdown().await;
     }
 

@@ -15,6 +15,7 @@ use crate::workspace::{Workspace, run};
 const PARTS: &[(&str, &str, &str, &str)] = &[
     ("relay", "crates/relay", "sealpost-relay", "statements"),
     ("client", "crates/sdk-core", "sealpost-core", ""),
+    ("groups", "crates/testkit", "sealpost-testkit", ""),
 ];
 
 /// The part that is compared with other implementations.
