@@ -27,7 +27,7 @@ use crate::message::{Delivery, Direction, Message, MessageBody, Undecryptable};
 use crate::receive::inbox::{self, Delivered};
 use crate::send::ephemeral::{self, Passing};
 use crate::send::prepare::Prepared;
-use crate::send::{mail, prepare, queue};
+use crate::send::{change, mail, prepare, queue};
 use crate::store::{
     Device, Footprint, GroupHead, MailOutcome, Parcel, PreKeys, PrivacySetting, Registered, Settlement,
     Store, Thread, Tokens, Tx, UNSEEN_MS,
@@ -609,6 +609,77 @@ async fn a_chain_counts_in_its_group_and_for_its_device_only() {
         _ => None,
     });
     assert!(causes.into_iter().all(|cause| cause == Undecryptable::AwaitsSenderKey));
+}
+
+/// The relay and a member are dishonest together: devices decide.
+#[tokio::test]
+async fn who_may_not_write_is_not_heard_whatever_the_relay_delivers() {
+    let sides = group(&[1, 2, 3]).await;
+    let [ada, ben, cam] = &sides[..] else { panic!() };
+    let (members, mut seq) = ([ada.user, ben.user, cam.user], 0);
+    ben.say("early").await;
+    let (mails, early) = ben.leaves(&mut seq).await;
+    ada.gets_mail(&mails).await;
+    // From version 2 on, only admins write, and Cam is one. Ben's device does not care.
+    for side in [ada, ben, cam] {
+        side.learn(2, 0, &members).await;
+    }
+    let restrict = |tx: &mut Tx<'_>| tx.set_writers(GROUP, (true, 2), user(3));
+    ada.write(restrict).await;
+    cam.write(restrict).await;
+    ben.say("against the rules").await;
+    let (_, against) = ben.leaves(&mut seq).await;
+    ada.gets_posts(&[&early[..], &against[..]].concat()).await;
+    spread(cam, &[ada], &mut seq).await;
+    cam.say("as an admin").await;
+    spread(cam, &[ada], &mut seq).await;
+    // What was written before was on its way.
+    assert_eq!(ada.texts().await, ["early", "Misrouted", "as an admin"]);
+    // A later roster lets Ben write again, and comes after the message.
+    ben.learn(3, 0, &members).await;
+    ben.say("again").await;
+    let (_, again) = ben.leaves(&mut seq).await;
+    ada.gets_posts(&again).await;
+    assert_eq!(ada.texts().await.len(), 3);
+    ada.learn(3, 0, &members).await;
+    ada.write(|tx| {
+        tx.set_writers(GROUP, (false, 2), user(3))?;
+        tx.retry_deferred_of_group(GROUP)
+    })
+    .await;
+    crate::receive::retry::retry(&ada.ctx).await.unwrap();
+    assert_eq!(ada.texts().await, ["early", "Misrouted", "as an admin", "again"]);
+}
+
+/// As many people react as are members, and not more.
+#[tokio::test]
+async fn nobody_but_members_reacts() {
+    let sides = group(&[1, 2, 3]).await;
+    let [ada, ben, cam] = &sides[..] else { panic!() };
+    let mut seq = 0;
+    ada.say("hello").await;
+    spread(ada, &[ben, cam], &mut seq).await;
+    let react = async |side: &Side, emoji: &str| {
+        let to = side.shown().await[0].id;
+        change::react(&side.ctx, GROUP, to, Some(emoji.to_owned())).await.unwrap();
+    };
+    react(ben, "👍").await;
+    spread(ben, &[ada, cam], &mut seq).await;
+    react(cam, "🎈").await;
+    let (mails, before) = cam.leaves(&mut seq).await;
+    ada.gets_mail(&mails).await;
+    ada.gets_posts(&before).await;
+    let counts = async || {
+        let shown = ada.shown().await;
+        shown[0].reactions.iter().map(|reaction| (reaction.emoji.clone(), reaction.count)).collect::<Vec<_>>()
+    };
+    assert_eq!(counts().await, [("🎈".to_owned(), 1), ("👍".to_owned(), 1)]);
+    ada.learn(2, 2, &[ada.user, ben.user]).await;
+    react(cam, "👍").await;
+    let (_, after) = cam.leaves(&mut seq).await;
+    ada.gets_posts(&after).await;
+    ada.waits_long().await;
+    assert_eq!(counts().await, [("🎈".to_owned(), 1), ("👍".to_owned(), 1)]);
 }
 
 /// Who is told that Ada writes, and nothing else of it remains.

@@ -71,6 +71,12 @@ impl Batch<'_, '_> {
             return undecryptable(Undecryptable::SenderKeyReplaced);
         };
         self.note_head((source.thread, source.sender), sealed_for, &head)?;
+        if self.tx.is_silent(source.thread, source.sender, sealed_for.version)? {
+            // A later roster may let them write.
+            let is_known = sealed_for.version <= head.version;
+            let cause = if is_known { Undecryptable::Misrouted } else { Undecryptable::AwaitsSenderKey };
+            return undecryptable(cause);
+        }
         self.tx.set_chain_in(of, &advanced.next)?;
         self.tx.store_chain_skipped(of, advanced.skipped, now)?;
         Ok(Opened::Content(Box::new(content)))

@@ -7,10 +7,10 @@
 mod incoming;
 mod outgoing;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use super::thread::ADMIN;
-use super::{Rows, Tx, from_sql};
+use super::{Rows, Tx, from_sql, to_sql};
 use crate::content::RosterHead;
 use crate::error::{Error, Result, Storage};
 use crate::id::{DeviceId, ThreadId, UserId};
@@ -90,6 +90,19 @@ impl Rows<'_> {
     }
 }
 
+impl Rows<'_> {
+    /// Whether a member may not write what was sealed for this version of the roster. What was sealed before the last restriction may have been on its
+    /// way, and the relay has not refused it.
+    pub(crate) fn is_silent(&self, thread: ThreadId, user: UserId, sealed_for: u64) -> Result<bool> {
+        let sql = "SELECT permissions FROM roster JOIN member USING (thread_id)
+                   WHERE thread_id = ?1 AND user_id = ?2 AND role <> ?3 AND floor <= ?4";
+        let values = params![thread.as_bytes(), user.as_bytes(), ADMIN, to_sql(sealed_for)?];
+        let permissions =
+            self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
+        Ok(permissions.is_some_and(|[write, ..]: [u8; 3]| write == ADMINS))
+    }
+}
+
 impl Tx<'_> {
     /// The roster of a group has changed, and the rows of the thread and of its members were stored before. Whoever is not a member has no chain
     /// any more, and nothing waits for them; whoever is new gets ours before the next message.
@@ -112,9 +125,9 @@ impl Tx<'_> {
             "UPDATE thread SET roster_version = ?2, roster_head = ?3, removal_version = ?4 WHERE thread_id = ?1",
             params![
                 thread.as_bytes(),
-                super::to_sql(head.version)?,
+                to_sql(head.version)?,
                 head.hash.as_slice(),
-                super::to_sql(head.removal_version)?
+                to_sql(head.removal_version)?
             ],
         )?;
         self.change(
@@ -124,9 +137,24 @@ impl Tx<'_> {
         )?;
         self.change(
             "INSERT INTO roster_entry (thread_id, version, hash, outcome, entry) VALUES (?1, ?2, ?3, 1, x'') ON CONFLICT DO NOTHING",
-            params![thread.as_bytes(), super::to_sql(head.version)?, head.hash.as_slice()],
+            params![thread.as_bytes(), to_sql(head.version)?, head.hash.as_slice()],
         )
         .map(drop)
+    }
+
+    /// Only admins write since this version, or everybody; and this member is an admin.
+    #[cfg(test)]
+    pub(crate) fn set_writers(
+        &mut self,
+        thread: ThreadId,
+        (only_admins, since): (bool, u64),
+        admin: UserId,
+    ) -> Result<()> {
+        let permissions = if only_admins { [ADMINS, 1, 1] } else { [1; 3] };
+        let sql = "UPDATE roster SET permissions = ?2, floor = ?3 WHERE thread_id = ?1";
+        self.change_one(sql, params![thread.as_bytes(), permissions, to_sql(since)?])?;
+        let sql = "UPDATE member SET role = ?3 WHERE thread_id = ?1 AND user_id = ?2";
+        self.change_one(sql, params![thread.as_bytes(), admin.as_bytes(), ADMIN])
     }
 
     /// A device was removed by its account, or has another identity key: nothing that comes under its chains is opened any more, and what
