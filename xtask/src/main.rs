@@ -27,7 +27,7 @@ use workspace::Workspace;
 const HELP: &str = "\
 ./dev COMMAND [ARGUMENTS]
 
-  demo [--input FILE] [--seed N] two people, a relay, and every kind of message over its crashes
+  demo [--input FILE] [--seed N] people, a relay, and every kind of message over its crashes
   chat --name NAME [--with NAME] a messenger in this terminal; with --plain, line by line
   relay [ARGUMENTS]              a development relay on port 8470, with its data in .cache/relay
   test                           every check and every test

@@ -11,7 +11,7 @@ const RELAY: &str = "sealpost-relay";
 const DEMO: &str = "sealpost-demo";
 const CHAT: &str = "sealpost-cli-chat";
 
-/// The demonstration: two people, a relay that is killed, and a comparison of what arrived.
+/// The demonstration: people, a relay that is killed, and a comparison of what arrived.
 pub(crate) fn demo(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode, Error> {
     build(workspace, &[RELAY, DEMO])?;
     let mut command = workspace.program(&workspace.binary(Profile::Release, DEMO));

@@ -127,8 +127,15 @@ impl Kind {
         matches!(self, Self::Edit | Self::Reaction | Self::ReactionTakenBack | Self::Vote | Self::Pin)
     }
 
-    /// Whether both sides must be there.
-    const fn needs_both(self) -> bool {
+    /// What happens between the lines, of two people or in a group.
+    pub(crate) fn events(is_group: bool) -> impl Iterator<Item = Self> {
+        // Calls and presence are between two people.
+        let is_of_two = |kind: &Self| matches!(kind, Self::Presence | Self::Call);
+        Self::EVENTS.into_iter().filter(move |kind| !(is_group && is_of_two(kind)))
+    }
+
+    /// Whether all sides must be there.
+    const fn needs_all(self) -> bool {
         matches!(
             self,
             Self::Timer | Self::Disappearance | Self::Receipt | Self::Typing | Self::Presence | Self::Call
@@ -136,7 +143,7 @@ impl Kind {
     }
 }
 
-/// What one side does. Numbers of messages are places in [`Model::entries`].
+/// What one side does. Messages are named by their numbers in the [`Model`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Act {
     pub(crate) by: usize,
@@ -233,20 +240,22 @@ impl Act {
 pub(crate) fn choose(
     model: &Model,
     kinds: impl Iterator<Item = Kind>,
-    online: [bool; 2],
+    is_online: impl Fn(usize) -> bool,
     random: &mut StdRng,
 ) -> Option<Act> {
     let mut kinds: Vec<Kind> = kinds.collect();
     kinds.shuffle(random);
     kinds.sort_by_key(|kind| model.done(*kind));
+    let are_all_online = model.members().all(&is_online);
     kinds.into_iter().find_map(|kind| {
-        if kind.needs_both() && (online != [true; 2] || !model.is_mutual()) {
+        if kind.needs_all() && !(are_all_online && model.is_mutual()) {
             return None;
         }
-        let first = random.random_range(0..2_usize);
-        [first, 1_usize.saturating_sub(first)]
-            .into_iter()
-            .filter(|by| online.get(*by) == Some(&true))
+        let people = model.people.len();
+        let first = random.random_range(0..people);
+        (first..people)
+            .chain(0..first)
+            .filter(|by| model.is_member(*by) && is_online(*by))
             .find_map(|by| deed(kind, by, model, random).map(|deed| Act { by, deed }))
     })
 }
@@ -256,43 +265,44 @@ fn deed(kind: Kind, by: usize, model: &Model, random: &mut StdRng) -> Option<Dee
     let is_text = |entry: &Entry| matches!(entry.body, Body::Text(_));
     let is_content = |entry: &Entry| !matches!(entry.body, Body::Timer(_) | Body::Deleted | Body::Other(_));
     let is_ours = |entry: &Entry| entry.author == by;
-    let has_reaction = |entry: &Entry| entry.reactions.get(by).is_some_and(Option::is_some);
+    let has_reaction = |entry: &Entry| entry.reactions.contains_key(&by);
     Some(match kind {
         Kind::Text => return None,
         Kind::Styles => Deed::Styles,
-        Kind::Reply => Deed::Reply(model.pick(random, is_content)?),
+        Kind::Reply => Deed::Reply(model.pick(by, random, is_content)?),
         Kind::Forward => Deed::Forward(
-            model.pick(random, |entry| is_content(entry) && !matches!(entry.body, Body::Poll { .. }))?,
+            model.pick(by, random, |entry| is_content(entry) && !matches!(entry.body, Body::Poll { .. }))?,
         ),
         Kind::Contact => Deed::Contact,
         Kind::Location => Deed::Location,
-        Kind::Poll if model.entries.is_empty() => return None,
+        Kind::Poll if model.messages == 0 => return None,
         Kind::Poll => Deed::Poll { is_multiple: random.random_range(0..2) == 0 },
         Kind::Edit => Deed::Edit(
-            model.pick(random, |entry| is_ours(entry) && is_text(entry) && entry.earlier.len() < 3)?,
+            model.pick(by, random, |entry| is_ours(entry) && is_text(entry) && entry.earlier.len() < 3)?,
         ),
         Kind::Reaction => {
             let emoji = EMOJI.get(random.random_range(0..EMOJI.len())).copied()?;
-            Deed::React(model.pick(random, is_content)?, emoji)
+            Deed::React(model.pick(by, random, is_content)?, emoji)
         }
-        Kind::ReactionTakenBack => Deed::TakeReactionBack(model.pick(random, has_reaction)?),
-        Kind::Deletion => Deed::Delete(model.pick(random, |entry| is_ours(entry) && is_text(entry))?),
+        Kind::ReactionTakenBack => Deed::TakeReactionBack(model.pick(by, random, has_reaction)?),
+        Kind::Deletion => Deed::Delete(model.pick(by, random, |entry| is_ours(entry) && is_text(entry))?),
         Kind::Vote => {
-            let poll = model.pick(random, |entry| matches!(entry.body, Body::Poll { .. }))?;
-            Deed::Vote(poll, choices(by, model.entries.get(poll)?, random))
+            let poll = model.pick(by, random, |entry| matches!(entry.body, Body::Poll { .. }))?;
+            Deed::Vote(poll, choices(by, model.entry(by, poll)?, random))
         }
         Kind::Pin => {
-            let pinned = model.entries.iter().filter(|entry| entry.is_pinned).count();
-            // Two people who pin and unpin the same message at the same time would make the result a matter of time.
+            let pinned = model.pinned();
+            // People who pin and unpin the same message at the same time would make the result a matter of time.
             let can = |entry: &Entry| is_ours(entry) && is_content(entry) && !entry.is_pinned;
-            Deed::Pin(model.pick(random, can).filter(|_| pinned < MOST_PINNED)?)
+            Deed::Pin(model.pick(by, random, can).filter(|_| pinned < MOST_PINNED)?)
         }
-        Kind::Unpin => Deed::Unpin(model.pick(random, |entry| is_ours(entry) && entry.is_pinned)?),
+        Kind::Unpin => Deed::Unpin(model.pick(by, random, |entry| is_ours(entry) && entry.is_pinned)?),
         Kind::Timer => Deed::SetTimer(if model.timer_s == 0 { 24 * 3600 } else { 0 }),
         Kind::Disappearance => Deed::Disappear,
         Kind::Profile => Deed::Profile,
         Kind::Receipt => Deed::Read,
         Kind::NoteToSelf => Deed::Note,
+        Kind::Typing if !model.talks_with_all(by) => return None,
         Kind::Typing => Deed::Type,
         Kind::Presence => Deed::Appear,
         Kind::Call => Deed::Call,
@@ -305,7 +315,7 @@ fn choices(by: usize, poll: &Entry, random: &mut StdRng) -> Vec<u32> {
     let mut all: Vec<u32> = (0..).take(options.len()).collect();
     all.shuffle(random);
     let most = if *is_multiple { options.len() } else { 1 };
-    let least = usize::from(poll.votes.get(by).is_none_or(Vec::is_empty));
+    let least = usize::from(!poll.votes.contains_key(&by));
     all.truncate(random.random_range(least..=most));
     all.sort_unstable();
     all
@@ -320,13 +330,13 @@ mod tests {
     /// What is chosen if nobody performs it, but the model learns of what it needs.
     fn chosen(seed: u64, count: usize) -> Vec<Act> {
         let mut random = StdRng::seed_from_u64(seed);
-        let mut model = Model::default();
+        let mut model = Model::of(2, None);
         for side in 0..2 {
             model.push(Kind::Text, Entry::new(side, 1, Body::Text("hello".to_owned())));
         }
         let mut acts = Vec::new();
         for _ in 0..count {
-            let act = choose(&model, Kind::EVENTS.into_iter(), [true; 2], &mut random).unwrap();
+            let act = choose(&model, Kind::events(false), |_| true, &mut random).unwrap();
             model.count(act.kind());
             acts.push(act);
         }
@@ -340,16 +350,34 @@ mod tests {
     }
 
     #[test]
-    fn nobody_who_is_offline_does_or_gets_what_needs_both() {
+    fn nobody_who_is_offline_does_or_gets_what_needs_all() {
         let mut random = StdRng::seed_from_u64(1);
-        let mut model = Model::default();
+        let mut model = Model::of(2, None);
         for side in 0..2 {
             model.push(Kind::Text, Entry::new(side, 1, Body::Text("hello".to_owned())));
         }
         for _ in 0..200 {
-            let act = choose(&model, Kind::EVENTS.into_iter(), [false, true], &mut random).unwrap();
-            assert!(act.by == 1 && !act.kind().needs_both(), "{act:?}");
+            let act = choose(&model, Kind::events(false), |side| side == 1, &mut random).unwrap();
+            assert!(act.by == 1 && !act.kind().needs_all(), "{act:?}");
             model.count(act.kind());
         }
+    }
+
+    #[test]
+    fn in_a_group_only_members_do_something_and_nobody_calls() {
+        let mut random = StdRng::seed_from_u64(1);
+        let mut model = Model::of(4, Some("title".to_owned()));
+        (0..3).for_each(|side| model.set_member(side, true));
+        for side in 0..3 {
+            model.push(Kind::Text, Entry::new(side, 1, Body::Text("hello".to_owned())));
+        }
+        let mut by = [0; 4];
+        for _ in 0..200 {
+            let act = choose(&model, Kind::events(true), |_| true, &mut random).unwrap();
+            assert!(!matches!(act.kind(), Kind::Call | Kind::Presence), "{act:?}");
+            by[act.by] += 1;
+            model.count(act.kind());
+        }
+        assert!(by[..3].iter().all(|count| *count > 20) && by[3] == 0, "{by:?}");
     }
 }

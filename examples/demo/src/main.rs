@@ -1,5 +1,6 @@
-//! The demonstration: two people talk over a relay, with every kind of content, while failures occur. One of them links a companion in
-//! mid-talk. All have the same in the end, and nothing is lost, duplicated or readable by others.
+//! The demonstration: two people, or more in a group, talk over a relay, with every kind of content, while failures occur. One of them links
+//! a companion in mid-talk; in a group, somebody is added and somebody is removed. All have what they may have in the end, and nothing is lost,
+//! duplicated or readable by others.
 //!
 //! `./dev demo [--input FILE] [--seed NUMBER]`
 
@@ -8,9 +9,11 @@
 mod act;
 mod cut;
 mod figures;
+mod group;
 mod live;
 mod model;
 mod perform;
+mod plan;
 mod run;
 mod scan;
 mod side;
@@ -27,8 +30,8 @@ use talk::Talk;
 const HELP: &str = "\
 sealpost-demo [--input FILE] [--seed NUMBER] [--relay-bin PATH]
 
-  --input FILE      the conversation: UTF-8, lines of the form `name: text`, two names; `-` for standard input;
-                    a sample is built in
+  --input FILE      the conversation: UTF-8, lines of the form `name: text`, at least two names; `-` for standard input;
+                    more than two make a group; a sample is built in
   --seed NUMBER     chooses what happens between the lines; a new one for each run by default
   --relay-bin PATH  the relay to start";
 

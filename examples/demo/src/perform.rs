@@ -1,4 +1,4 @@
-//! Carries out what happens between the lines, and records what both sides must have then.
+//! Carries out what happens between the lines, and records what all sides must have then.
 
 use sealpost_core::{
     ContactCard, LinkPreview, Location, Markup, Mention, Message, MessageBody, Profile, StyledRange,
@@ -21,7 +21,7 @@ impl Stage {
                 let target = self.message(by, *to).await?;
                 let text = format!("As for that: message {} is about it, too.", self.next_number());
                 let thread = self.thread(by).await?;
-                let settled = Settled::listen(&self.side(by).client);
+                let settled = Settled::listen(&self.side(by)?.client);
                 let sent = thread.reply(target.id, &text).await?;
                 let place = settled.place(&thread, sent.id).await?;
                 let entry =
@@ -34,12 +34,12 @@ impl Stage {
             Deed::Disappear => self.say_for_a_second(by).await,
             Deed::Profile => {
                 let changes = self.model.done(kind);
-                let name = self.side(by).name.clone();
+                let name = self.side(by)?.name.clone();
                 let about = format!("{name} travels by train, and has changed this {changes} times before.");
                 let profile = Profile { name, about: about.clone(), avatar: vec![7; 64] };
-                self.side(by).client.set_profile(profile.clone()).await?;
+                self.side(by)?.client.set_profile(profile.clone()).await?;
                 self.model.secrets.push(about);
-                self.model.profiles.get_mut(by).into_iter().for_each(|ours| *ours = profile.clone());
+                self.model.set_profile(by, &profile);
                 self.model.count(kind);
                 Ok(())
             }
@@ -53,9 +53,9 @@ impl Stage {
                     "Only for me, number {}: the tickets are in the blue bag.",
                     self.model.done(kind)
                 );
-                self.side(by).client.note_to_self().await?.send_text(&text).await?;
+                self.side(by)?.client.note_to_self().await?.send_text(&text).await?;
                 self.model.secrets.push(text.clone());
-                self.model.notes.get_mut(by).into_iter().for_each(|notes| notes.push(text.clone()));
+                self.model.people.get_mut(by).into_iter().for_each(|ours| ours.notes.push(text.clone()));
                 self.model.count(kind);
                 Ok(())
             }
@@ -74,17 +74,17 @@ impl Stage {
 
     /// The number that the next message will have.
     fn next_number(&self) -> usize {
-        self.model.entries.len().saturating_add(1)
+        self.model.messages.saturating_add(1)
     }
 
     async fn say_new(&mut self, act: &Act) -> Result<()> {
         let (by, number) = (act.by, self.next_number());
         let thread = self.thread(by).await?;
-        let settled = Settled::listen(&self.side(by).client);
+        let settled = Settled::listen(&self.side(by)?.client);
         let (sent, body, markup) = match act.deed {
             Deed::Contact => {
                 let (name, email) = (format!("Buffet {number}"), format!("buffet-{number}@olten.example"));
-                let user = Some(self.side(by).client.user_id());
+                let user = Some(self.side(by)?.client.user_id());
                 let card = ContactCard { name, user, phone: "+41 62 555 01 23".to_owned(), email };
                 (thread.send_contact(card.clone()).await?, Body::Contact(card), None)
             }
@@ -101,7 +101,7 @@ impl Stage {
                 (sent, Body::Poll { question, options, is_multiple }, None)
             }
             _ => {
-                let (text, markup) = self.styled(by, number);
+                let (text, markup) = self.styled(by, number)?;
                 let sent = thread.send_with(&text, markup.clone()).await?;
                 (sent, Body::Text(text), Some(Box::new(markup)))
             }
@@ -111,9 +111,10 @@ impl Stage {
         Ok(())
     }
 
-    /// A text with a style, a mention of the other side, and the preview of its link.
-    fn styled(&mut self, by: usize, number: usize) -> (String, Markup) {
-        let other = self.other(by);
+    /// A text with a style, a mention of another side, and the preview of its link.
+    fn styled(&mut self, by: usize, number: usize) -> Result<(String, Markup)> {
+        let other = self.model.members().find(|side| *side != by).unwrap_or(by);
+        let other = self.side(other)?;
         let (name, user) = (format!("@{}", other.name), other.client.user_id());
         let url = format!("https://trains.example/{number}");
         let text = format!("Fahrplanänderung! {name}: {url}");
@@ -132,12 +133,12 @@ impl Stage {
                 thumbnail: vec![1; 200],
             })),
         };
-        (text, markup)
+        Ok((text, markup))
     }
 
     async fn forward(&mut self, by: usize, of: usize) -> Result<()> {
-        let Some(expected) = self.model.entries.get(of).cloned() else { return Ok(()) };
-        let (id, client) = (self.message(by, of).await?.id, self.side(by).client.clone());
+        let Some(expected) = self.model.entry(by, of).cloned() else { return Ok(()) };
+        let (id, client) = (self.message(by, of).await?.id, self.side(by)?.client.clone());
         // An edit of it may still be on its way.
         let target = until("an edit", async || {
             let target = client.message(id).await?;
@@ -146,7 +147,7 @@ impl Stage {
         })
         .await?;
         let thread = self.thread(by).await?;
-        let settled = Settled::listen(&self.side(by).client);
+        let settled = Settled::listen(&self.side(by)?.client);
         let sent = thread.forward(target.id).await?;
         let place = settled.place(&thread, sent.id).await?;
         let Entry { body, mut markup, .. } = expected;
@@ -167,70 +168,87 @@ impl Stage {
                 let text = format!("{text} ({})", self.model.done(kind));
                 thread.edit(id, &text).await?;
                 self.model.secrets.push(text.clone());
-                self.model.change(kind, at, |entry| {
+                self.model.change(kind, (by, at), |entry| {
                     if let Body::Text(present) = &mut entry.body {
-                        entry.earlier.push(std::mem::replace(present, text));
+                        entry.earlier.push(std::mem::replace(present, text.clone()));
                     }
                     entry.markup = None;
                 });
             }
             Deed::React(_, emoji) => {
                 thread.react(id, emoji).await?;
-                self.model.change(kind, at, |entry| set(&mut entry.reactions, by, Some((*emoji).to_owned())));
+                self.model.change(kind, (by, at), |entry| {
+                    entry.reactions.insert(by, (*emoji).to_owned());
+                });
             }
             Deed::TakeReactionBack(_) => {
                 thread.remove_reaction(id).await?;
-                self.model.change(kind, at, |entry| set(&mut entry.reactions, by, None));
+                self.model.change(kind, (by, at), |entry| {
+                    entry.reactions.remove(&by);
+                });
             }
             Deed::Delete(_) => {
                 thread.delete_for_everyone(id).await?;
-                self.model.change(kind, at, Entry::delete);
+                self.model.change(kind, (by, at), Entry::delete);
             }
             Deed::Vote(_, choices) => {
                 thread.vote(id, choices.clone()).await?;
-                self.model.change(kind, at, |entry| set(&mut entry.votes, by, choices.clone()));
+                self.model.change(kind, (by, at), |entry| {
+                    entry.votes.remove(&by);
+                    entry.votes.extend((!choices.is_empty()).then(|| (by, choices.clone())));
+                });
             }
             Deed::Pin(_) => {
                 thread.pin(id).await?;
-                self.model.change(kind, at, |entry| entry.is_pinned = true);
+                self.model.change(kind, (by, at), |entry| entry.is_pinned = true);
             }
             _ => {
                 thread.unpin(id).await?;
-                self.model.change(kind, at, |entry| entry.is_pinned = false);
+                self.model.change(kind, (by, at), |entry| entry.is_pinned = false);
             }
         }
         Ok(())
     }
 
-    /// Sets the timer, and waits until both sides have it, because it also applies to what the other side says.
+    /// Sets the timer, and waits until all sides have it, because it also applies to what the others say.
     async fn set_timer(&mut self, by: usize, seconds: u32, kind: Kind) -> Result<()> {
-        let thread = self.thread(by).await?;
-        thread.set_timer(seconds).await?;
-        let place = until("the change of the timer", async || {
-            let newest = thread.history(None).await?.messages.into_iter().next();
-            let is_it = |message: &Message| message.body == MessageBody::TimerChanged { seconds };
-            Ok(newest.filter(is_it).and_then(|message| message.server_seq))
-        })
-        .await?;
         self.model.timer_s = seconds;
-        self.model.push(kind, Entry::new(by, place, Body::Timer(seconds)));
-        self.message(1_usize.saturating_sub(by), self.model.entries.len().saturating_sub(1)).await?;
+        if self.model.is_group() {
+            self.group(by).await?.set_timer(seconds).await?;
+            self.model.count(kind);
+        } else {
+            let thread = self.thread(by).await?;
+            thread.set_timer(seconds).await?;
+            let place = until("the change of the timer", async || {
+                let newest = thread.history(None).await?.messages.into_iter().next();
+                let is_it = |message: &Message| message.body == MessageBody::TimerChanged { seconds };
+                Ok(newest.filter(is_it).and_then(|message| message.server_seq))
+            })
+            .await?;
+            self.model.push(kind, Entry::new(by, place, Body::Timer(seconds)));
+        }
+        for side in self.model.members().collect::<Vec<_>>() {
+            let thread = self.thread(side).await?;
+            until("the timer", async || Ok((thread.timer().await? == seconds).then_some(()))).await?;
+        }
         Ok(())
     }
 
-    /// Sends a message that is gone on both sides in the end.
+    /// Sends a message that is gone on all sides in the end.
     async fn say_for_a_second(&mut self, by: usize) -> Result<()> {
         let before = self.model.timer_s;
         self.set_timer(by, 1, Kind::Timer).await?;
         let text = format!("This one, number {}, is gone in a moment.", self.next_number());
         let thread = self.thread(by).await?;
-        let settled = Settled::listen(&self.side(by).client);
+        let settled = Settled::listen(&self.side(by)?.client);
         let sent = thread.send_text(&text).await?;
         let place = settled.place(&thread, sent.id).await?;
-        let reader = 1_usize.saturating_sub(by);
-        let id = self.message_at(reader, place).await?.id;
-        self.thread(reader).await?.mark_read(id).await?;
+        for reader in self.model.members().filter(|side| *side != by).collect::<Vec<_>>() {
+            let id = self.message_at(reader, place).await?.id;
+            self.thread(reader).await?.mark_read(id).await?;
+        }
         self.model.secrets.push(text);
+        self.model.tell_profile(by);
         self.model.count(Kind::Disappearance);
         self.set_timer(by, before, Kind::Timer).await
     }
@@ -240,11 +258,9 @@ impl Stage {
         let thread: Thread = self.thread(by).await?;
         match thread.history_of(None, 1).await?.messages.first() {
             Some(newest) => Ok(thread.mark_read(newest.id).await?),
+            // Somebody who was just added.
+            None if self.model.is_group() => Ok(()),
             None => Err(Failure::TimedOut("a message to read")),
         }
     }
-}
-
-fn set<T>(of_sides: &mut [T; 2], side: usize, value: T) {
-    of_sides.get_mut(side).into_iter().zip([value]).for_each(|(of_side, value)| *of_side = value);
 }

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use sealpost_core::Error;
+use sealpost_core::{Error, UserId};
 use tokio::time::sleep;
 
 use crate::act::{Kind, choose};
 use crate::figures::{Table, list, size};
+use crate::group::FOUNDER;
+use crate::plan::{Guests, plan};
 use crate::scan::{ScanError, read_all, scan};
 use crate::stage::{Companion, Stage};
-use crate::talk::{Line, Talk};
+use crate::talk::Talk;
 use crate::view::{Difference, View};
 
 /// Longer than any step takes, including retries.
@@ -49,35 +51,37 @@ pub(crate) enum Failure {
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// The lines at which failures occur. All are in the middle, so that there are lines before and after them.
-struct Incidents {
-    /// The other side is offline from here to the end of the speaker's turn.
-    offline: std::ops::Range<usize>,
-    killed: usize,
-    twice: usize,
-    /// The speaker links a companion before this line.
-    linked: usize,
-}
-
 pub(crate) async fn run(talk: &Talk, relay_binary: &Path, seed: u64) -> Result<Table> {
     println!("the events between the lines are chosen by --seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut stage = Stage::set(talk, relay_binary).await?;
     let control = read_all(stage.dir.path())?;
-    let incidents = plan(&talk.lines);
+    let incidents = plan(talk);
+    if let Some(Guests { added: (later, _), .. }) = incidents.guests {
+        stage.link(FOUNDER).await?;
+        println!("{} has a companion", talk.name(FOUNDER));
+        stage.gather(later).await?;
+        println!("{} creates a group of {}", talk.name(FOUNDER), stage.model.members().count());
+    }
     for (number, line) in talk.lines.iter().enumerate() {
         let shown = number.saturating_add(1);
-        let listener = 1_usize.saturating_sub(line.speaker);
-        if number == incidents.offline.start {
-            println!("line {shown}: {} goes offline", talk.name(listener));
-            stage.go_offline(listener).await?;
-        }
-        if number == incidents.offline.end {
-            println!("line {shown}: back online");
-            stage.come_back().await?;
+        if let Some((who, lines)) = &incidents.offline {
+            if number == lines.end {
+                println!("line {shown}: {} is back online", talk.name(*who));
+                stage.come_back().await?;
+            }
+            if let Some(guests) = &incidents.guests {
+                come_and_go(&mut stage, talk, guests, number).await?;
+            }
+            if number == lines.start {
+                println!("line {shown}: {} goes offline", talk.name(*who));
+                stage.go_offline(*who).await?;
+            }
+        } else if let Some(guests) = &incidents.guests {
+            come_and_go(&mut stage, talk, guests, number).await?;
         }
         let name = talk.name(line.speaker);
-        if number == incidents.linked {
+        if number == incidents.linked && !stage.model.is_group() {
             println!("line {shown}: {name} links a companion, which gets what was said before");
             stage.link(line.speaker).await?;
         }
@@ -108,12 +112,37 @@ pub(crate) async fn run(talk: &Talk, relay_binary: &Path, seed: u64) -> Result<T
     if !missing.is_empty() {
         return Err(Failure::Missing(missing));
     }
-    compare(&mut stage).await?;
+    compare(&mut stage, Devices::All).await?;
     let duplicates = stage.duplicates_at_relay().await?;
     if duplicates == 0 {
         return Err(Failure::NothingTwice);
     }
     report(stage, duplicates, &control).await
+}
+
+/// Somebody comes or goes before a line, once everybody has what was said before.
+async fn come_and_go(stage: &mut Stage, talk: &Talk, guests: &Guests, number: usize) -> Result<()> {
+    let shown = number.saturating_add(1);
+    let Guests { added: (added, comes), removed, without } = guests;
+    if number == *comes {
+        compare(stage, Devices::First).await?;
+        println!("line {shown}: {} is added, and gets nothing that was said before", talk.name(*added));
+        stage.add(*added).await?;
+    }
+    if number == without.start {
+        compare(stage, Devices::First).await?;
+        println!(
+            "line {shown}: {} is removed, and gets nothing that is said from now on",
+            talk.name(*removed)
+        );
+        stage.remove(*removed).await?;
+    }
+    if number == without.end {
+        compare(stage, Devices::First).await?;
+        println!("line {shown}: {} is added again", talk.name(*removed));
+        stage.add(*removed).await?;
+    }
+    Ok(())
 }
 
 /// Something happens, if anything can.
@@ -124,8 +153,9 @@ async fn happen(
     random: &mut StdRng,
     can: fn(Kind) -> bool,
 ) -> Result<()> {
-    let kinds = Kind::EVENTS.into_iter().filter(|kind| can(*kind));
-    if let Some(act) = choose(&stage.model, kinds, stage.online(), random) {
+    let kinds = Kind::events(stage.model.is_group()).filter(|kind| can(*kind));
+    let offline = stage.offline();
+    if let Some(act) = choose(&stage.model, kinds, |side| offline != Some(side), random) {
         println!("line {line}: {} {}", talk.name(act.by), act.words());
         stage.perform(&act).await?;
     }
@@ -133,7 +163,7 @@ async fn happen(
 }
 
 fn missing(stage: &Stage) -> Vec<Kind> {
-    Kind::EVENTS.into_iter().filter(|kind| stage.model.done(*kind) == 0).collect()
+    Kind::events(stage.model.is_group()).filter(|kind| stage.model.done(*kind) == 0).collect()
 }
 
 /// How many of the events follow a line, so that they are spread over the conversation.
@@ -142,51 +172,37 @@ fn events_after(line: usize, lines: usize) -> usize {
     until(line.saturating_add(1)).saturating_sub(until(line))
 }
 
-/// The other side is offline during the longest turn; the relay is killed in the middle, and a line is sent twice
-/// after it.
-fn plan(lines: &[Line]) -> Incidents {
-    let mut offline = 0..0;
-    let mut begin = 0;
-    for (end, pair) in (1_usize..).zip(lines.windows(2)) {
-        if let [a, b] = pair
-            && a.speaker != b.speaker
-        {
-            if end.saturating_sub(begin) > offline.len() {
-                offline = begin..end;
-            }
-            begin = end;
-        }
-    }
-    let (middle, twice) = (lines.len() / 2, lines.len().saturating_mul(3) / 4);
-    // If there are only two lines, both would be the second one.
-    let killed = if middle == twice { middle.saturating_sub(1) } else { middle };
-    Incidents { offline, killed, twice, linked: (lines.len() / 4).max(1) }
+/// Who is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Devices {
+    /// Of each side, the one that it began with. A receipt that was sealed before its author knew of the companion says there later what it says,
+    /// together with the next one.
+    First,
+    All,
 }
 
-/// Both sides, and the companion of one of them, must have exactly what was said and done. What is still on its way is waited for, and so is that messages
-/// disappear.
-async fn compare(stage: &mut Stage) -> Result<()> {
+/// All sides, and the companion of one of them, must have exactly what was said and done while they were there. What is still on its way is waited
+/// for, and so is that messages disappear.
+async fn compare(stage: &mut Stage, devices: Devices) -> Result<()> {
     let begun = Instant::now();
-    let users = [0, 1].map(|side| stage.side(side).client.user_id());
+    // Who was not added yet has nothing to compare.
+    let sides = (0..stage.sides.len()).filter(|side| {
+        let person = stage.model.people.get(*side);
+        person.is_some_and(|person| person.is_there || person.was_removed)
+    });
+    let sides: Vec<usize> = sides.collect();
     loop {
         let reading = Instant::now();
-        let mut views = Vec::new();
-        for side in 0..2 {
-            stage.read_everything(side).await?;
-            let thread = stage.thread(side).await?;
-            let side_now = stage.side(side);
-            views.push((side, side_now.name.clone(), View::read(&side_now.client, &thread, users).await?));
-        }
-        if let Some(Companion { of, side, .. }) = &mut stage.companion {
-            // What was read on the other device is read here.
-            let peer = users.get(1_usize.saturating_sub(*of)).copied().unwrap_or(side.client.user_id());
-            let thread = side.thread_with(peer).await?;
-            views.push((*of, side.name.clone(), View::read(&side.client, &thread, users).await?));
-        }
+        let views = match views(stage, &sides, devices).await {
+            // A message has taken the place of what stood for it until its key came, or has disappeared.
+            Err(Failure::Client(Error::NotFound)) if begun.elapsed() < TIMEOUT => continue,
+            views => views?,
+        };
+        let stayed = |side: usize| stage.model.people.get(side).is_some_and(|person| !person.was_removed);
         let found = views.iter().find_map(|(side, name, view)| {
             let (_, _, first) = views.first()?;
-            let difference =
-                view.differs_from(&stage.model, *side).or_else(|| view.differs_from_other(first))?;
+            let of_times = || view.differs_from_other(first).filter(|_| stayed(*side));
+            let difference = view.differs_from(&stage.model, *side).or_else(of_times)?;
             Some((name.clone(), difference))
         });
         let Some((name, difference)) = found else { return Ok(()) };
@@ -198,14 +214,36 @@ async fn compare(stage: &mut Stage) -> Result<()> {
     }
 }
 
+/// Reads everything, and what these sides then have: each with its number, its name and its view.
+async fn views(stage: &mut Stage, sides: &[usize], devices: Devices) -> Result<Vec<(usize, String, View)>> {
+    let users: Vec<UserId> = stage.sides.iter().map(|side| side.client.user_id()).collect();
+    let mut views = Vec::new();
+    for side in sides {
+        stage.read_everything(*side).await?;
+        let thread = stage.thread(*side).await?;
+        let of = stage.side(*side)?;
+        views.push((*side, of.name.clone(), View::read(&of.client, &thread, &users).await?));
+    }
+    if devices == Devices::All
+        && let Some(thread) = stage.thread_at_companion().await?
+        && let Some(Companion { of, side, .. }) = &stage.companion
+    {
+        // What was read on the other device is read here.
+        views.push((*of, side.name.clone(), View::read(&side.client, &thread, &users).await?));
+    }
+    Ok(views)
+}
+
 /// Closes everything, searches the files for the conversation, and returns what was compared and measured.
 async fn report(mut stage: Stage, duplicates: u64, control: &[(PathBuf, Vec<u8>)]) -> Result<Table> {
     let mut to_ack = Vec::new();
     let mut to_delivered = Vec::new();
     for (said, speaker, place) in std::mem::take(&mut stage.said) {
-        let acked = stage.side(speaker).listener.acknowledged(place);
+        let acked = stage.side(speaker)?.listener.acknowledged(place);
         to_ack.extend(acked.map(|at| at.saturating_duration_since(said)));
-        let delivered = stage.other(speaker).listener.delivered(place);
+        let others = stage.sides.iter().enumerate().filter(|(side, _)| *side != speaker);
+        // To all who got it.
+        let delivered = others.filter_map(|(_, side)| side.listener.delivered(place)).max();
         to_delivered.extend(delivered.map(|at| at.saturating_duration_since(said)));
     }
     stage.close().await?;
@@ -216,8 +254,14 @@ async fn report(mut stage: Stage, duplicates: u64, control: &[(PathBuf, Vec<u8>)
         size(sizes.map(|(_, bytes)| bytes.len() as u64).sum())
     };
     let mut table = Table::default();
-    let messages = stage.model.entries.len();
-    table.row("messages", format!("{messages}: both sides have the same, in order, without duplicates"));
+    let messages = stage.model.messages;
+    let everybody = if stage.model.is_group() { "all who were there" } else { "both sides" };
+    table.row("messages", format!("{messages}: {everybody} have the same, in order, without duplicates"));
+    if stage.model.is_group() {
+        for (side, person) in stage.sides.iter().zip(&stage.model.people) {
+            table.row(&side.name, format!("has the {} of their time in the group", person.entries.len()));
+        }
+    }
     let compared: [(&str, &[Kind]); 4] = [
         ("of these kinds", &Kind::MESSAGES),
         ("and their changes", &Kind::CHANGES),
@@ -229,10 +273,8 @@ async fn report(mut stage: Stage, duplicates: u64, control: &[(PathBuf, Vec<u8>)
         table.row(what, list(counts));
     }
     if let Some(Companion { side, lines, .. }) = &stage.companion {
-        table.row(
-            &side.name,
-            format!("has all {messages}, linked in mid-talk; {lines} lines were said there"),
-        );
+        let linked = if stage.model.is_group() { "before the talk" } else { "in mid-talk" };
+        table.row(&side.name, format!("has all of them, linked {linked}; {lines} lines were said there"));
     }
     table.row("submitted twice", format!("{duplicates}, stored once"));
     table.percentiles("send → ack", to_ack);
@@ -245,30 +287,9 @@ async fn report(mut stage: Stage, duplicates: u64, control: &[(PathBuf, Vec<u8>)
     Ok(table)
 }
 
-impl Talk {
-    fn name(&self, side: usize) -> &str {
-        self.names.get(side).map_or("", String::as_str)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn in_every_conversation_each_incident_has_its_own_line() {
-        for count in 2..100_usize {
-            for turn in 1..count {
-                let speaker = |number: usize| usize::from(number >= turn);
-                let lines: Vec<_> =
-                    (0..count).map(|number| Line { speaker: speaker(number), text: String::new() }).collect();
-                let Incidents { offline, killed, twice, linked } = plan(&lines);
-                assert!(linked > 0 && linked < count, "{count}: {linked}");
-                assert!(!offline.is_empty() && offline.end < count, "{count} {turn}: {offline:?}");
-                assert!(killed < count && twice < count && killed != twice, "{count}: {killed} {twice}");
-            }
-        }
-    }
 
     #[test]
     fn the_events_are_spread_over_every_conversation() {

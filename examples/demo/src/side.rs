@@ -11,8 +11,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::figures::Listener;
 use crate::run::{Failure, Result, TIMEOUT};
+use crate::stage::Where;
 
-/// One of the two users, with a client.
+/// One of the users, with a client.
 pub(crate) struct Side {
     pub(crate) name: String,
     database: PathBuf,
@@ -76,11 +77,21 @@ impl Side {
         until("a connection", async || Ok(is_live().then_some(()))).await
     }
 
-    pub(crate) async fn thread_with(&mut self, peer: sealpost_core::UserId) -> Result<Thread> {
+    pub(crate) async fn thread_of(&mut self, talk: Where) -> Result<Thread> {
         if let Some(thread) = &self.thread {
             return Ok(thread.clone());
         }
-        let thread = self.client.direct_thread(peer).await?;
+        let thread = match talk {
+            Where::With(peer) => self.client.direct_thread(peer).await?,
+            // A companion fetches the roster of a group before it shows it.
+            Where::Group(group) => {
+                until("the group", async || match self.client.thread(group).await {
+                    Err(Error::NotFound) => Ok(None),
+                    thread => thread.map(Some),
+                })
+                .await?
+            }
+        };
         Ok(self.thread.insert(thread).clone())
     }
 
@@ -196,7 +207,7 @@ pub(crate) async fn until<T>(
     timeout(TIMEOUT, waiting).await.map_err(|_| Failure::TimedOut(what))?
 }
 
-/// The two sides answer each other without asking anybody.
+/// The sides answer each other without asking anybody.
 fn config(database: &Path, key: [u8; 32], relay: &str) -> Config {
     Config::new(database, DatabaseKey::new(key), relay).message_requests(MessageRequests::AcceptAll)
 }

@@ -1,11 +1,11 @@
-//! The two sides and their relay, and what happens to them.
+//! The sides and their relay, and what happens to them.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sealpost_core::{Message, Thread};
+use sealpost_core::{Message, MessageBody, Thread, ThreadId, UserId};
 use sealpost_testkit::RelayProcess;
 use tempfile::TempDir;
 use tokio::time::sleep;
@@ -17,10 +17,12 @@ use crate::run::{Failure, Result};
 use crate::side::{Settled, Side, until};
 use crate::talk::{Line, Talk};
 
+/// The title of a group. Nobody but its members may be able to read it.
+const TITLE: &str = "Those who go to Olten by the early train";
 /// Messages that are searched for one of the newest. Some of them may have disappeared from the model.
 const NEWEST: u32 = 100;
 
-/// A further device of one of the two people.
+/// A further device of one of the people.
 pub(crate) struct Companion {
     /// Whose.
     pub(crate) of: usize,
@@ -34,7 +36,9 @@ pub(crate) struct Stage {
     relay_binary: PathBuf,
     pub(crate) relay: Option<RelayProcess>,
     relay_addr: SocketAddr,
-    pub(crate) sides: [Side; 2],
+    pub(crate) sides: Vec<Side>,
+    /// The group, if there are more than two and it exists already.
+    pub(crate) group: Option<ThreadId>,
     pub(crate) companion: Option<Companion>,
     offline: Option<usize>,
     pub(crate) model: Model,
@@ -48,44 +52,66 @@ impl Stage {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let relay = start_relay(relay_binary, dir.path(), any_port).await?;
         println!("a relay runs at {}", relay.url());
-        let [first, second] = &talk.names;
-        let first = Side::register(dir.path(), first, 1, &relay.url()).await?;
-        let second = Side::register(dir.path(), second, 2, &relay.url()).await?;
+        let mut sides = Vec::new();
+        for (number, name) in (1..).zip(&talk.names) {
+            sides.push(Side::register(dir.path(), name, number, &relay.url()).await?);
+        }
+        let title = (sides.len() > 2).then(|| TITLE.to_owned());
         let mut stage = Self {
             dir,
             relay_binary: relay_binary.to_owned(),
             relay_addr: relay.addr(),
             relay: Some(relay),
-            sides: [first, second],
+            model: Model::of(sides.len(), title),
+            sides,
+            group: None,
             companion: None,
             offline: None,
-            model: Model::default(),
             said: Vec::new(),
         };
-        // The relay stores only a few messages for somebody who has not accepted the thread yet.
-        for side in 0..2 {
-            stage.thread(side).await?;
+        if !stage.model.is_group() {
+            // The relay stores only a few messages for somebody who has not accepted the thread yet.
+            for side in 0..2 {
+                stage.thread(side).await?;
+            }
         }
         Ok(stage)
     }
 
-    pub(crate) fn side(&mut self, side: usize) -> &mut Side {
-        let [first, second] = &mut self.sides;
-        if side == 0 { first } else { second }
+    pub(crate) fn side(&mut self, side: usize) -> Result<&mut Side> {
+        self.sides.get_mut(side).ok_or(Failure::TimedOut("a side"))
     }
 
-    pub(crate) fn other(&mut self, side: usize) -> &mut Side {
+    /// The other side, of two.
+    pub(crate) fn other(&mut self, side: usize) -> Result<&mut Side> {
         self.side(1_usize.saturating_sub(side))
     }
 
+    /// The thread of the talk.
     pub(crate) async fn thread(&mut self, side: usize) -> Result<Thread> {
-        let peer = self.other(side).client.user_id();
-        self.side(side).thread_with(peer).await
+        let talk = self.talk_of(side)?;
+        self.side(side)?.thread_of(talk).await
+    }
+
+    /// Where a side talks: in the group, or with the other one.
+    fn talk_of(&mut self, side: usize) -> Result<Where> {
+        Ok(match self.group {
+            Some(group) => Where::Group(group),
+            None => Where::With(self.other(side)?.client.user_id()),
+        })
+    }
+
+    /// The thread of the talk at the companion, if there is one.
+    pub(crate) async fn thread_at_companion(&mut self) -> Result<Option<Thread>> {
+        let Some(of) = self.companion.as_ref().map(|companion| companion.of) else { return Ok(None) };
+        let talk = self.talk_of(of)?;
+        let Some(companion) = &mut self.companion else { return Ok(None) };
+        Ok(Some(companion.side.thread_of(talk).await?))
     }
 
     /// The message with this number, as a side has it. Waits until it has arrived.
     pub(crate) async fn message(&mut self, side: usize, at: usize) -> Result<Message> {
-        let place = self.model.entries.get(at).map(|entry| entry.place);
+        let place = self.model.entry(side, at).map(|entry| entry.place);
         self.message_at(side, place.ok_or(Failure::TimedOut("a message"))?).await
     }
 
@@ -94,7 +120,9 @@ impl Stage {
         let thread = self.thread(side).await?;
         until("the arrival of a message", async || {
             let newest = thread.history_of(None, NEWEST).await?.messages;
-            Ok(newest.into_iter().find(|message| message.server_seq == Some(place)))
+            // In a group, its key may come after it.
+            let is_opened = |message: &Message| !matches!(message.body, MessageBody::Undecryptable(_));
+            Ok(newest.into_iter().find(|message| message.server_seq == Some(place) && is_opened(message)))
         })
         .await
     }
@@ -102,18 +130,19 @@ impl Stage {
     /// Links a companion to this side.
     pub(crate) async fn link(&mut self, of: usize) -> Result<()> {
         let (dir, relay) = (self.dir.path().to_owned(), format!("http://{}", self.relay_addr));
-        let side = self.side(of).link(&dir, 3, &relay).await?;
+        let number = u8::try_from(self.sides.len().saturating_add(1)).unwrap_or(u8::MAX);
+        let side = self.side(of)?.link(&dir, number, &relay).await?;
         self.companion = Some(Companion { of, side, lines: 0 });
         Ok(())
     }
 
     /// Where the speaker says the next line: every other one at the companion, if there is one.
     async fn speaking(&mut self, speaker: usize) -> Result<(Thread, Settled)> {
-        let (peer, timer_s) = (self.other(speaker).client.user_id(), self.model.timer_s);
+        let (talk, timer_s) = (self.talk_of(speaker)?, self.model.timer_s);
         let is_turn = self.said.len().is_multiple_of(2);
         match self.companion.as_mut().filter(|companion| companion.of == speaker && is_turn) {
             Some(companion) => {
-                let thread = companion.side.thread_with(peer).await?;
+                let thread = companion.side.thread_of(talk).await?;
                 // What is said there has the timer that it knows.
                 until("the timer at the companion", async || {
                     Ok((thread.timer().await? == timer_s).then_some(()))
@@ -124,7 +153,7 @@ impl Stage {
             }
             None => {
                 let thread = self.thread(speaker).await?;
-                Ok((thread, Settled::listen(&self.side(speaker).client)))
+                Ok((thread, Settled::listen(&self.side(speaker)?.client)))
             }
         }
     }
@@ -142,7 +171,7 @@ impl Stage {
     /// Kills the relay while the line is on its way, and starts it again.
     pub(crate) async fn say_and_kill(&mut self, line: &Line) -> Result<()> {
         let thread = self.thread(line.speaker).await?;
-        let settled = Settled::listen(&self.side(line.speaker).client);
+        let settled = Settled::listen(&self.side(line.speaker)?.client);
         let said = Instant::now();
         let sent = thread.send_text(&line.text).await?;
         if let Some(relay) = self.relay.take() {
@@ -159,13 +188,13 @@ impl Stage {
     pub(crate) async fn say_twice(&mut self, line: &Line) -> Result<()> {
         let wire = Wire::to(self.relay_addr).await?;
         let direct = format!("http://{}", self.relay_addr);
-        let side = self.side(line.speaker);
+        let side = self.side(line.speaker)?;
         side.reopen(&wire.url()).await?;
         side.wait_until_live().await?;
         // Other data that may be in transit now, such as a receipt, is waited for first.
         sleep(Duration::from_millis(300)).await;
         let thread = self.thread(line.speaker).await?;
-        let settled = Settled::listen(&self.side(line.speaker).client);
+        let settled = Settled::listen(&self.side(line.speaker)?.client);
         wire.cut_at_next_answer();
         let said = Instant::now();
         let sent = thread.send_text(&line.text).await?;
@@ -174,7 +203,7 @@ impl Stage {
             return Err(Failure::TimedOut("the cut"));
         }
         self.was_said(line, said, place);
-        self.side(line.speaker).reopen(&direct).await
+        self.side(line.speaker)?.reopen(&direct).await
     }
 
     fn was_said(&mut self, line: &Line, said: Instant, place: u64) {
@@ -182,18 +211,18 @@ impl Stage {
         self.model.push(Kind::Text, Entry::new(line.speaker, place, Body::Text(line.text.clone())));
     }
 
-    pub(crate) fn online(&self) -> [bool; 2] {
-        [0, 1].map(|side| self.offline != Some(side))
+    pub(crate) fn offline(&self) -> Option<usize> {
+        self.offline
     }
 
     pub(crate) async fn go_offline(&mut self, side: usize) -> Result<()> {
         self.offline = Some(side);
-        Ok(self.side(side).client.suspend().await?)
+        Ok(self.side(side)?.client.suspend().await?)
     }
 
     pub(crate) async fn come_back(&mut self) -> Result<()> {
         if let Some(side) = self.offline.take() {
-            self.side(side).client.resume().await?;
+            self.side(side)?.client.resume().await?;
         }
         Ok(())
     }
@@ -219,6 +248,13 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+/// Where a side talks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Where {
+    With(UserId),
+    Group(ThreadId),
 }
 
 async fn start_relay(binary: &Path, dir: &Path, listen: SocketAddr) -> io::Result<RelayProcess> {

@@ -1,25 +1,31 @@
-//! The conversation: a UTF-8 file with lines of the form `name: text` and two names.
+//! The conversation: a UTF-8 file with lines of the form `name: text` and at least two names.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
+use sealpost_core::{MAX_PROFILE_NAME, MAX_TEXT, displayable_name};
+
 /// The maximum size of a conversation in bytes. Each line is sent, acknowledged and compared, so a larger one would
 /// take hours.
 pub(crate) const MAX_BYTES: u64 = 16 << 20;
 
-/// A conversation between two people.
+/// The most people in a conversation. Each is a client with a database, and everybody who speaks makes a session with everybody else.
+pub(crate) const MAX_NAMES: usize = 24;
+
+/// A conversation between two people, or of more in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Talk {
-    /// In the order of their first lines.
-    pub(crate) names: [String; 2],
+    /// In the order of their first lines: at least two.
+    pub(crate) names: Vec<String>,
     pub(crate) lines: Vec<Line>,
 }
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// 0 or 1.
+    /// A place in [`Talk::names`].
     pub(crate) speaker: usize,
     pub(crate) text: String,
 }
@@ -39,13 +45,19 @@ pub(crate) enum TalkError {
     MissingName(usize),
     #[error("line {0} has no text after its colon")]
     MissingText(usize),
-    #[error("line {line} is by a third person, {name:?}: a conversation has two")]
-    ThirdName { line: usize, name: String },
+    #[error("line {line} is by one more person, {name:?}: a conversation has at most {MAX_NAMES}")]
+    TooMany { line: usize, name: String },
+    #[error("line {0} begins with a name that cannot be shown: nothing of it is visible")]
+    InvisibleName(usize),
+    #[error("line {line} begins with a name that is longer than {MAX_PROFILE_NAME} bytes")]
+    LongName { line: usize },
+    #[error("line {line} is by {name:?}, who looks like {other:?}: is it the same person?")]
+    Alike { line: usize, name: String, other: String },
     #[error("line {line} is longer than a message can be ({max} bytes)")]
     TooLong { line: usize, max: usize },
     #[error("there are no lines in it")]
     Empty,
-    #[error("only {0:?} speaks: a conversation has two people")]
+    #[error("only {0:?} speaks: a conversation has at least two people")]
     OneName(String),
 }
 
@@ -93,28 +105,54 @@ impl Talk {
             if text.is_empty() {
                 return Err(TalkError::MissingText(number));
             }
-            if text.len() > sealpost_core::MAX_TEXT {
-                return Err(TalkError::TooLong { line: number, max: sealpost_core::MAX_TEXT });
+            if text.len() > MAX_TEXT {
+                return Err(TalkError::TooLong { line: number, max: MAX_TEXT });
             }
             let speaker = match names.iter().position(|known| known == name) {
                 Some(speaker) => speaker,
-                None if names.len() == 2 => {
-                    return Err(TalkError::ThirdName { line: number, name: name.to_owned() });
-                }
                 None => {
+                    check_name(&names, name, number)?;
                     names.push(name.to_owned());
                     names.len().saturating_sub(1)
                 }
             };
             lines.push(Line { speaker, text: text.to_owned() });
         }
-        let one = names.first().cloned();
-        match (<[String; 2]>::try_from(names), one) {
-            (Ok(names), _) => Ok(Self { names, lines }),
-            (Err(_), Some(name)) => Err(TalkError::OneName(name)),
-            (Err(_), None) => Err(TalkError::Empty),
+        match names.as_slice() {
+            [] => Err(TalkError::Empty),
+            [name] => Err(TalkError::OneName(name.clone())),
+            _ => Ok(Self { names, lines }),
         }
     }
+
+    pub(crate) fn name(&self, side: usize) -> &str {
+        self.names.get(side).map_or("", String::as_str)
+    }
+}
+
+/// Whether this can be the name of one more person.
+fn check_name(names: &[String], name: &str, line: usize) -> Result<(), TalkError> {
+    if name.len() > MAX_PROFILE_NAME {
+        return Err(TalkError::LongName { line });
+    }
+    let folded = folded(name);
+    if folded.is_empty() {
+        return Err(TalkError::InvisibleName(line));
+    }
+    let name = || displayable_name(name);
+    if let Some(other) = names.iter().find(|other| self::folded(other) == folded) {
+        return Err(TalkError::Alike { line, name: name(), other: other.clone() });
+    }
+    if names.len() == MAX_NAMES {
+        return Err(TalkError::TooMany { line, name: name() });
+    }
+    Ok(())
+}
+
+/// The same for names that differ only in case, in what cannot be seen, or in how accents are encoded.
+fn folded(name: &str) -> String {
+    let normalizer = ComposingNormalizerBorrowed::new_nfkc();
+    normalizer.normalize(&displayable_name(name).to_lowercase()).into_owned()
 }
 
 #[cfg(test)]
@@ -139,15 +177,34 @@ mod tests {
         assert_eq!(error(b"A: hi\nB: \xff\xfe"), "line 2 is not UTF-8");
         assert_eq!(error(b""), "there are no lines in it");
         assert_eq!(error(b"\n\n"), "there are no lines in it");
-        assert_eq!(
-            error(b"A: hi\nB: hi\nC: hi"),
-            "line 3 is by a third person, \"C\": a conversation has two"
-        );
-        assert_eq!(error(b"A: hi\nA: anyone?"), "only \"A\" speaks: a conversation has two people");
+        assert_eq!(error(b"A: hi\nA: anyone?"), "only \"A\" speaks: a conversation has at least two people");
+        assert_eq!(error(b"A: hi"), "only \"A\" speaks: a conversation has at least two people");
         assert_eq!(error(b": hi"), "line 1 has no name before its colon");
         assert_eq!(error(b"A: hi\nB: "), "line 2 has no text after its colon");
         let long = format!("A: hi\nB: {}", "x".repeat(48_001));
         assert_eq!(error(long.as_bytes()), "line 2 is longer than a message can be (48000 bytes)");
+    }
+
+    #[test]
+    fn a_conversation_has_as_many_people_as_can_be_told_apart() {
+        let lines = |count: usize| (1..=count).map(|n| format!("Person {n}: hi\n")).collect::<String>();
+        assert_eq!(Talk::parse(lines(MAX_NAMES).as_bytes()).unwrap().names.len(), MAX_NAMES);
+        assert_eq!(
+            error(lines(300).as_bytes()),
+            "line 25 is by one more person, \"Person 25\": a conversation has at most 24"
+        );
+        for (name, shown) in [("ada", "ada"), ("Ada\u{200b}", "Ada"), ("\u{ff21}da", "\u{ff21}da")] {
+            assert_eq!(
+                error(format!("Ada: hi\nBen: hi\n{name}: hi").as_bytes()),
+                format!("line 3 is by {shown:?}, who looks like \"Ada\": is it the same person?"),
+            );
+        }
+        assert!(error("Zoé: hi\nZoe\u{301}: hi".as_bytes()).contains("who looks like \"Zoé\""));
+        assert!(Talk::parse("Zoé: hi\nZoe: hi".as_bytes()).is_ok());
+        let invisible = "line 2 begins with a name that cannot be shown: nothing of it is visible";
+        assert_eq!(error("Ada: hi\n\u{202e}\u{200b}: hi".as_bytes()), invisible);
+        let long = format!("Ada: hi\n{}: hi", "x".repeat(MAX_PROFILE_NAME + 1));
+        assert_eq!(error(long.as_bytes()), "line 2 begins with a name that is longer than 256 bytes");
     }
 
     #[test]
