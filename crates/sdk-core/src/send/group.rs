@@ -167,19 +167,19 @@ fn queue(
     rng: &mut StdRng,
 ) -> Result<()> {
     let message = chain.record.create_distribution(rng).output;
-    let body = Body::Distribution(Distribution {
-        message: Zeroizing::new(message.serialize().to_vec()),
-        removal_version: chain.removal_version,
-        secret: None,
-        profile: tx.profile(us.user)?,
-    });
+    let ours = tx.profile(us.user)?;
     for to in to {
+        // Somebody who is blocked reads what we write here, and learns nothing else of us.
+        let profile = if tx.is_blocked(*to)? { None } else { ours.clone() };
+        let body = Body::Distribution(Distribution {
+            message: Zeroizing::new(message.serialize().to_vec()),
+            removal_version: chain.removal_version,
+            secret: None,
+            profile,
+        });
         let (content_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());
         let slot = Some(DISTRIBUTION_SLOT);
-        ctx.queue_mail(
-            tx,
-            &NewMail { thread, to: *to, slot, content_id, sent_ms, body: body.clone(), due_ms: 0 },
-        )?;
+        ctx.queue_mail(tx, &NewMail { thread, to: *to, slot, content_id, sent_ms, body, due_ms: 0 })?;
     }
     Ok(())
 }

@@ -98,8 +98,8 @@ impl Tx<'_> {
         Ok(changed)
     }
 
-    /// Somebody is not a member of a group any more: what only waited for them is delivered, or read.
-    pub(super) fn advance_without_those_who_left(&mut self, thread: ThreadId, now_ms: u64) -> Result<()> {
+    /// Somebody is not a member of a group any more, or is blocked: what only waited for them is delivered, or read.
+    pub(super) fn advance_without_some(&mut self, thread: ThreadId, now_ms: u64) -> Result<()> {
         let mut changed = Vec::new();
         for run in self.marked_runs_in(thread)? {
             changed.extend(self.advance_in_group((thread, run), &Counts::up_to(MAX_COUNT), now_ms)?);

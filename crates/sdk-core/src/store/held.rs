@@ -25,13 +25,29 @@ impl Default for Held {
     }
 }
 
+/// A member, and what they have said of the posts of a run.
+struct Member {
+    /// The version of the roster since which they are one.
+    since: u64,
+    /// What somebody who is blocked says has no effect, so nothing waits for it.
+    is_blocked: bool,
+    held: Held,
+}
+
+impl Member {
+    /// Whether a message was sealed for them, if it was for the roster with this version; 0 if that is not known.
+    const fn was_there(&self, sealed_for: u64) -> bool {
+        sealed_for == 0 || self.since <= sealed_for
+    }
+}
+
 impl Rows<'_> {
     /// The posts of a run of ours that every other member has received, and those that every one has read: of those who were members in the roster
-    /// with this version, or of all present ones if it is 0.
+    /// with this version, or of all present ones if it is 0, and are not blocked.
     pub(super) fn held_by_all(&self, run: (ThreadId, Run), sealed_for: u64) -> Result<Held> {
         let members = self.held(run)?.into_values();
-        let were_there = members.filter(|(since, _)| sealed_for == 0 || *since <= sealed_for);
-        let all = were_there.map(|(_, held)| held).reduce(|all, theirs| Held {
+        let heard = members.filter(|member| member.was_there(sealed_for) && !member.is_blocked);
+        let all = heard.map(|member| member.held).reduce(|all, theirs| Held {
             delivered: all.delivered.common(&theirs.delivered),
             read: all.read.common(&theirs.read),
         });
@@ -75,8 +91,8 @@ impl Rows<'_> {
         let sealed_for = from_sql(row.get(2)?)?;
         let held = self.held((thread, number.map_or(Run([0; 8]), |number| number.run)))?;
         let count = number.map_or(0, |number| number.count);
-        let were_there = held.into_iter().filter(|(_, (since, _))| sealed_for == 0 || *since <= sealed_for);
-        let members = were_there.map(|(user, (_, held))| {
+        let were_there = held.into_iter().filter(|(_, member)| member.was_there(sealed_for));
+        let members = were_there.map(|(user, Member { held, .. })| {
             let is_read = held.read.contains(count);
             MemberReceipt { user, is_delivered: is_read || held.delivered.contains(count), is_read }
         });
@@ -94,9 +110,9 @@ impl Rows<'_> {
     }
 
     /// What each other member has said of the posts of a run who sends receipts. What was read was delivered.
-    /// With the version of the roster since which they are one.
-    fn held(&self, (thread, run): (ThreadId, Run)) -> Result<BTreeMap<UserId, (u64, Held)>> {
-        let sql = "SELECT m.user_id, k.kind, k.up_to, k.excepted, m.since FROM member AS m
+    fn held(&self, (thread, run): (ThreadId, Run)) -> Result<BTreeMap<UserId, Member>> {
+        let sql = "SELECT m.user_id, k.kind, k.up_to, k.excepted, m.since,
+                       EXISTS (SELECT 1 FROM contact WHERE contact.user_id = m.user_id AND blocked > 0) FROM member AS m
                    LEFT JOIN mark AS k ON k.thread_id = ?1 AND k.run = ?2 AND k.user_id = m.user_id AND k.kind IN (1, 2)
                    WHERE m.thread_id = ?1 AND m.user_id IS NOT (SELECT user_id FROM account)";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -108,8 +124,9 @@ impl Rows<'_> {
             if !is_in_sample(thread, user, size) {
                 continue;
             }
-            let since = from_sql(row.get(4)?)?;
-            let (_, held) = members.entry(user).or_insert_with(|| (since, Held::default()));
+            let (since, is_blocked) = (from_sql(row.get(4)?)?, row.get(5)?);
+            let new = || Member { since, is_blocked, held: Held::default() };
+            let Member { held, .. } = members.entry(user).or_insert_with(new);
             let Some(kind) = row.get::<_, Option<i64>>(1)? else { continue };
             let counts = to_counts((row.get(2)?, row.get(3)?))?;
             held.delivered = held.delivered.union(&counts);

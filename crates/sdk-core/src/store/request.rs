@@ -120,6 +120,9 @@ impl Tx<'_> {
         )?;
         if is_blocked {
             self.drop_mail_to(user)?;
+            for group in self.groups_with(user)? {
+                self.advance_without_some(group, now_ms)?;
+            }
         } else {
             self.release_lanes_with(user)?;
         }

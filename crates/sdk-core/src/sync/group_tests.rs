@@ -651,6 +651,25 @@ async fn who_may_not_write_is_not_heard_whatever_the_relay_delivers() {
     assert_eq!(ada.texts().await, ["early", "Misrouted", "as an admin", "again"]);
 }
 
+#[tokio::test]
+async fn somebody_who_is_blocked_reads_what_is_written_and_learns_no_name() {
+    let sides = group(&[1, 2, 3]).await;
+    let [ada, ben, cam] = &sides[..] else { panic!() };
+    let name = Profile { name: "Ada".to_owned(), ..Profile::default() };
+    ada.write(move |tx| {
+        tx.set_blocked(user(3), true, 5)?;
+        tx.set_our_profile(user(1), name, 5)
+    })
+    .await;
+    ada.say("hello").await;
+    spread(ada, &[ben, cam], &mut 0).await;
+    for (side, expected) in [(ben, Some("Ada".to_owned())), (cam, None)] {
+        assert_eq!(side.texts().await, ["hello"]);
+        let known = side.ctx.store.read(move |rows| rows.profile(user(1))).await.unwrap();
+        assert_eq!(known.map(|known| known.profile.name), expected);
+    }
+}
+
 /// As many people react as are members, and not more.
 #[tokio::test]
 async fn nobody_but_members_reacts() {

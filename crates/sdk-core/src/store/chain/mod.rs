@@ -116,7 +116,7 @@ impl Tx<'_> {
         }
         let sql = "UPDATE chain_out SET is_checked = 0 WHERE thread_id = ?1 AND is_checked = 1";
         self.change(sql, [thread.as_bytes()])?;
-        self.advance_without_those_who_left(thread, now_ms)
+        self.advance_without_some(thread, now_ms)
     }
 
     #[cfg(test)]

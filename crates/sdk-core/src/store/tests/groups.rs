@@ -219,6 +219,20 @@ async fn a_blocked_member_is_read_in_a_group_and_told_nothing() {
 }
 
 #[tokio::test]
+async fn a_message_waits_for_no_receipt_of_somebody_who_is_blocked() {
+    let fixture = group_of(&[PEER, CAM]).await;
+    let message = fixture.ours_in_group(1).await;
+    fixture.member_has(PEER, 1, MarkKind::Read, 1).await;
+    assert_eq!(fixture.delivery_of(message).await, Delivery::Sent);
+    fixture.store.write(|tx| tx.set_blocked(CAM, true, 5)).await.unwrap();
+    assert_eq!(fixture.delivery_of(message).await, Delivery::Read);
+    let next = fixture.ours_in_group(2).await;
+    fixture.member_has(PEER, 1, MarkKind::Delivered, 2).await;
+    assert_eq!(fixture.delivery_of(next).await, Delivery::Delivered);
+    assert_eq!(fixture.who_has(next).await.2, [(PEER, true, false), (CAM, false, false)], "by name, both");
+}
+
+#[tokio::test]
 async fn nothing_of_a_group_is_accepted_or_told_as_in_a_direct_thread() {
     let fixture = group_of(&[PEER, CAM]).await;
     let work = fixture.store.write(|tx| {

@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use super::GROUP;
 use crate::error::Result;
 use crate::id::{ThreadId, UserId};
 use crate::store::Rows;
@@ -28,6 +29,15 @@ impl Rows<'_> {
     /// Whether we send receipts in a group.
     pub(crate) fn confirms_in_group(&self, thread: ThreadId, us: UserId) -> Result<bool> {
         Ok(is_in_sample(thread, us, self.count_members(thread)?))
+    }
+
+    /// The groups that a user is in.
+    pub(in crate::store) fn groups_with(&self, user: UserId) -> Result<Vec<ThreadId>> {
+        let sql =
+            "SELECT thread_id FROM member JOIN thread USING (thread_id) WHERE user_id = ?1 AND kind = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![user.as_bytes(), GROUP], |row| row.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| Ok(ThreadId::from_slice(&row?)?)).collect()
     }
 
     /// How many members a thread has, ourselves included.
