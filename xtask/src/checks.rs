@@ -42,7 +42,7 @@ const LICENCES: &[Step] = &[step_of("licences", 10, licences)];
 pub(crate) const STEP: &str = "step";
 
 /// Crash tests kill processes at named stations, which exist only in builds with these features.
-const FAULTS: &[&str] = &["--features", "sealpost-e2e/faults,sealpost-relay/faults"];
+pub(crate) const FAULTS: &[&str] = &["--features", "sealpost-e2e/faults,sealpost-relay/faults"];
 
 /// Everything that must pass before a commit is shared.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {

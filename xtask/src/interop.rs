@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::checks::FAULTS;
 use crate::error::Error;
 use crate::workspace::{Profile, Workspace, run};
 
@@ -21,7 +22,11 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Error> {
     let mut suite = Command::new("node");
     suite.args(["--test", "--test-reporter=spec"]).current_dir(folder);
     suite.env("SEALPOST_INTEROP_PEER", workspace.binary(Profile::Debug, "interop-peer"));
-    run(suite)
+    run(suite)?;
+    // With the features of the other tests, so that nothing is built twice.
+    let mut clients = workspace.cargo(&["test", "-p", "sealpost-e2e", "--test", "signal_in_groups"]);
+    clients.args(FAULTS).args(["--", "--ignored"]);
+    run(clients)
 }
 
 /// Installs what the lock file names, unless it is already installed.
