@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sealpost_core::{
-    ConnectionState, Direction, GroupDetails, GroupPermissions, MessageBody, Thread, ThreadId,
-};
+use sealpost_core::{ConnectionState, GroupDetails, GroupPermissions, MessageBody, Thread, ThreadId};
 use sealpost_testkit::{Party, PartyDisk, open_database};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -42,12 +40,16 @@ pub(crate) async fn backlog() {
     let disk = ben.close().await;
     let mut writing = JoinSet::new();
     for (writer, group) in writers.iter().flat_map(|writer| groups.iter().map(move |group| (writer, group))) {
-        let thread = writer.client.thread(*group).await.unwrap();
+        let (client, thread) = (writer.client.clone(), writer.client.thread(*group).await.unwrap());
         writing.spawn(async move {
+            let mut last = None;
             for _ in 0..EACH / WRITERS {
-                thread.send_text(LINE).await.unwrap();
+                last = Some(thread.send_text(LINE).await.unwrap().id);
             }
-            while !is_sent(&thread).await {}
+            // It polls rarely, so that polling costs little.
+            while client.message(last.unwrap()).await.unwrap().server_seq.is_none() {
+                sleep(Duration::from_millis(50)).await;
+            }
         });
     }
     writing.join_all().await;
@@ -96,12 +98,4 @@ async fn create(writers: &[Party], ben: &Party) -> ThreadId {
 async fn texts(thread: &Thread) -> usize {
     let page = thread.history_of(None, 9).await.unwrap();
     page.messages.iter().filter(|message| matches!(message.body, MessageBody::Text(_))).count()
-}
-
-/// Whether the relay has accepted the newest message and all before it. It polls rarely, so that polling costs little.
-async fn is_sent(thread: &Thread) -> bool {
-    sleep(Duration::from_millis(50)).await;
-    let page = thread.history_of(None, 1).await.unwrap();
-    let newest = &page.messages[0];
-    matches!(newest.direction, Direction::Outgoing(_)) && newest.server_seq.is_some()
 }

@@ -82,7 +82,7 @@ fn fill(disk: &PartyDisk, members: u32) {
          INSERT INTO thread (thread_id, kind, roster_version, created, activity, accepted, unread, roster_head)
             SELECT name, {kind}, {members}, n, n, 1, 10, zeroblob(32) FROM n;
          INSERT INTO member (thread_id, user_id, since, account_key, list_version, devices)
-            SELECT thread_id, user_id, person, zeroblob(33), 1, zeroblob(16) FROM belongs;
+            SELECT thread_id, user_id, person, unhex(printf('05%064x', 0)), 1, zeroblob(16) FROM belongs;
          INSERT INTO message (thread_id, content_id, author, device, kind, body, sent, server_seq, position, state)
             SELECT thread_id, CAST(unhex(printf('%016x%016x', thread, n.n)) AS BLOB), user_id, 1, 1, x'520568656c6c6f', n.n, n.n, n.n, 10
             FROM n JOIN belongs ON person = CASE {kind} WHEN 1 THEN thread ELSE n.n END WHERE n.n <= {MESSAGES};
@@ -91,7 +91,7 @@ fn fill(disk: &PartyDisk, members: u32) {
     made.unwrap();
     if kind == 3 {
         let made = database.execute_batch(
-            "INSERT INTO member (thread_id, user_id, account_key) SELECT name, account.user_id, zeroblob(33) FROM n, account;
+            "INSERT INTO member (thread_id, user_id, account_key) SELECT name, account.user_id, unhex(printf('05%064x', 0)) FROM n, account;
              INSERT INTO roster (thread_id, permissions, timer, commitment, secret_version, floor, details_version, dissolved, unknown_since)
                 SELECT name, x'010101', 0, zeroblob(32), 1, 0, 1, 0, 0 FROM n;
              INSERT INTO roster_entry (thread_id, version, hash, outcome, entry)
