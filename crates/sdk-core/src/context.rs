@@ -2,6 +2,7 @@
 
 mod handover;
 mod health;
+mod named_rosters;
 mod pace;
 mod welcome;
 
@@ -25,6 +26,7 @@ use crate::waiting::WaitReasons;
 
 pub(crate) use handover::{HandedOver, Handover};
 pub(crate) use health::{Failures, Health};
+pub(crate) use named_rosters::NamedRosters;
 pub(crate) use pace::{RECEIPT_PACE, ReceiptPace};
 pub(crate) use welcome::Unwelcome;
 
@@ -61,6 +63,8 @@ pub(crate) struct Upkeep {
     pub(crate) mail: Notify,
     /// The chain of a group is to be fetched.
     pub(crate) rosters: Notify,
+    /// Which entries of rosters are known to exist although they are not here.
+    pub(crate) named_rosters: NamedRosters,
     /// Others are to be told whether the person is there.
     pub(crate) presence: Notify,
 }

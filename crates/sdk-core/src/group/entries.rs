@@ -159,6 +159,7 @@ fn settle_invitation(tx: &mut Tx<'_>, roster: &Roster, us: UserId) -> Result<()>
     let (thread, version) = (roster.state().thread, roster.state().version);
     if let Some(invited) = roster.invitation(us) {
         if invited.since == version {
+            tx.list_group(thread)?;
             match tx.is_accepted_contact(invited.by)? {
                 true => drop(tx.queue_change(thread, &Change::Accept)?),
                 false => tx.set_request(thread)?,
@@ -166,8 +167,13 @@ fn settle_invitation(tx: &mut Tx<'_>, roster: &Roster, us: UserId) -> Result<()>
         }
     } else if roster.member(us).is_some_and(|member| member.since == version) {
         tx.accept_request(thread)?;
-    } else if roster.member(us).is_none() && version > 1 {
-        tx.leave_requests(thread)?;
+        tx.list_group(thread)?;
+    } else if roster.member(us).is_none() {
+        // A group that has nothing to do with us is in no list, whoever shows it.
+        match version {
+            1 => tx.unlist_group(thread)?,
+            _ => tx.leave_requests(thread)?,
+        }
     }
     Ok(())
 }

@@ -201,6 +201,19 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// A group in which we are neither a member nor invited is in no list.
+    pub(crate) fn unlist_group(&mut self, thread: ThreadId) -> Result<()> {
+        let sql = "UPDATE thread SET folder = ?2 WHERE thread_id = ?1";
+        self.change_one(sql, params![thread.as_bytes(), UNLISTED])
+    }
+
+    /// We are a member, or about to be: it is in a list, unless it is a request.
+    pub(crate) fn list_group(&mut self, thread: ThreadId) -> Result<()> {
+        let sql = "UPDATE thread SET folder = 0 WHERE thread_id = ?1 AND folder = ?2 AND request = 0";
+        self.change(sql, params![thread.as_bytes(), UNLISTED])?;
+        Ok(())
+    }
+
     /// The chain of a group is to be fetched.
     pub(crate) fn set_roster_due(&mut self, thread: ThreadId) -> Result<()> {
         self.change(

@@ -7,10 +7,11 @@ use sealpost_wire::roster::Change;
 use tokio::time::sleep;
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Offline, Result};
 use crate::group::fetch::{Fetched, fetch};
 use crate::group::submit;
 use crate::send::{backoff_ceiling_ms, backoff_ms};
+use crate::store::ShownTo;
 
 /// The longest interval between two requests for the chain of a group, in milliseconds.
 const LONGEST_MS: u64 = 6 * 3_600_000;
@@ -69,12 +70,21 @@ async fn make_changes(ctx: &Context) -> Result<()> {
         work.await?;
     }
     loop {
-        let (mut after, mut is_any) = (None, false);
-        while submit::step(ctx, &mut after).await? {
-            is_any = true;
+        let (mut after, mut is_any, mut failed) = (None, false, None);
+        loop {
+            let before = after;
+            match submit::step(ctx, &mut after).await {
+                Ok(true) => is_any = true,
+                Ok(false) => break,
+                // What the relay says about one group does not keep the changes of the others.
+                Err(error) if after != before && is_about_one(&error) => failed = Some(error),
+                Err(error) => return Err(error),
+            }
         }
-        if !is_any {
-            return Ok(());
+        match failed {
+            Some(error) => return Err(error),
+            None if !is_any => return Ok(()),
+            None => {}
         }
     }
 }
@@ -86,6 +96,14 @@ fn wait_ms(fetched: Fetched, tries: u32) -> Option<u64> {
     is_worth_it.then(|| backoff_ceiling_ms(tries.saturating_add(2), LONGEST_MS) / 2)
 }
 
+/// Whether an error is the relay's answer to one request, so that it may answer another one.
+const fn is_about_one(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NotFound | Error::Bug(_) | Error::Offline(Offline::NotARelay | Offline::Refused(_))
+    )
+}
+
 async fn step(ctx: &Context) -> Result<Step> {
     let Some((thread, due_ms, tries)) = ctx.store.glance(|rows| rows.next_due_roster()).await? else {
         return Ok(Step::Nothing { next_due_ms: None });
@@ -94,17 +112,37 @@ async fn step(ctx: &Context) -> Result<Step> {
     if due_ms > now_ms && due_ms.saturating_sub(now_ms) <= LONGEST_MS {
         return Ok(Step::Nothing { next_due_ms: Some(due_ms) });
     }
-    let fetched = fetch(ctx, thread).await?;
-    let wait = wait_ms(fetched, tries);
-    let until_ms = wait.map(|half_ms| now_ms.saturating_add(half_ms).saturating_add(ctx.env.jitter(half_ms)));
-    let work = ctx.store.write(move |tx| match until_ms {
-        Some(until_ms) => tx.put_roster_off(thread, until_ms),
-        None => {
-            tx.settle_roster_due(thread)?;
-            tx.retry_deferred_of_group(thread)
+    let fetched = match fetch(ctx, thread).await {
+        Ok(fetched) => Some(fetched),
+        // It answers with something that cannot be used. Other groups are asked for nevertheless.
+        Err(error) if is_about_one(&error) => None,
+        Err(error) => return Err(error),
+    };
+    let named = ctx.upkeep.named_rosters.latest(thread);
+    let after = |wait: Option<u64>| {
+        wait.map(|half_ms| now_ms.saturating_add(half_ms).saturating_add(ctx.env.jitter(half_ms)))
+    };
+    let if_short = after(wait_ms(Fetched::Hidden, tries));
+    let otherwise = after(wait_ms(fetched.unwrap_or(Fetched::Hidden), tries));
+    let work = ctx.store.write(move |tx| {
+        let known = tx.roster_state(thread)?.map_or(0, |state| state.version);
+        // A member was shown entries that the relay does not show here.
+        let is_short = known < named;
+        if is_short && matches!(fetched, Some(Fetched::All | Fetched::Hidden)) {
+            tracing::warn!("the relay hides entries of a group that a member has named");
+            tx.contradict_roster(thread, ShownTo::Us)?;
         }
+        if let Some(until_ms) = if is_short { if_short } else { otherwise } {
+            tx.put_roster_off(thread, until_ms)?;
+            return Ok(false);
+        }
+        tx.settle_roster_due(thread)?;
+        tx.retry_deferred_of_group(thread)?;
+        Ok(true)
     });
-    work.await?;
+    if work.await? {
+        ctx.upkeep.named_rosters.forget(thread);
+    }
     // What waited for the roster can be opened, or sent.
     ctx.upkeep.to_retry.notify_one();
     ctx.outbox.notify_one();

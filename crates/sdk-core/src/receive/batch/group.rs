@@ -96,7 +96,10 @@ impl Batch<'_, '_> {
         if compare(self.tx, (thread, user), (named.version, &named.digest))? {
             self.tx.set_roster_due(thread)?;
             let upkeep = Arc::clone(&self.ctx.upkeep);
-            self.tx.after_commit(move || upkeep.rosters.notify_one());
+            self.tx.after_commit(move || {
+                upkeep.named_rosters.note(thread, named.version);
+                upkeep.rosters.notify_one();
+            });
         }
         Ok(())
     }
