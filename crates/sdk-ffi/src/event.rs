@@ -193,6 +193,25 @@ pub enum Event {
         /// The thread.
         thread: ThreadId,
     },
+    /// A member of this group has signed a change that they may not make, or the relay has made one up. It has no effect.
+    EntryRefused {
+        /// The group.
+        thread: ThreadId,
+        /// Who is named as its author.
+        user: UserId,
+    },
+    /// A change of this group that was made on this device has no effect: somebody has changed the group before, and it is not allowed any
+    /// more or was overtaken twice.
+    GroupChangeFailed {
+        /// The group.
+        thread: ThreadId,
+    },
+    /// The relay has shown two rosters of this group, to this device or to another member: the relay is not honest. What was shown first
+    /// remains, and nothing is sent in the group.
+    RosterContradicted {
+        /// The group.
+        thread: ThreadId,
+    },
     /// The relay was restored from a backup. Messages that it may have lost are submitted again.
     RelayRestored,
     /// This database was restored from a backup, or is a copy of another one. Messages that were received since the
@@ -256,6 +275,9 @@ impl Event {
             core::Event::PresenceChanged { user, is_present } => Self::PresenceChanged { user, is_present },
             core::Event::OrderContradicted(thread) => Self::OrderContradicted { thread },
             core::Event::MessagesMissing { thread, .. } => Self::MessagesMissing { thread },
+            core::Event::EntryRefused { thread, user } => Self::EntryRefused { thread, user },
+            core::Event::GroupChangeFailed(thread) => Self::GroupChangeFailed { thread },
+            core::Event::RosterContradicted(thread) => Self::RosterContradicted { thread },
             core::Event::RelayRestored => Self::RelayRestored,
             core::Event::DatabaseRestored => Self::DatabaseRestored,
             core::Event::RelayClockWrong { relay_ms } => Self::RelayClockWrong { relay_ms: millis(relay_ms) },
@@ -355,6 +377,9 @@ mod tests {
             (core::Event::DeviceRenamed { device, name: "phone".into() }, Event::DeviceRenamed { device }),
             (core::Event::DeviceUnlinked(device), Event::DeviceUnlinked { device }),
             (core::Event::BootstrapRefused(user), Event::BootstrapRefused { user }),
+            (core::Event::EntryRefused { thread, user }, Event::EntryRefused { thread, user }),
+            (core::Event::GroupChangeFailed(thread), Event::GroupChangeFailed { thread }),
+            (core::Event::RosterContradicted(thread), Event::RosterContradicted { thread }),
             (core::Event::RelayRestored, Event::RelayRestored),
             (core::Event::DatabaseRestored, Event::DatabaseRestored),
             (core::Event::RelayClockWrong { relay_ms: 3 }, Event::RelayClockWrong { relay_ms: 3 }),

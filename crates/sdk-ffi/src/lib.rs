@@ -3,7 +3,7 @@
 //! This API follows these rules:
 //!
 //! 1. **Two kinds of values cross the boundary:** records and enums (owned data, with one `From` each) and objects
-//!    (with a lifetime: [`Client`], [`Thread`], the views, [`CancelToken`]). There are no generics and no
+//!    (with a lifetime: [`Client`], [`Thread`], [`Group`], the views, [`CancelToken`]). There are no generics and no
 //!    lifetimes.
 //! 2. **The logger is the only callback.** Changes are pulled: a snapshot, followed by batches of changes. Swift
 //!    turns them into an `AsyncSequence`, and Kotlin into a `Flow`.
@@ -29,6 +29,7 @@ mod config;
 mod ephemeral;
 mod error;
 mod event;
+mod group;
 mod health;
 mod id;
 mod linking;
@@ -38,6 +39,7 @@ mod message;
 mod name;
 mod pull;
 mod push;
+mod receipts;
 mod registration;
 mod runtime;
 mod search;
@@ -58,6 +60,7 @@ pub use config::{ChangeLimits, Config};
 pub use ephemeral::{Presence, PrivacySetting};
 pub use error::{CodeError, InvalidContentReason, LinkFailure, OfflineReason, SealpostError, StorageReason};
 pub use event::{ChangeKind, Event, LinkProgress, Update};
+pub use group::{Group, GroupDetails, GroupMember, GroupPermissions};
 pub use health::{FailedPart, Part, PartFailure};
 pub use id::{CallId, DeviceId, MessageId, Position, ThreadCursor, ThreadId, UserId};
 pub use linking::Linking;
@@ -66,10 +69,11 @@ pub use log::{LogLevel, LogLine, Logger, set_logger};
 pub use message::{
     ContactCard, Delivery, Direction, FailReason, LinkPreview, Location, Markup, Mention, Message,
     MessageBody, Notice, NoticeAction, Poll, PollOption, Quote, Reaction, ReactionCount, StyledRange,
-    TextRange, TextStyle, UndecryptableCause, Version, Vote,
+    TextRange, TextStyle, UndecryptableCause, Version, Vote, everybody,
 };
 pub use name::displayable_name;
 pub use push::{Fetched, fetch_for_push};
+pub use receipts::{MemberReceipt, MessageReceipts};
 pub use registration::{Opened, Registration, open_account};
 pub use search::{FoundRange, Hit, Hits, Search, SearchOrder};
 pub use storage::{MessageDetails, StorageReport, ThreadStorage};

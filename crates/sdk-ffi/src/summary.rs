@@ -75,12 +75,13 @@ pub struct ThreadSummary {
     pub place: ThreadCursor,
     /// The kind of the thread.
     pub kind: ThreadKind,
-    /// How far the person trusts the other member of a direct thread; the least of all members in a group.
+    /// How far the person trusts the other member of a direct thread. `FirstUse` in a group, in which each member is trusted for themselves
+    /// (`Client.trust_state`).
     pub trust: TrustState,
     /// The list that the thread is in; none after it was deleted on this device.
     #[uniffi(default = None)]
     pub folder: Option<Folder>,
-    /// Its members, except ourselves.
+    /// The other member of a direct thread. Empty in the note to self and in a group, whose members are `Group.members`.
     #[uniffi(default = [])]
     pub others: Vec<UserId>,
     /// Whether the other member of a direct thread is blocked.
@@ -118,6 +119,9 @@ pub struct ThreadSummary {
     /// The name in the profile of the other member of a direct thread, as it can be shown in one line; empty if there is none.
     #[uniffi(default = "")]
     pub displayable_name: String,
+    /// How many members it has, ourselves included.
+    #[uniffi(default = 0)]
+    pub members: u32,
 }
 
 impl From<core::ThreadSummary> for ThreadSummary {
@@ -140,6 +144,7 @@ impl From<core::ThreadSummary> for ThreadSummary {
             draft: thread.draft,
             newest: thread.newest.map(Message::from),
             displayable_name: thread.displayable_name,
+            members: thread.members,
         }
     }
 }

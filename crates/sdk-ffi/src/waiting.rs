@@ -68,6 +68,9 @@ pub enum WaitReason {
     /// The list of the recipient's devices that the relay shows was refused, or different ones were shown. The message is sent when there is
     /// one that the account has signed.
     DeviceListRefused,
+    /// The roster of the group is not known yet, two of them were shown (`Event.RosterContradicted`), or it contains something that this
+    /// version does not understand. Nobody knows then who may read, so nothing is sent.
+    RosterUnclear,
     /// For a reason that this version of the binding does not know.
     Other,
 }
@@ -85,6 +88,7 @@ impl From<core::WaitReason> for WaitReason {
             core::WaitReason::NoKeys => Self::NoKeys,
             core::WaitReason::Blocked => Self::Blocked,
             core::WaitReason::DeviceListRefused => Self::DeviceListRefused,
+            core::WaitReason::RosterUnclear => Self::RosterUnclear,
             _ => Self::Other,
         }
     }

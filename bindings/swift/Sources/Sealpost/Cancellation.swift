@@ -84,6 +84,31 @@ extension Client {
     }
 }
 
+extension Client {
+    /// Creates a group, and invites these people. Those who know us become members at once; others are asked. The group is here
+    /// (`Event.threadAdded`) once the relay has it. Cancelling the task ends the wait.
+    ///
+    /// Throws `Misuse` if title or description is too long, or too many people are invited; `NotFound` if somebody has no account;
+    /// `Offline` if somebody was never met and there is no connection; and `Storage`.
+    public func createGroup(
+        details: GroupDetails, invited: [UserId], permissions: GroupPermissions = GroupPermissions()
+    ) async throws -> Group {
+        try await cancellable {
+            try await createGroup(details: details, invited: invited, permissions: permissions, cancel: $0)
+        }
+    }
+}
+
+extension Group {
+    /// Invites people. Those who know us become members at once; others are asked. Cancelling the task ends the wait.
+    ///
+    /// Throws `WrongState` if we may not, or somebody is there; `NotFound` if somebody has no account; `Offline` if somebody was never
+    /// met and there is no connection; `Misuse` if the group would have too many people; and `Storage`.
+    public func invite(users: [UserId]) async throws {
+        try await cancellable { try await invite(users: users, cancel: $0) }
+    }
+}
+
 extension Timeline {
     /// The next changes: waits for at least one, and returns it with those that are queued behind it. The first call starts with
     /// a snapshot, unless one was taken before. While the client is suspended, the call waits. Returns `nil` when the client was

@@ -39,3 +39,4 @@ extension Profile: Redacted {}
 extension OwnDevice: Redacted {}
 extension SrtpKey: Redacted {}
 extension CallSignal: Redacted {}
+extension GroupDetails: Redacted {}

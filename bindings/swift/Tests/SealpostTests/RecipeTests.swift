@@ -105,6 +105,30 @@ private final class Recipes {
         }
     }
 
+    func makeGroup(_ client: Client, _ title: String, _ people: [UserId]) async throws -> ThreadId {
+        try await client.createGroup(details: GroupDetails(title: title), invited: people).id()
+    }
+
+    func answerInvitation(_ client: Client, _ request: ThreadSummary, isWanted: Bool) async throws {
+        let group = try await client.group(thread: request.id)
+        if isWanted { try await group.accept() } else { try await group.withdraw(users: [client.userId()]) }
+    }
+
+    func membersOf(_ client: Client, _ group: Sealpost.Group) async throws -> [String] {
+        let members = try await group.members()
+        let profiles = try await client.profiles(users: members.map(\.user))
+        return members.map { member in
+            let shown = profiles[member.user]?.displayableName ?? ""
+            let name = shown.isEmpty ? member.user : shown
+            return member.isAdmin ? "\(name), admin" : name
+        }
+    }
+
+    func whoHas(_ thread: Sealpost.Thread, _ message: MessageId) async throws -> String {
+        let receipts = try await thread.receipts(message: message)
+        return "delivered to \(receipts.delivered), read by \(receipts.read) of \(receipts.recipients)"
+    }
+
     func followNotifications(_ client: Client) async throws {
         for try await notice in client.notices {
             switch notice.action {
@@ -368,6 +392,44 @@ extension SealpostTests {
                         for task in following {
                             task.cancel()
                             _ = await task.result
+                        }
+                    }
+                }
+            }
+        }
+
+        @Test("the recipes make a group, answer invitations, and show members and receipts")
+        func groups() async throws {
+            let app = await Recipes()
+            try await world { world in
+                try await world.person("ada") { ada in
+                    try await world.person("ben") { ben in
+                        try await world.person("cleo") { cleo in
+                            try await ada.setProfile(profile: Profile(name: "Ada"))
+                            let (a, b) = (try ada.userId(), try ben.userId())
+                            let id = try await app.makeGroup(ada, "Book club", [b, cleo.userId()])
+                            for (one, isWanted) in [(ben, true), (cleo, false)] {
+                                let request = try await eventually {
+                                    try await one.folderPage(folder: .requests).threads.first
+                                }
+                                #expect(request.id == id && request.kind == .group)
+                                try await app.answerInvitation(one, request, isWanted: isWanted)
+                            }
+                            let group = try await ada.group(thread: id)
+                            try await until {
+                                let (members, invited) = (try await group.members(), try await group.invited())
+                                return members.count == 2 && invited.isEmpty
+                            }
+                            let (hers, his) = (try await ada.thread(id: id), try await ben.thread(id: id))
+                            let sent = try await hers.sendText("hello").id
+                            try await his.markRead(upTo: his.shows { $0.text == "hello" }.id)
+                            try await until {
+                                try await app.whoHas(hers, sent) == "delivered to 1, read by 1 of 1"
+                            }
+                            // Her name came with the keys of her message.
+                            let shown = a < b ? ["Ada, admin", b] : [b, "Ada, admin"]
+                            let bens = try await ben.group(thread: id)
+                            try await until { try await app.membersOf(ben, bens) == shown }
                         }
                     }
                 }

@@ -35,6 +35,11 @@ impl Client {
     pub(crate) fn new(core: core::Client) -> Arc<Self> {
         Arc::new(Self { core, ended: Arc::default() })
     }
+
+    /// Cancelled when the client was shut down.
+    pub(crate) fn ended(&self) -> Arc<CancelToken> {
+        Arc::clone(&self.ended)
+    }
 }
 
 #[uniffi::export]

@@ -181,6 +181,9 @@ pub enum UndecryptableCause {
     /// A part of this database that it needs is damaged. It is kept for a while and tried again. If it can be read later, its
     /// text takes the place of this message; if it is given up, the cause changes.
     StorageDamaged,
+    /// It was sent in a group, and the keys for what its author sends there have not arrived yet. When they do, its content takes the place
+    /// of this message.
+    AwaitsSenderKey,
 }
 
 impl From<core::Undecryptable> for UndecryptableCause {
@@ -196,6 +199,7 @@ impl From<core::Undecryptable> for UndecryptableCause {
             core::Undecryptable::UnlistedDevice => Self::UnlistedDevice,
             core::Undecryptable::KeyUsedTwice => Self::KeyUsedTwice,
             core::Undecryptable::StorageDamaged => Self::StorageDamaged,
+            core::Undecryptable::AwaitsSenderKey => Self::AwaitsSenderKey,
             _ => Self::NotDecryptable,
         }
     }

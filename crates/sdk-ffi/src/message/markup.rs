@@ -4,7 +4,7 @@ use std::fmt;
 
 use sealpost_core as core;
 
-use crate::UserId;
+use crate::{Result, UserId};
 
 /// A part of a text, in bytes of UTF-8. The layers of both languages convert it to and from their own ranges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
@@ -84,8 +84,15 @@ pub struct StyledRange {
 pub struct Mention {
     /// The part of the text, for example "@Ada". Mentions do not overlap.
     pub range: TextRange,
-    /// The user.
+    /// The user, or `everybody` for all members of a group.
     pub user: UserId,
+}
+
+/// The user of a `Mention` of all members of a group. In a group of more than 32 members, only admins can mention all; what others write is
+/// no mention of anybody.
+#[uniffi::export]
+pub fn everybody() -> Result<UserId> {
+    Ok(core::EVERYBODY)
 }
 
 /// The preview of a link in a text, which the sender's app has made. Nothing of it is verified: show the address.

@@ -11,7 +11,7 @@ mod quote;
 
 pub use body::{ContactCard, Location, MessageBody, UndecryptableCause};
 pub use change::{Reaction, ReactionCount, Version};
-pub use markup::{LinkPreview, Markup, Mention, StyledRange, TextRange, TextStyle};
+pub use markup::{LinkPreview, Markup, Mention, StyledRange, TextRange, TextStyle, everybody};
 pub use notice::{Notice, NoticeAction};
 pub use poll::{Poll, PollOption, Vote};
 pub use quote::Quote;
@@ -115,9 +115,9 @@ pub enum Delivery {
     Queued,
     /// The relay has stored it on disk.
     Sent,
-    /// A device of the recipient has decrypted it.
+    /// A device of the recipient has decrypted it; in a group, a device of each member. `Thread.receipts` says whose.
     Delivered,
-    /// The recipient has read it.
+    /// The recipient has read it; in a group, each member.
     Read,
     /// It will not be sent unless the person retries it.
     Failed {

@@ -35,6 +35,8 @@ pub enum ThreadKind {
     Direct,
     /// What a person writes for themselves. It has no other members.
     NoteToSelf,
+    /// Of any number of people, ourselves included. `Client.group` says who they are.
+    Group,
     /// A kind that this version of the binding does not know.
     Other,
 }
@@ -44,6 +46,7 @@ impl From<core::ThreadKind> for ThreadKind {
         match kind {
             core::ThreadKind::Direct => Self::Direct,
             core::ThreadKind::NoteToSelf => Self::NoteToSelf,
+            core::ThreadKind::Group => Self::Group,
             _ => Self::Other,
         }
     }

@@ -97,6 +97,26 @@ class RecipesTest {
         Delivery.Expired -> "not delivered"
     }
 
+    suspend fun makeGroup(client: Client, title: String, people: List<UserId>): ThreadId =
+        cancellable { token -> client.createGroup(GroupDetails(title), people, cancel = token) }.use { it.id() }
+
+    suspend fun answerInvitation(client: Client, request: ThreadSummary, isWanted: Boolean) =
+        client.group(request.id).use { group ->
+            if (isWanted) group.accept() else group.withdraw(listOf(client.userId()))
+        }
+
+    suspend fun membersOf(client: Client, group: Group): List<String> {
+        val members = group.members()
+        val profiles = client.profiles(members.map { it.user })
+        return members.map { member ->
+            val name = profiles[member.user]?.displayableName.orEmpty().ifEmpty { member.user }
+            if (member.isAdmin) "$name, admin" else name
+        }
+    }
+
+    suspend fun whoHas(thread: Thread, message: MessageId): String =
+        thread.receipts(message).run { "delivered to $delivered, read by $read of $recipients" }
+
     suspend fun followNotifications(client: Client) = client.notices().collect { notice ->
         when (val action = notice.action) {
             is NoticeAction.Show -> notify(action.message)
@@ -289,6 +309,34 @@ class RecipesTest {
                 atTablet.cancelAndJoin()
             }
             following.cancelAndJoin()
+        }
+    }
+
+    @Test
+    fun `the recipes make a group, answer invitations, and show members and receipts`() = world { world ->
+        world.person("ada") { ada ->
+            world.person("ben") { ben ->
+                world.person("cleo") { cleo ->
+                    ada.setProfile(Profile("Ada"))
+                    val id = makeGroup(ada, "Book club", listOf(ben.userId(), cleo.userId()))
+                    for (one in listOf(ben, cleo)) {
+                        val request = eventually { one.folderPage(Folder.REQUESTS).threads.singleOrNull() }
+                        assertEquals(id to ThreadKind.GROUP, request.id to request.kind)
+                        answerInvitation(one, request, isWanted = one === ben)
+                    }
+                    val shown = listOf(ada.userId() to "Ada, admin", ben.userId() to ben.userId()).sortedBy { it.first }.map { it.second }
+                    ada.group(id).use { group ->
+                        eventually { Unit.takeIf { group.members().size == 2 && group.invited().isEmpty() } }
+                    }
+                    ada.thread(id).use { hers ->
+                        val sent = hers.sendText("hello")
+                        ben.thread(id).use { his -> his.markRead(his.shows { it.text == "hello" }.id) }
+                        eventually { Unit.takeIf { whoHas(hers, sent.id) == "delivered to 1, read by 1 of 1" } }
+                    }
+                    // Her name came with the keys of her message.
+                    ben.group(id).use { group -> eventually { Unit.takeIf { membersOf(ben, group) == shown } } }
+                }
+            }
         }
     }
 
