@@ -19,6 +19,20 @@ pub(crate) enum Line {
 pub(crate) enum Command {
     /// Opens the chat with a name or a user id.
     Chat(String),
+    /// Creates a group: its title, and people.
+    Group(String),
+    Members,
+    Invite(String),
+    /// Members, or those who are invited.
+    Remove(String),
+    /// Or declines the invitation.
+    Leave,
+    Admin(String),
+    Unadmin(String),
+    Title(String),
+    /// Who may do something.
+    Allow(String),
+    Dissolve,
     /// Opens the note to self.
     Note,
     Search(String),
@@ -104,6 +118,9 @@ impl Command {
     const fn takes_nothing(&self) -> bool {
         match self {
             Self::Note
+            | Self::Members
+            | Self::Leave
+            | Self::Dissolve
             | Self::Accept
             | Self::Delete
             | Self::Hide
@@ -134,6 +151,13 @@ impl Command {
             | Self::Help
             | Self::Quit => true,
             Self::Chat(_)
+            | Self::Group(_)
+            | Self::Invite(_)
+            | Self::Remove(_)
+            | Self::Admin(_)
+            | Self::Unadmin(_)
+            | Self::Title(_)
+            | Self::Allow(_)
             | Self::Search(_)
             | Self::Find(_)
             | Self::Verify(_)
@@ -202,6 +226,19 @@ pub(crate) const ON_CHATS: &[(&str, &str)] = &[
     ("/requests, /archived", "shows another list; /chats shows the chats"),
 ];
 
+/// The commands about groups.
+pub(crate) const ON_GROUPS: &[(&str, &str)] = &[
+    ("/group TITLE NAMES", "creates a group with people; with a | after a TITLE of several words"),
+    ("/members", "shows who is in it, who is invited, and who may what"),
+    ("/invite NAMES", "invites people; who knows you becomes a member at once, and others /accept or /leave"),
+    ("/remove NAMES", "removes members, who read nothing from then on, or takes invitations back"),
+    ("/leave", "leaves the group, or declines the invitation"),
+    ("/admin NAME, /unadmin", "makes a member an admin, or ends that"),
+    ("/title TITLE", "changes the title; /timer SECONDS, the timer"),
+    ("/allow write admins", "lets only admins write; also invite, details; members lets everybody"),
+    ("/dissolve", "ends the group for everybody"),
+];
+
 /// The commands about calls.
 pub(crate) const ON_CALLS: &[(&str, &str)] = &[
     ("/call", "calls the person in this chat"),
@@ -238,6 +275,16 @@ pub(crate) fn read(typed: &str) -> Line {
     let is_alone = rest.is_empty();
     let command = match name {
         "chat" => Command::Chat(rest),
+        "group" => Command::Group(rest),
+        "members" => Command::Members,
+        "invite" => Command::Invite(rest),
+        "remove" => Command::Remove(rest),
+        "leave" => Command::Leave,
+        "admin" => Command::Admin(rest),
+        "unadmin" => Command::Unadmin(rest),
+        "title" => Command::Title(rest),
+        "allow" => Command::Allow(rest),
+        "dissolve" => Command::Dissolve,
         "note" => Command::Note,
         "search" => Command::Search(rest),
         "find" => Command::Find(rest),
@@ -319,7 +366,7 @@ mod tests {
 
     /// The commands that the help names.
     fn of_the_help() -> Vec<String> {
-        let all = [COMMANDS, ON_MESSAGES, ON_CHATS, ON_CALLS].concat();
+        let all = [COMMANDS, ON_MESSAGES, ON_CHATS, ON_GROUPS, ON_CALLS].concat();
         let all = all.iter().filter(|(usage, _)| !usage.starts_with("//"));
         // Some lines are about two commands, and some mention another one.
         let named = all.flat_map(|(usage, about)| [usage, about]).flat_map(|text| text.split_whitespace());
@@ -330,7 +377,7 @@ mod tests {
     #[test]
     fn every_command_of_the_help_is_known() {
         let commands = of_the_help();
-        assert!(commands.len() > 36, "{commands:?}");
+        assert!(commands.len() > 46, "{commands:?}");
         for command in commands {
             assert!(matches!(read(&command), Line::Command(_)), "{command}");
         }

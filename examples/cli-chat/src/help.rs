@@ -1,6 +1,6 @@
 //! The text of the help.
 
-use crate::commands::{COMMANDS, ON_CALLS, ON_CHATS, ON_MESSAGES};
+use crate::commands::{COMMANDS, ON_CALLS, ON_CHATS, ON_GROUPS, ON_MESSAGES};
 use crate::wrap::{columns, cut, wrap};
 
 /// Each key with what it does.
@@ -32,8 +32,8 @@ const MARKS: &[(&str, &str)] = &[
 const TICKS: &[(&str, &str)] = &[
     ("…", "waits on this device"),
     ("✓", "the relay has it"),
-    ("✓✓", "a device of the other person has it"),
-    ("✓✓ read", "the other person has read it"),
+    ("✓✓", "a device of the other person has it; in a group, of everybody"),
+    ("✓✓ read", "the other person has read it; in a group, everybody"),
     ("✓✗", "nobody has received it within 30 days"),
     ("✗ not sent", "it was not sent, and will not be"),
 ];
@@ -61,6 +61,7 @@ pub(crate) fn lines(width: usize) -> Vec<Line> {
         ("Keys", KEYS),
         ("With a message: the selected one, or the newest", ON_MESSAGES),
         ("With this chat", ON_CHATS),
+        ("Groups", ON_GROUPS),
         ("Calls, without sound; of several terminals of one name, one takes part", ON_CALLS),
         ("Commands", COMMANDS),
         ("In the list", MARKS),

@@ -13,6 +13,7 @@ mod commands;
 mod contents;
 mod editor;
 mod forms;
+mod groups;
 mod help;
 mod home;
 mod input;

@@ -4,6 +4,7 @@ use sealpost_core::{ContactCard, Error, LinkPreview, Location, Markup, Profile, 
 
 use super::Worker;
 use super::problem::Problem;
+use crate::groups;
 use crate::news::{Change, News};
 use crate::styles;
 
@@ -70,7 +71,7 @@ impl Worker {
             Change::Location { latitude_e7, longitude_e7, name } => {
                 handle.send_location(Location { latitude_e7, longitude_e7, accuracy_m: 0, name }).await?;
             }
-            Change::Timer { seconds } => handle.set_timer(seconds).await?,
+            Change::Timer { seconds } => groups::set_timer(&self.client, thread, seconds).await?,
         }
         self.client.reconnect();
         Ok(())

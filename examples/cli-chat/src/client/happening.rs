@@ -4,6 +4,7 @@ use sealpost_core::{Event, MessageBody, Update};
 
 use super::problem::Problem;
 use super::{Worker, listing};
+use crate::groups;
 use crate::news::News;
 
 impl Worker {
@@ -31,6 +32,9 @@ impl Worker {
     }
 
     async fn happened(&mut self, event: Event) -> Result<(), Problem> {
+        if let Some(warning) = groups::warning(&event) {
+            self.note(warning);
+        }
         match event {
             Event::Connection(state) => self.tell(News::Connection(state)),
             Event::IdentityChanged(_) | Event::AccountMoved(_) => self.tell_trust_of_open().await?,

@@ -26,7 +26,7 @@ impl Worker {
                 page.threads.iter().flat_map(|summary| summary.others.iter().copied()).collect();
             self.read_profiles(&users).await?;
             for summary in page.threads {
-                chats.push(self.chat(summary));
+                chats.push(self.chat(summary).await?);
             }
             after = page.next;
             if after.is_none() || chats.len() >= self.chats {
@@ -38,7 +38,7 @@ impl Worker {
         Ok(())
     }
 
-    fn chat(&self, summary: ThreadSummary) -> Chat {
+    async fn chat(&mut self, summary: ThreadSummary) -> Result<Chat, Error> {
         let marks = Marks {
             is_verified: summary.trust == TrustState::Verified,
             is_pinned: summary.is_pinned,
@@ -47,15 +47,15 @@ impl Worker {
             is_marked_unread: summary.is_marked_unread,
             is_blocked: summary.is_blocked,
         };
-        Chat {
+        Ok(Chat {
             thread: summary.id,
-            name: self.name(summary.others.first().copied()),
+            name: self.chat_name(summary.id, summary.kind, summary.others.first().copied()).await?,
             unread: summary.unread,
             activity_ms: summary.activity_ms,
             newest: summary.newest.map(|newest| (rows::in_a_line(&newest), rows::tick_of(&newest))),
             draft: summary.draft.map(|draft| Shown::line(&draft)),
             marks,
-        }
+        })
     }
 }
 

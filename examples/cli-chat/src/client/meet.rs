@@ -7,6 +7,7 @@ use sealpost_core::{Client, Error};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
+use crate::groups;
 use crate::home::Home;
 use crate::news::News;
 use crate::text::Shown;
@@ -36,6 +37,30 @@ pub(super) async fn meet(client: Client, home: Arc<Home>, name: String, news: Un
             let _ = news.send(News::Note(problem));
         }
         sleep(PAUSE).await;
+    }
+}
+
+/// Creates a group, and opens it once the relay has it.
+pub(super) async fn create(
+    client: Client,
+    home: Arc<Home>,
+    (title, people): (String, Vec<String>),
+    news: UnboundedSender<News>,
+) {
+    let thread = match groups::create(&client, &home, (title.clone(), &people)).await {
+        Ok(thread) => thread,
+        Err(problem) => return fail(&news, &problem.to_string()),
+    };
+    let _ = news.send(News::Note(format!("invited to {title}: {}", people.join(", "))));
+    loop {
+        match client.thread(thread).await {
+            Ok(_) => {
+                let _ = news.send(News::Met { thread, name: Shown::line(&title) });
+                return;
+            }
+            Err(Error::NotFound) => sleep(PAUSE).await,
+            Err(error) => return fail(&news, &error.to_string()),
+        }
     }
 }
 

@@ -19,12 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_core::{
-    Calls, Change, Client, Contact, Error, Feed, Folder, Hit, MessageId, ThreadId, UserId, displayable_name,
+    Calls, Change, Client, Contact, Error, Feed, Folder, Hit, MessageId, ThreadId, ThreadKind, UserId,
+    displayable_name,
 };
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use crate::groups::{self, Called};
 use crate::home::Home;
 use crate::news::{News, Request};
 use crate::text::Shown;
@@ -156,6 +158,20 @@ impl Worker {
                 let waiting = self.meeting.replace(tokio::spawn(meeting).abort_handle());
                 waiting.iter().for_each(AbortHandle::abort);
             }
+            Request::NewGroup { title, people } => {
+                let creating = meet::create(
+                    self.client.clone(),
+                    Arc::clone(&self.home),
+                    (title, people),
+                    self.news.clone(),
+                );
+                let waiting = self.meeting.replace(tokio::spawn(creating).abort_handle());
+                waiting.iter().for_each(AbortHandle::abort);
+            }
+            Request::InGroup(thread, change) => {
+                let done = groups::change(&self.client, &self.home, (thread, change)).await?;
+                self.tell(News::Note(done));
+            }
             Request::Note => {
                 let thread = self.client.note_to_self().await?.id();
                 self.tell(News::Met { thread, name: self.name(None) });
@@ -231,11 +247,14 @@ impl Worker {
         let unread = handle.summary().await?.unread;
         let draft = handle.draft().await?;
         let others = handle.others().await?;
-        let opened = Open::new(handle, around, unread).await?.with_hit(hit);
+        let kind = handle.kind().await?;
+        let opened =
+            Open::new(handle, around, unread).await?.with_hit(hit).with_authors(kind == ThreadKind::Group);
         let users: Vec<_> = others.iter().map(Contact::user_id).collect();
         self.read_profiles(&users).await?;
-        let name = self.name(users.first().copied());
-        self.tell(News::Opened { thread, name, rows: opened.rows(), around, draft });
+        let name = self.chat_name(thread, kind, users.first().copied()).await?;
+        let rows = opened.rows(&|user| self.who_is(user));
+        self.tell(News::Opened { thread, name, rows, around, draft });
         self.open = Some(opened);
         self.tell_peer().await?;
         self.tell_trust(thread).await
@@ -275,15 +294,15 @@ impl Worker {
 
     fn tell_rows(&self) {
         if let Some(open) = &self.open {
-            self.tell(News::Rows { thread: open.id(), rows: open.rows() });
+            self.tell(News::Rows { thread: open.id(), rows: open.rows(&|user| self.who_is(user)) });
         }
     }
 
     /// How far the safety number is trusted; nothing before the first message.
     async fn tell_trust(&mut self, thread: ThreadId) -> Result<(), Problem> {
         let peer = match self.peer(thread).await {
-            // Nobody else is in the note to self.
-            Err(Problem::Alone) => return Ok(()),
+            // Nobody else is in the note to self, and everybody in a group is trusted for themselves.
+            Err(Problem::Alone | Problem::Group) => return Ok(()),
             peer => peer?,
         };
         match peer.trust().await {
@@ -302,7 +321,28 @@ impl Worker {
     }
 
     async fn peer(&mut self, thread: ThreadId) -> Result<Contact, Problem> {
-        self.client.thread(thread).await?.others().await?.into_iter().next().ok_or(Problem::Alone)
+        let handle = self.client.thread(thread).await?;
+        match handle.kind().await? {
+            ThreadKind::Group => Err(Problem::Group),
+            _ => handle.others().await?.into_iter().next().ok_or(Problem::Alone),
+        }
+    }
+
+    /// What a chat is called: a group by its title, another one by the person in it.
+    async fn chat_name(
+        &mut self,
+        thread: ThreadId,
+        kind: ThreadKind,
+        other: Option<UserId>,
+    ) -> Result<Shown, Error> {
+        let called = match kind {
+            ThreadKind::Group => Called::of(&self.client, thread).await?,
+            _ => None,
+        };
+        Ok(match called {
+            Some(called) => Shown::line(&called.in_words(|user| self.who_is(user))),
+            None => self.name(other),
+        })
     }
 
     fn name(&self, user: Option<UserId>) -> Shown {

@@ -1,7 +1,7 @@
 //! The open chat: the messages that are loaded, kept up to date by the library.
 
 use futures_util::future::pending;
-use sealpost_core::{Change, Error, Hit, MessageId, MessageList, Page, Thread, ThreadId, Timeline};
+use sealpost_core::{Change, Error, Hit, MessageId, MessageList, Page, Thread, ThreadId, Timeline, UserId};
 
 use super::rows::rows;
 use crate::news::Rows;
@@ -21,6 +21,7 @@ pub(super) struct Open {
     pinned: Vec<MessageId>,
     /// What a search has found in one of the messages.
     hit: Option<Hit>,
+    has_authors: bool,
 }
 
 impl Open {
@@ -35,7 +36,14 @@ impl Open {
             None if limit > PAGE => thread.history_of(None, limit).await?,
             None => newest,
         };
-        let mut open = Self { thread, changes, list: MessageList::new(page), pinned: Vec::new(), hit: None };
+        let mut open = Self {
+            thread,
+            changes,
+            list: MessageList::new(page),
+            pinned: Vec::new(),
+            hit: None,
+            has_authors: false,
+        };
         open.read_pins().await?;
         Ok(open)
     }
@@ -49,8 +57,14 @@ impl Open {
         self.thread.id()
     }
 
-    pub(super) fn rows(&self) -> Rows {
-        rows(&self.list, &self.pinned, self.hit.as_ref())
+    /// Shows who has written each message, as several others can.
+    pub(super) fn with_authors(self, has_authors: bool) -> Self {
+        Self { has_authors, ..self }
+    }
+
+    pub(super) fn rows(&self, name: &dyn Fn(UserId) -> String) -> Rows {
+        let name = self.has_authors.then_some(name);
+        rows(&self.list, &self.pinned, self.hit.as_ref(), name)
     }
 
     /// Other messages are pinned than before.

@@ -2,14 +2,20 @@
 
 use std::ops::Range;
 
-use sealpost_core::{Delivery, Direction, Hit, Message, MessageBody, MessageId, MessageList};
+use sealpost_core::{Delivery, Direction, Hit, Message, MessageBody, MessageId, MessageList, UserId};
 
 use crate::contents;
-use crate::marked::Marked;
+use crate::marked::{Marked, Parts};
 use crate::news::{Author, Body, Row, Rows, Tick};
 use crate::text::Shown;
 
-pub(super) fn rows(list: &MessageList, pinned: &[MessageId], hit: Option<&Hit>) -> Rows {
+/// With `name`, who has written the messages of others stands before them.
+pub(super) fn rows(
+    list: &MessageList,
+    pinned: &[MessageId],
+    hit: Option<&Hit>,
+    name: Option<&dyn Fn(UserId) -> String>,
+) -> Rows {
     let row = |message: &Message| {
         // In a text that was edited since, the places would be wrong.
         let hit = hit.filter(|hit| hit.message.id == message.id && hit.message.text() == message.text());
@@ -17,15 +23,19 @@ pub(super) fn rows(list: &MessageList, pinned: &[MessageId], hit: Option<&Hit>) 
         Row {
             is_pinned,
             waits: waits.map(|waiting| waiting.reason),
-            ..row(message, &hit.map(places).unwrap_or_default())
+            ..row(message, &hit.map(places).unwrap_or_default(), name)
         }
     };
     let rows = list.messages().iter().rev().map(row).collect();
     Rows { rows, has_older: list.older().is_some(), has_newer: list.newer().is_some() }
 }
 
-fn row(message: &Message, found: &[Range<usize>]) -> Row {
-    let Marked { text: shown, found } = Marked::lines(&contents::with_surroundings(message, found));
+fn row(message: &Message, found: &[Range<usize>], name: Option<&dyn Fn(UserId) -> String>) -> Row {
+    let is_theirs = matches!(message.direction, Direction::Incoming { .. });
+    let before = name.filter(|_| is_theirs).map(|name| format!("{}: ", name(message.sender)));
+    let mut parts = Parts::from(before.unwrap_or_default());
+    parts.append(contents::with_surroundings(message, found));
+    let Marked { text: shown, found } = Marked::lines(&parts);
     let body = match &message.body {
         MessageBody::Text(_) => Body::Text(shown),
         MessageBody::Poll(_) => Body::Poll(shown),

@@ -5,6 +5,7 @@ use sealpost_core::{Contact, Error, PrivacySetting, ThreadId};
 use super::Worker;
 use super::problem::Problem;
 use crate::clock::system_ms;
+use crate::groups;
 use crate::news::{News, Peer, Setting, Who};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -29,7 +30,9 @@ impl Worker {
     /// Accepts a request; otherwise, a changed safety number.
     pub(super) async fn accept(&mut self, thread: ThreadId) -> Result<(), Problem> {
         let handle = self.client.thread(thread).await?;
-        if handle.summary().await?.is_request {
+        if groups::accept(&self.client, thread).await? {
+            self.note("accepted: you are a member in a moment");
+        } else if handle.summary().await?.is_request {
             handle.accept_request().await?;
             self.note("accepted: it is among your chats now");
         } else {
@@ -68,7 +71,7 @@ impl Worker {
         let typing = !thread.typing().is_empty();
         let presence = match self.peer(thread.id()).await {
             Ok(peer) => Some(peer.presence().await?),
-            Err(Problem::Alone) => None,
+            Err(Problem::Alone | Problem::Group) => None,
             Err(error) => return Err(error),
         };
         let peer = Peer {

@@ -8,6 +8,7 @@ use super::Worker;
 use super::problem::Problem;
 use crate::clock::Clock;
 use crate::contents;
+use crate::groups;
 use crate::news::{Asked, News, Overview};
 use crate::text::Shown;
 
@@ -24,6 +25,10 @@ impl Worker {
             Asked::Pins => ("Pinned messages", self.pins(&thread).await?),
             Asked::Links => ("Messages with links", self.links(&thread).await?),
             Asked::Report => ("What you could report", self.report(&thread).await?),
+            Asked::Members => {
+                let group = groups::Overview::of(&self.client, thread.id()).await?;
+                ("Group", group.lines(|user| self.who(user)))
+            }
             Asked::Profiles => ("Profiles", self.profiles(&thread).await?),
         };
         self.tell_sheet(title, &lines);

@@ -2,6 +2,8 @@
 
 use sealpost_core::{CallId, Folder, MessageId, PrivacySetting, ThreadId};
 
+use crate::groups::InGroup;
+
 /// What the client is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Request {
@@ -21,6 +23,12 @@ pub(crate) enum Request {
         thread: ThreadId,
         text: String,
     },
+    /// Creates a group with people, and opens it.
+    NewGroup {
+        title: String,
+        people: Vec<String>,
+    },
+    InGroup(ThreadId, InGroup),
     /// Opens the note to self.
     Note,
     MarkRead {
@@ -203,6 +211,7 @@ pub(crate) enum Asked {
     Links,
     Profiles,
     Report,
+    Members,
 }
 
 /// What can be shown on a sheet although no chat is open.

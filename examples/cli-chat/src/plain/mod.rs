@@ -1,6 +1,7 @@
 //! The line mode, for pipes: a line of input is a message, and each event is a line of output.
 
 mod changes;
+mod group;
 mod screen;
 mod unsent;
 
@@ -8,18 +9,20 @@ use std::io;
 use std::time::Duration;
 
 use sealpost_core::{
-    Arrivals, CallSignal, Calls, Client, Direction, Error, Event, Events, Folder, Message, Position, Thread,
+    Arrivals, CallSignal, Calls, Client, Direction, Error, Event, Events, Folder, Message, MessageId,
+    Position, Thread, ThreadKind,
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::time::sleep;
 
 use crate::commands::{self, Command, Line};
+use crate::groups::People;
 use crate::home::Home;
 use crate::state::groups;
 use changes::Printed;
 use screen::Screen;
 
-const COMMANDS: &str = "/safety shows the safety number, /verify DIGITS compares it, /accept accepts a request or a changed one, /retry sends again what was not sent, /discard discards the newest of it, /older an older page, /quit ends; // sends a text that begins with a slash";
+const COMMANDS: &str = "/safety shows the safety number, /verify DIGITS compares it, /accept accepts a request or a changed one, /retry sends again what was not sent, /discard discards the newest of it, /older an older page, /quit ends; /group TITLE NAMES creates a group, in which /members, /invite, /remove, /leave, /admin, /unadmin, /title, /allow and /dissolve do what ./dev chat says under /help; // sends a text that begins with a slash";
 
 /// Why the line mode has ended.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,10 @@ pub(crate) async fn run(
         client: client.clone(),
         thread,
         older: None,
+        home,
+        shown: None,
+        people: People::default(),
+        title: None,
     };
     conversation.run().await
 }
@@ -69,14 +76,18 @@ async fn meet(
         for folder in [Folder::Chats, Folder::Requests] {
             let chats = client.folder_page(folder, None, 2).await?.threads;
             // Not the note to self, of which there is one.
-            if let Some(newest) = chats.iter().find(|chat| !chat.others.is_empty()) {
-                return Ok((client.thread(newest.id).await?, "them".to_owned()));
+            if let Some(newest) = chats.iter().find(|chat| chat.kind != ThreadKind::NoteToSelf) {
+                return Ok((client.thread(newest.id).await?, called(newest.kind).to_owned()));
             }
         }
         screen.note("waiting for a message")?;
         loop {
             match events.next().await {
-                Some(Ok(Event::ThreadAdded(id))) => return Ok((client.thread(id).await?, "them".to_owned())),
+                Some(Ok(Event::ThreadAdded(id))) => {
+                    let thread = client.thread(id).await?;
+                    let them = called(thread.kind().await?).to_owned();
+                    return Ok((thread, them));
+                }
                 Some(_) => {}
                 None => return Err(Error::Bug("the events ended").into()),
             }
@@ -99,8 +110,17 @@ async fn meet(
     }
 }
 
-struct Conversation {
+/// The others, where their names are not known.
+const fn called(kind: ThreadKind) -> &'static str {
+    match kind {
+        ThreadKind::Group => "everybody",
+        _ => "them",
+    }
+}
+
+struct Conversation<'h> {
     client: Client,
+    home: &'h Home,
     thread: Thread,
     screen: Screen,
     events: Events,
@@ -110,12 +130,18 @@ struct Conversation {
     printed: Printed,
     input: Lines<BufReader<Stdin>>,
     older: Option<Position>,
+    /// The newest message of the first page.
+    shown: Option<MessageId>,
+    /// Who is in the group, if it is one, and what it is called.
+    people: People,
+    title: Option<String>,
 }
 
-impl Conversation {
+impl Conversation<'_> {
     async fn run(mut self) -> Result<(), PlainError> {
-        let newest = self.show_page(None).await?.map(|message| message.id);
-        if let Some(newest) = newest {
+        self.look_at_group(false).await?;
+        self.shown = self.show_page(None).await?.map(|message| message.id);
+        if let Some(newest) = self.shown {
             self.thread.mark_read(newest).await?;
         }
         self.screen.note("type a message and press enter; /help lists the commands")?;
@@ -127,7 +153,7 @@ impl Conversation {
                     Some(message) => {
                         let message = message?;
                         // Those of the first page have been shown.
-                        if newest.is_none_or(|newest| message.id > newest) {
+                        if self.shown.is_none_or(|newest| message.id > newest) {
                             self.arrived(message).await?;
                         }
                     }
@@ -196,6 +222,7 @@ impl Conversation {
                 return Ok(false);
             }
             (_, Line::Command(Command::Help)) => self.screen.note(COMMANDS)?,
+            (_, Line::Command(command)) if self.do_in_group(&command).await? => {}
             (_, Line::Surplus(name)) => self.screen.note(&format!("/{name} takes nothing after it"))?,
             (typed, Line::Command(_) | Line::Unknown(_)) => {
                 let command = typed.split_whitespace().next().unwrap_or_default();
@@ -208,6 +235,8 @@ impl Conversation {
     }
 
     async fn arrived(&mut self, message: Message) -> Result<(), PlainError> {
+        // With it can have come what the group is called.
+        self.look_at_group(true).await?;
         self.screen.message(&message)?;
         self.printed.remember(&message);
         if matches!(message.direction, Direction::Incoming { .. }) {
@@ -217,10 +246,13 @@ impl Conversation {
     }
 
     async fn happened(&mut self, event: Event) -> Result<(), PlainError> {
+        self.warn(&event)?;
         match event {
             Event::MessageChanged { message, .. } if message.thread == self.thread.id() => {
                 self.printed.changed(&self.screen, &message)?;
             }
+            Event::ThreadChanged(thread) if thread == self.thread.id() => self.look_at_group(true).await?,
+            Event::ProfileChanged(_) => self.look_at_group(true).await?,
             Event::IdentityChanged(user) | Event::AccountMoved(user) => {
                 let others = self.thread.others().await?;
                 if others.iter().any(|other| other.user_id() == user) {

@@ -1,8 +1,9 @@
 //! The output: one line for each event. An error means that nobody reads it any more.
 
+use std::collections::HashMap;
 use std::io::{self, Write as _};
 
-use sealpost_core::{ConnectionState, Delivery, Direction, Message};
+use sealpost_core::{ConnectionState, Delivery, Direction, Message, UserId};
 
 use crate::clock::Clock;
 use crate::contents;
@@ -12,10 +13,12 @@ use crate::wrap::cut;
 /// The columns of a message in a note about it.
 const EXCERPT: usize = 40;
 
-/// Prints a conversation between two people.
+/// Prints a conversation.
 pub(crate) struct Screen {
     us: String,
     them: String,
+    /// In a group.
+    authors: HashMap<UserId, String>,
     clock: Clock,
     /// The connection state that was printed last.
     online: Option<bool>,
@@ -23,7 +26,28 @@ pub(crate) struct Screen {
 
 impl Screen {
     pub(crate) fn new(us: &str, them: &str) -> Self {
-        Self { us: us.to_owned(), them: them.to_owned(), clock: Clock::system(), online: None }
+        Self {
+            us: us.to_owned(),
+            them: them.to_owned(),
+            authors: HashMap::new(),
+            clock: Clock::system(),
+            online: None,
+        }
+    }
+
+    /// Goes on with another conversation.
+    pub(crate) fn go_on_with(&mut self, them: &str) {
+        self.them = them.to_owned();
+    }
+
+    /// What the people in a group are called. Who has left it keeps their name.
+    pub(crate) fn know_authors(&mut self, authors: Vec<(UserId, String)>) {
+        self.authors.extend(authors);
+    }
+
+    /// Who has written a message of somebody else.
+    fn author(&self, message: &Message) -> &String {
+        self.authors.get(&message.sender).unwrap_or(&self.them)
     }
 
     pub(crate) fn note(&self, note: &str) -> io::Result<()> {
@@ -39,7 +63,7 @@ impl Screen {
     pub(crate) fn message(&self, message: &Message) -> io::Result<()> {
         let (who, state) = match message.direction {
             Direction::Outgoing(delivery) => (&self.us, format!("  [{}]", state(delivery))),
-            Direction::Incoming { .. } => (&self.them, String::new()),
+            Direction::Incoming { .. } => (self.author(message), String::new()),
         };
         let quoted = message.quote.as_ref().map(|quote| cut(Shown::line(&quote.text).as_str(), EXCERPT));
         let quoted = quoted.map(|quoted| format!("[to: {quoted}] ")).unwrap_or_default();
@@ -50,7 +74,7 @@ impl Screen {
     pub(crate) fn change(&self, what: &str, message: &Message) -> io::Result<()> {
         let who = match message.direction {
             Direction::Outgoing(_) => &self.us,
-            Direction::Incoming { .. } => &self.them,
+            Direction::Incoming { .. } => self.author(message),
         };
         self.note(&format!(
             "{who} has {what} the message of {}: {}",

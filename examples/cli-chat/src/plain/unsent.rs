@@ -1,14 +1,15 @@
 //! What keeps messages from being sent, and what to do about it.
 
-use sealpost_core::{Delivery, Direction, Error, Message};
+use sealpost_core::{Delivery, Direction, Error, Message, ThreadKind};
 
 use super::{Conversation, PlainError};
 use crate::client::Problem;
+use crate::groups;
 
 /// Where messages that were not sent are looked for.
 const NEWEST: u32 = 100;
 
-impl Conversation {
+impl Conversation<'_> {
     /// Says why something was not sent, and goes on: the next line may be something else. Only a client that no longer works
     /// ends the chat.
     pub(super) async fn refused(&self, error: Error) -> Result<(), PlainError> {
@@ -21,8 +22,13 @@ impl Conversation {
 
     /// Accepts a request; otherwise, a changed safety number.
     pub(super) async fn accept(&self) -> Result<(), PlainError> {
+        if groups::accept(&self.client, self.thread.id()).await? {
+            return Ok(self.screen.note("accepted: you are a member in a moment")?);
+        }
         if self.thread.summary().await?.is_request {
             self.thread.accept_request().await?;
+        } else if self.thread.kind().await? == ThreadKind::Group {
+            return Ok(self.screen.note("there is no invitation to accept")?);
         } else if let Some(other) = self.thread.others().await?.first() {
             match other.accept().await {
                 Err(Error::NotFound) => {

@@ -6,6 +6,7 @@ use super::selection::Target;
 use super::{Overlay, Search, State, area};
 use crate::commands::Command;
 use crate::forms;
+use crate::groups;
 use crate::news::{Asked, Change, Request};
 
 impl State {
@@ -21,6 +22,10 @@ impl State {
     }
 
     fn act(&mut self, command: Command, requests: &mut Vec<Request>) -> Result<(), &'static str> {
+        if let Some(asked) = groups::read(&command) {
+            requests.push(Request::InGroup(self.chat()?, asked?));
+            return Ok(());
+        }
         match command {
             Command::Help => self.overlay = Some(Overlay::Help(0)),
             Command::Quit => self.is_over = true,
@@ -29,6 +34,11 @@ impl State {
             Command::Chat(name) if name.is_empty() => return Err("/chat needs a name or a user id"),
             Command::Chat(name) => requests.push(Request::Meet(name)),
             Command::Note => requests.push(Request::Note),
+            Command::Group(form) => {
+                let (title, people) = groups::new_group(&form)?;
+                requests.push(Request::NewGroup { title, people });
+            }
+            Command::Members => requests.push(Request::Show(self.chat()?, Asked::Members)),
             Command::Verify(digits) => {
                 let thread = self.chat()?;
                 requests.push(match digits.as_str() {

@@ -84,6 +84,10 @@ impl Conversation {
         self.thread
     }
 
+    pub(super) fn set_name(&mut self, name: &Shown) {
+        self.name.clone_from(name);
+    }
+
     pub(crate) fn name(&self) -> &Shown {
         &self.name
     }

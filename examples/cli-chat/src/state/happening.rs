@@ -13,6 +13,12 @@ impl State {
         let mut requests = Vec::new();
         match news {
             News::Chats { folder, chats, has_more, requests } => {
+                if let Some(open) = self.conversation.as_mut()
+                    && let Some(chat) = chats.iter().find(|chat| chat.thread == open.thread())
+                {
+                    // A group has another title, or somebody another name.
+                    open.set_name(&chat.name);
+                }
                 self.chats.set((folder, chats), has_more, requests, before.chats_shown());
             }
             News::Connection(state) => self.connection = state,

@@ -282,7 +282,7 @@ fn the_help_can_be_read_in_a_small_terminal() {
     let mut state = a_talk(size);
     state.input(Input::Help);
     let mut seen = lines(&state, size).join("\n");
-    for _ in 0..300 {
+    for _ in 0..400 {
         state.input(Input::Down);
         let shown = lines(&state, size);
         if let Some(last) = shown.get(6).filter(|last| !seen.ends_with(last.as_str())) {

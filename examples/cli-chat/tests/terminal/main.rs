@@ -4,6 +4,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here is a failed test")]
 
 mod calls;
+mod groups;
 mod linking;
 mod privacy;
 mod tmux;
