@@ -2,7 +2,10 @@
 
 #![cfg(test)]
 
-use sealpost_core::{Error, Event, Folder, Group, GroupDetails, GroupPermissions, ThreadId, UserId};
+use sealpost_core::{
+    Error, Event, Folder, Group, GroupDetails, GroupLink, GroupPermissions, GroupStanding, PrivacySetting,
+    ThreadId, UserId,
+};
 use sealpost_testkit::{Party, World, eventually, within};
 
 fn title(title: &str) -> GroupDetails {
@@ -162,4 +165,123 @@ async fn all_who_accept_at_once_become_members() {
     let mut all = invited;
     all.push(ada.client.user_id());
     when_members(&ada, hers.id(), &all).await;
+}
+
+/// The link of the group as somebody else gets it, once this device has it and the roster names it.
+async fn link(group: &Group, other_than: Option<&str>) -> (GroupLink, String) {
+    eventually("the link", async || {
+        let text = group.link().await.unwrap()?.to_text();
+        (other_than != Some(text.as_str())).then(|| (text.parse().unwrap(), text.to_string()))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_join_by_a_link_that_changes_with_a_removal() {
+    let world = World::start().await;
+    let (ada, ben, cleo) = (world.party("ada").await, world.party("ben").await, world.party("cleo").await);
+    let [a, b, c] = [&ada, &ben, &cleo].map(|party| party.client.user_id());
+    let hers = ada.client.create_group(title("Choir"), GroupPermissions::default(), &[]).await.unwrap();
+    let thread = hers.id();
+    when_members(&ada, thread, &[a]).await;
+    assert!(hers.link().await.unwrap().is_none());
+    assert_eq!(hers.switch_link_off().await, Err(Error::WrongState));
+    hers.reset_link().await.unwrap();
+    let (first, text) = link(&hers, None).await;
+
+    // Strangers see where it leads before they join, and nothing of it is on their device yet.
+    let shown = ben.client.group_behind(&first).await.unwrap();
+    assert_eq!((shown.thread, shown.members, shown.is_member), (thread, 1, false));
+    assert_eq!(shown.details, Some(title("Choir")));
+    assert!(ben.client.group(thread).await.is_err());
+    let bens = ben.client.join_group(&first).await.unwrap();
+    when_members(&ben, thread, &[a, b]).await;
+    when_members(&ada, thread, &[a, b]).await;
+    assert_eq!(bens.standing().await, Ok(GroupStanding::Member));
+    assert_eq!(bens.details().await.unwrap(), Some(title("Choir")));
+    // He knows it, and may not change it. It may be used again.
+    assert_eq!(link(&bens, None).await.1, text);
+    assert_eq!(bens.reset_link().await, Err(Error::WrongState));
+    ben.client.join_group(&first).await.unwrap();
+    assert!(ben.client.group_behind(&first).await.unwrap().is_member);
+    cleo.client.join_group(&first).await.unwrap();
+    when_members(&ada, thread, &[a, b, c]).await;
+
+    // Ben is removed, and his link leads nowhere. The new one is not his.
+    hers.remove(&[b]).await.unwrap();
+    when_members(&ada, thread, &[a, c]).await;
+    when_members(&ben, thread, &[a, c]).await;
+    let (second, _) = link(&hers, Some(&text)).await;
+    assert_eq!(bens.standing().await, Ok(GroupStanding::Outside));
+    assert_eq!(ben.client.join_group(&first).await.unwrap_err(), Error::NotFound);
+    assert_eq!(cleo.client.group_behind(&first).await.unwrap_err(), Error::NotFound);
+    assert!(ben.client.join_group(&second).await.is_ok(), "an admin has given it to him again");
+    when_members(&ada, thread, &[a, b, c]).await;
+    hers.switch_link_off().await.unwrap();
+    eventually("no link", async || (!hers.has_link().await.unwrap()).then_some(())).await;
+    assert!(hers.link().await.unwrap().is_none());
+    assert_eq!(ada.client.group_behind(&second).await.unwrap_err(), Error::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_of_a_contact_is_a_request_if_the_person_wants_to_be_asked() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let [a, b] = [&ada, &ben].map(|party| party.client.user_id());
+    acquainted(&ada, &ben).await;
+    ben.client.set_privacy(PrivacySetting::Invitations, false).await.unwrap();
+    let hers = ada.client.create_group(title("x"), GroupPermissions::default(), &[b]).await.unwrap();
+    let his = group(&ben, hers.id()).await;
+    let requests = async || {
+        let page = ben.client.folder_page(Folder::Requests, None, 9).await.unwrap();
+        page.threads.iter().any(|listed| listed.id == hers.id()).then_some(())
+    };
+    eventually("the request", requests).await;
+    assert_eq!(his.standing().await, Ok(GroupStanding::Invited { by: a }));
+    // What was accepted by itself would be queued in the commit that shows the request.
+    assert_eq!(hers.invited().await.unwrap(), [b]);
+    his.accept().await.unwrap();
+    when_members(&ada, hers.id(), &[a, b]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_with_another_key_is_the_same_member_when_an_admin_says_so() {
+    let world = World::start().await;
+    let (ada, ben) = (world.party("ada").await, world.party("ben").await);
+    let [a, b] = [&ada, &ben].map(|party| party.client.user_id());
+    acquainted(&ada, &ben).await;
+    let hers = ada.client.create_group(title("x"), GroupPermissions::default(), &[b]).await.unwrap();
+    let id = hers.id();
+    when_members(&ada, id, &[a, b]).await;
+    when_members(&ben, id, &[a, b]).await;
+    assert_eq!(hers.take_new_key(b).await, Err(Error::WrongState), "it is the one that is known");
+
+    // Ben loses his phone, and the next one has another account key, of which Ada's device learns.
+    let old = ben.close().await;
+    let new = world.party("ben again").await;
+    let ben = sealpost_e2e::start_over(&world, b, &old, new).await.open().await;
+    let (to_her, to_him) = (ben.thread_with(&ada).await, ada.thread_with(&ben).await);
+    to_her.send_text("it is me").await.unwrap();
+    ada.texts_when(&to_him, 2).await;
+    let has_other_key = async || {
+        let members = hers.members().await.unwrap();
+        members.iter().any(|member| member.user == b && member.has_other_key)
+    };
+    eventually("another key", async || has_other_key().await.then_some(())).await;
+    hers.thread().await.unwrap().send_text("not for this key").await.unwrap();
+
+    hers.take_new_key(b).await.unwrap();
+    eventually("the key", async || (!has_other_key().await).then_some(())).await;
+    when_members(&ben, id, &[a, b]).await;
+    let (hers, his) = (hers.thread().await.unwrap(), ben.client.thread(id).await.unwrap());
+    hers.send_text("welcome back").await.unwrap();
+    let has = async |party: &Party, thread, text: &str| {
+        let texts =
+            async || sealpost_testkit::texts(thread).await.iter().any(|said| said == text).then_some(());
+        eventually(party.name(), texts).await;
+    };
+    has(&ben, &his, "welcome back").await;
+    his.send_text("thank you").await.unwrap();
+    has(&ada, &hers, "thank you").await;
+    assert!(!sealpost_testkit::texts(&his).await.contains(&"not for this key".to_owned()));
 }

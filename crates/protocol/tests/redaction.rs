@@ -351,6 +351,9 @@ fn rosters(seen: &mut Seen) {
     seen.prints(&link, "LinkSecret(..)");
     seen.prints(&joiner, "Joiner { device: DeviceId(3), account: AccountKey(e496..), .. }");
     seen.prints(&link.prove(&[3; 16], &joiner, rng), "JoinProof(Signature(..))");
+    let link = GroupLink { group: [3; 16], secret: link, group_secret: Some(GroupSecret::generate(rng)) };
+    seen.prints(&link, "GroupLink(..)");
+    seen.prints(&GroupLinkError::Damaged, "Damaged");
 }
 
 fn sealed_senders(seen: &mut Seen) {

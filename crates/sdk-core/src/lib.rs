@@ -68,8 +68,8 @@ mod waiting;
 
 pub use call::{CallEnd, CallEvent, CallKeys, CallSignal, SrtpKey};
 pub use client::{
-    Client, Contact, Departure, Fetched, Group, GroupMember, GroupPermissions, History, Linking, Opened,
-    OwnDevice, PendingLink, Presence, SharedHistory, Thread, Unregistered, fetch_for_push,
+    Client, Contact, Departure, Fetched, Group, GroupMember, GroupPermissions, GroupStanding, History,
+    Linking, Opened, OwnDevice, PendingLink, Presence, SharedHistory, Thread, Unregistered, fetch_for_push,
 };
 pub use config::{ChangeLimits, Config, DatabaseKey, MessageRequests, ProxyChoice, Trust};
 pub use content::{
@@ -83,6 +83,7 @@ pub use env::{Clock, SystemClock};
 pub use error::{Error, InvalidContent, LinkFailure, Offline, Result, Storage};
 pub use event::{ChangeKind, ConnectionState, Event, Events, Lagged, LinkProgress};
 pub use group::details::{GroupDetails, MAX_GROUP_ABOUT, MAX_GROUP_TITLE};
+pub use group::joining::GroupPreview;
 pub use health::{FailedPart, Failure, Part};
 pub use id::{DeviceId, InvalidId, MessageId, ThreadId, UserId};
 pub use message::{
@@ -94,6 +95,7 @@ pub use message::{
 pub use name::displayable_name;
 pub use sealpost_protocol::SessionPolicy;
 pub use sealpost_protocol::device::link::{CodeError, LinkCode, ShortCode};
+pub use sealpost_protocol::group::{GroupLink, GroupLinkError};
 pub use store::{Folder, PrivacySetting, ThreadCursor, ThreadKind, TrustState, process_is_exiting};
 pub use view::PAGE;
 pub use view::arrivals::Arrivals;

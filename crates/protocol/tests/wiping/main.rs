@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use memory::{Needle, holds, is_free_of};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sealpost_protocol::device::AccountKeyPair;
-use sealpost_protocol::group::{GroupSecret, LinkSecret, SenderKeyRecord};
+use sealpost_protocol::group::{GroupLink, GroupSecret, LinkSecret, SenderKeyRecord};
 use sealpost_protocol::sealed::{self, Remembered};
 use sealpost_protocol::{
     DistributionId, IdentityKeyPair, KemPreKey, KemPreKeyId, KnownKeys, OneTimePreKey, OneTimePreKeyId,
@@ -166,7 +166,13 @@ fn secrets_of_groups_are_wiped() {
     let copies = many(|| (LinkSecret::parse(link.expose()).unwrap(), link.public_key()));
     let token = Needle::new(link.access_token().expose());
     is_wiped_with(many(|| link.access_token()), &[token]);
-    is_wiped_with((link, copies), &[needle]);
+    let written = many(|| LinkSecret::parse(link.expose()).unwrap());
+    let written: Vec<_> = written
+        .into_iter()
+        .map(|secret| GroupLink { group: [3; 16], secret, group_secret: None }.to_text())
+        .collect();
+    let read: Vec<GroupLink> = written.iter().map(|text| text.parse().unwrap()).collect();
+    is_wiped_with((link, copies, written, read), &[needle]);
 }
 
 /// The cached agreement with the sender's identity, and the content.

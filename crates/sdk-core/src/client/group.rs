@@ -1,5 +1,6 @@
 //! The handle of a group.
 
+use sealpost_protocol::group::GroupLink;
 use sealpost_wire::roster::{Change, Permissions, Role, Who};
 
 use super::{Client, Thread};
@@ -7,7 +8,8 @@ use crate::error::{Error, Result};
 #[cfg(doc)]
 use crate::event::Event;
 use crate::group::details::GroupDetails;
-use crate::group::{change, sign};
+use crate::group::joining::GroupPreview;
+use crate::group::{change, joining, sign};
 use crate::id::{ThreadId, UserId};
 
 /// A group: who is in it, and with which rights. Each change is stored, made as soon as there is a connection, and then
@@ -27,6 +29,26 @@ pub struct GroupMember {
     pub user: UserId,
     /// Whether they can change everything.
     pub is_admin: bool,
+    /// Whether they have another account key now than the group knows. They are sent nothing in the group until an admin says that they are the
+    /// same person ([`Group::take_new_key`]).
+    pub has_other_key: bool,
+}
+
+/// What we are in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GroupStanding {
+    /// An admin.
+    Admin,
+    /// A member.
+    Member,
+    /// Invited, and the person has not accepted.
+    Invited {
+        /// Who has invited us.
+        by: UserId,
+    },
+    /// Not a member (any more). The history remains; nothing can be sent, and nothing comes.
+    Outside,
 }
 
 /// Who may do what in a group. Admins may do everything.
@@ -84,6 +106,24 @@ impl Client {
         Ok(Group { client: self.clone(), thread })
     }
 
+    /// Shows where the link of a group leads.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it leads nowhere (any more), [`Error::Offline`], [`Error::Storage`].
+    pub async fn group_behind(&self, link: &GroupLink) -> Result<GroupPreview> {
+        joining::preview(&self.inner.ctx, link).await
+    }
+
+    /// Joins the group of a link. The group is here afterwards. It may be repeated.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the link leads nowhere (any more), [`Error::WrongState`] if the group has no room, [`Error::Offline`],
+    /// [`Error::Storage`].
+    pub async fn join_group(&self, link: &GroupLink) -> Result<Group> {
+        let thread = joining::join(&self.inner.ctx, link).await?;
+        Ok(Group { client: self.clone(), thread })
+    }
+
     /// The group of a thread.
     ///
     /// # Errors
@@ -115,12 +155,35 @@ impl Group {
     /// # Errors
     /// [`Error::NotFound`] until the relay has the group, [`Error::Storage`].
     pub async fn members(&self) -> Result<Vec<GroupMember>> {
+        let thread = self.thread;
+        let work = self.client.inner.ctx.store.glance(move |rows| {
+            let roster = rows.roster(thread)?.ok_or(Error::NotFound)?;
+            let member = |(user, member): (UserId, &sealpost_wire::roster::Member)| {
+                let known = rows.account_key_of(user)?;
+                Ok(GroupMember {
+                    user,
+                    is_admin: member.role == Role::Admin,
+                    has_other_key: known.is_some_and(|key| key.serialize() != *member.account_key.as_bytes()),
+                })
+            };
+            roster.members().map(member).collect()
+        });
+        work.await
+    }
+
+    /// What we are in it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] until the relay has the group, [`Error::Storage`].
+    pub async fn standing(&self) -> Result<GroupStanding> {
         let roster = self.roster().await?;
-        let member = |(user, member): (UserId, &sealpost_wire::roster::Member)| GroupMember {
-            user,
-            is_admin: member.role == Role::Admin,
-        };
-        Ok(roster.members().map(member).collect())
+        let us = self.client.user_id();
+        Ok(match (roster.member(us), roster.invitation(us)) {
+            (Some(member), _) if member.role == Role::Admin => GroupStanding::Admin,
+            (Some(_), _) => GroupStanding::Member,
+            (None, Some(invited)) => GroupStanding::Invited { by: invited.by },
+            (None, None) => GroupStanding::Outside,
+        })
     }
 
     /// Those who are invited and have not accepted yet, in the order of their ids.
@@ -239,6 +302,47 @@ impl Group {
     /// [`Error::WrongState`] if we may not, [`Error::NotFound`], [`Error::Storage`].
     pub async fn set_timer(&self, seconds: u32) -> Result<()> {
         self.change(Change::Timer(seconds)).await
+    }
+
+    /// Takes the account key that a member has now: says that they are the same person. They can read what is written from then on.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] if we may not, or if they have no other key ([`GroupMember::has_other_key`]); [`Error::NotFound`], [`Error::Storage`].
+    pub async fn take_new_key(&self, user: UserId) -> Result<()> {
+        change::take_new_key(&self.client.inner.ctx, self.thread, user).await
+    }
+
+    /// Whether anybody can join who has the link.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] until the relay has the group, [`Error::Storage`].
+    pub async fn has_link(&self) -> Result<bool> {
+        Ok(self.roster().await?.state().link.is_some())
+    }
+
+    /// The link by which people join. None if there is none, or if this device does not know it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] until the relay has the group, [`Error::Storage`].
+    pub async fn link(&self) -> Result<Option<GroupLink>> {
+        let thread = self.thread;
+        self.client.inner.ctx.store.glance(move |rows| change::link(rows, thread)).await
+    }
+
+    /// Makes a link by which people join, or another one, so that the former leads nowhere. After a removal, it is another one, too.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] if we may not, [`Error::NotFound`], [`Error::Storage`].
+    pub async fn reset_link(&self) -> Result<()> {
+        change::reset_link(&self.client.inner.ctx, self.thread).await
+    }
+
+    /// Switches the link off.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] if we may not, or there is none; [`Error::NotFound`], [`Error::Storage`].
+    pub async fn switch_link_off(&self) -> Result<()> {
+        self.change(Change::Link(None)).await
     }
 
     /// Ends the group for everybody. What was written remains where it is.

@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 pub use contact::Contact;
 pub use devices::{OwnDevice, PendingLink, SharedHistory};
 pub use ephemeral::Presence;
-pub use group::{Group, GroupMember, GroupPermissions};
+pub use group::{Group, GroupMember, GroupPermissions, GroupStanding};
 pub use leaving::{Departure, History};
 pub use linking::Linking;
 pub use open::{Opened, Unregistered};

@@ -59,7 +59,7 @@ impl Follower {
         }
         let Some(member) = roster.member(us) else { return Ok(taken) };
         let (epoch, server_seq) = (place.epoch, place.server_seq);
-        if is_new && roster.state().version == member.since {
+        if is_new && (roster.state().version == member.since || takes_new_key(bytes, us)) {
             // What was before is not for us, and nothing of it is missing.
             tx.begin_places(self.thread, (epoch, server_seq))?;
         } else if server_seq > 0 {
@@ -154,13 +154,21 @@ fn learn_list(tx: &mut Tx<'_>, user: UserId, list: &[u8]) -> Result<Vec<DeviceId
     Ok(removed)
 }
 
+/// Whether an entry takes another account key of ours: what was before is not for it.
+fn takes_new_key(bytes: &[u8], us: UserId) -> bool {
+    let entry = Entry::parse(bytes).ok();
+    entry.is_some_and(
+        |entry| matches!(&entry.content().change, Change::RekeyMember(person) if person.user == us),
+    )
+}
+
 /// We are invited: by somebody whom the person knows, it is accepted; otherwise it is a request. Or we are not any more.
 fn settle_invitation(tx: &mut Tx<'_>, roster: &Roster, us: UserId) -> Result<()> {
     let (thread, version) = (roster.state().thread, roster.state().version);
     if let Some(invited) = roster.invitation(us) {
         if invited.since == version {
             tx.list_group(thread)?;
-            match tx.is_accepted_contact(invited.by)? {
+            match tx.accepts_invitations_of(invited.by)? {
                 true => drop(tx.queue_change(thread, &Change::Accept)?),
                 false => tx.set_request(thread)?,
             }

@@ -26,8 +26,9 @@ pub(crate) async fn fetch(ctx: &Context, thread: ThreadId) -> Result<Fetched> {
         let after =
             ctx.store.glance(move |rows| Ok(rows.roster_state(thread)?.map_or(0, |state| state.version)));
         let after = after.await?;
-        let page =
-            tokens::with_access(ctx, |http, token| async move { http.roster(&token, thread, after).await });
+        let page = tokens::with_access(ctx, |http, token| async move {
+            http.roster(&token, (thread, after), None).await
+        });
         let page = match page.await {
             Ok(page) => page,
             Err(Error::NotFound) => return Ok(Fetched::Hidden),

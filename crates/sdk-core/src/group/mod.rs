@@ -8,6 +8,7 @@ pub(crate) mod details;
 pub(crate) mod entries;
 pub(crate) mod fetch;
 mod form;
+pub(crate) mod joining;
 pub(crate) mod sign;
 pub(crate) mod submit;
 mod validity;

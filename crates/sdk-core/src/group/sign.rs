@@ -1,9 +1,10 @@
 //! Signs changes of rosters: for the newest entry that is here, as this device.
 
 use rand::rngs::StdRng;
-use sealpost_protocol::group::{EntrySignature, GroupSecret};
+use sealpost_protocol::DeviceId as ProtocolDevice;
+use sealpost_protocol::group::{EntrySignature, GroupSecret, Joiner, LinkSecret};
 use sealpost_wire::roster::{
-    Author, AuthorList, Change, Create, Details, Entry, Invitation, NewSecret, Permissions, Refusal,
+    Author, AuthorList, Change, Create, Details, Entry, Invitation, NewSecret, Permissions, Refusal, Roster,
     UnsignedEntry,
 };
 
@@ -76,6 +77,31 @@ pub(crate) fn change(
     Ok(roster.judge(&entry).map(|_| Signed { entry, secret }))
 }
 
+/// Signs that we join by a link. The roster need not be stored.
+pub(crate) fn join(
+    rows: &Rows<'_>,
+    roster: &Roster,
+    link: &LinkSecret,
+    rng: &mut StdRng,
+) -> Result<Result<Entry, Refusal>> {
+    let (account, us) = rows.our_account()?;
+    let verified = rows.device_list(us.user)?.ok_or(NO_LIST)?;
+    let device = ProtocolDevice::new(us.device.get()).map_err(|_| Error::Bug("a device without a number"))?;
+    let joiner = Joiner { user: us.user.as_bytes(), device, account: verified.account_key() };
+    let state = roster.state();
+    let proof = *link.prove(state.thread.as_bytes(), &joiner, rng).as_bytes();
+    let unsigned = UnsignedEntry {
+        thread: state.thread,
+        version: state.version.checked_add(1).ok_or(TOO_LONG)?,
+        previous: state.head,
+        author: author(us),
+        list: Some(our_list(rows, us)?),
+        change: Change::Join { proof },
+    };
+    let entry = sign(&unsigned, &account, rng)?;
+    Ok(roster.judge(&entry).map(|_| entry))
+}
+
 /// A stored change contains no secrets, and its details are not encrypted.
 fn with_secrets(
     rows: &Rows<'_>,
@@ -114,18 +140,27 @@ pub(crate) fn details(rows: &Rows<'_>, thread: ThreadId) -> Result<Option<GroupD
     else {
         return Ok(None);
     };
-    if !secret.is_meant_by(&state.commitment) {
-        return Ok(None);
+    Ok(open_details(&secret, &state.commitment, &entry))
+}
+
+/// The details that an entry contains, if this is the secret that the roster means.
+pub(crate) fn open_details(
+    secret: &GroupSecret,
+    commitment: &[u8; 32],
+    entry: &Entry,
+) -> Option<GroupDetails> {
+    if !secret.is_meant_by(commitment) {
+        return None;
     }
-    let change = &entry.content().change;
+    let (change, thread) = (&entry.content().change, entry.thread());
     let (group, sealed) = match change {
         Change::Create(create) => (&[0; 16], &create.secret.details),
         Change::Remove { secret, .. } | Change::Rekey(secret) => (thread.as_bytes(), &secret.details),
         Change::Details(details) => (thread.as_bytes(), details),
-        _ => return Ok(None),
+        _ => return None,
     };
-    let opened = secret.open_details(group, change.kind(), sealed.as_bytes());
-    Ok(opened.ok().and_then(|opened| GroupDetails::from_bytes(opened.expose())))
+    let opened = secret.open_details(group, change.kind(), sealed.as_bytes()).ok()?;
+    GroupDetails::from_bytes(opened.expose())
 }
 
 fn new_secret(

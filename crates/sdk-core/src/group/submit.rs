@@ -39,7 +39,7 @@ pub(crate) async fn step(ctx: &Context, after: &mut Option<ThreadId>) -> Result<
     let is_first = entry.version() == 1;
     let posted = tokens::with_access(ctx, |http, token| {
         let bytes = bytes.clone();
-        async move { http.post_entry(&token, (!is_first).then_some(thread), bytes).await }
+        async move { http.post_entry(&token, (!is_first).then_some(thread), (bytes, None)).await }
     });
     match posted.await? {
         Posted::Taken(place) => {

@@ -11,7 +11,7 @@ const ALL: &[u8] = &[];
 /// For how many contacts presence is shared.
 const MAX_SHARED: u32 = 256;
 
-/// Something that others are told. Each can be switched off for all threads and for each thread; what is off for all is off everywhere.
+/// Something that others are told, or that is accepted of them. Each can be switched off for all threads and for each thread; what is off for all is off everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PrivacySetting {
@@ -23,11 +23,14 @@ pub enum PrivacySetting {
     Typing,
     /// That the person is there. For a thread, off unless it was switched on.
     Presence,
+    /// That an invitation into a group is accepted by itself if it is of somebody with whom there is a thread that is no request; for a thread:
+    /// if it is of the other person there. On unless it was switched off: then every invitation is a request.
+    Invitations,
 }
 
 impl PrivacySetting {
-    pub(super) const ALL: [Self; 4] =
-        [Self::DeliveryReceipts, Self::ReadReceipts, Self::Typing, Self::Presence];
+    pub(super) const ALL: [Self; 5] =
+        [Self::DeliveryReceipts, Self::ReadReceipts, Self::Typing, Self::Presence, Self::Invitations];
 
     /// The number that our own devices use for it.
     pub(super) const fn number(self) -> u8 {
@@ -36,6 +39,7 @@ impl PrivacySetting {
             Self::ReadReceipts => 2,
             Self::Typing => 3,
             Self::Presence => 4,
+            Self::Invitations => 5,
         }
     }
 
@@ -50,6 +54,7 @@ impl PrivacySetting {
             Self::ReadReceipts => "read",
             Self::Typing => "typing",
             Self::Presence => "presence",
+            Self::Invitations => "invitations",
         }
     }
 }

@@ -6,7 +6,7 @@ use sealpost_wire::roster::{
 };
 
 use super::thread::UNLISTED;
-use super::{Rows, Thread, Tx, from_sql, to_sql};
+use super::{PrivacySetting, Rows, Thread, Tx, from_sql, to_sql};
 use crate::error::{Error, Result, Storage};
 use crate::event::Event;
 use crate::id::{ThreadId, UserId};
@@ -88,12 +88,12 @@ impl Rows<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row([thread.as_bytes()], |row| row.get(0))?)
     }
 
-    /// Whether the person talks to this user: there is a direct thread with them that is no request.
-    pub(crate) fn is_accepted_contact(&self, user: UserId) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM member JOIN thread USING (thread_id)
-                   WHERE user_id = ?1 AND kind = 1 AND request = 0) AND NOT EXISTS
-                   (SELECT 1 FROM contact WHERE user_id = ?1 AND blocked > 0)";
-        Ok(self.connection.prepare_cached(sql)?.query_row([user.as_bytes()], |row| row.get(0))?)
+    /// Whether an invitation of this user is accepted without asking the person: they talk to each other, and it was not switched off.
+    pub(crate) fn accepts_invitations_of(&self, user: UserId) -> Result<bool> {
+        match self.thread_with(user)? {
+            Some(thread) => self.tells(thread.id, PrivacySetting::Invitations),
+            None => Ok(false),
+        }
     }
 
     /// Who we are, if this device is registered.

@@ -1,8 +1,9 @@
 //! Changes of rosters that this device is to make: they remain until the relay has decided, and are made one after the other in a group.
 
 use rusqlite::{OptionalExtension as _, params};
-use sealpost_protocol::group::GroupSecret;
+use sealpost_protocol::group::{GroupSecret, LinkSecret};
 use sealpost_wire::roster::{Change, Entry};
+use zeroize::Zeroizing;
 
 use super::{Rows, Tx, to_sql};
 use crate::error::{Error, Result, Storage};
@@ -44,10 +45,23 @@ impl Rows<'_> {
         Ok(secret.and_then(|secret| GroupSecret::parse(&secret)))
     }
 
+    /// The secret of the link with this public key, if it is here.
+    pub(crate) fn group_link(&self, thread: ThreadId, public_key: &[u8]) -> Result<Option<LinkSecret>> {
+        let sql = "SELECT secret FROM group_link WHERE thread_id = ?1 AND public_key = ?2";
+        let key = params![thread.as_bytes(), public_key];
+        let secret: Option<Zeroizing<Vec<u8>>> = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(key, |row| Ok(Zeroizing::new(row.get(0)?)))
+            .optional()?;
+        Ok(secret.and_then(|secret| LinkSecret::parse(&secret)))
+    }
+
     /// Groups in whose rosters our device list is older than the one that we have, and in which nothing is to be changed.
     pub(crate) fn groups_with_old_list(&self) -> Result<Vec<ThreadId>> {
         let sql = "SELECT m.thread_id FROM account AS a JOIN device_list AS l ON l.user_id = a.user_id
-                   JOIN member AS m ON m.user_id = a.user_id AND m.list_version BETWEEN 1 AND l.version - 1
+                   JOIN member AS m ON m.user_id = a.user_id AND m.list_version < l.version
+                       AND (m.list_version > 0 OR m.account_key = l.account_key)
                    JOIN roster AS r ON r.thread_id = m.thread_id AND r.dissolved = 0
                    WHERE a.is_primary = 1 AND NOT EXISTS (SELECT 1 FROM roster_change AS c WHERE c.thread_id = m.thread_id)";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -83,6 +97,34 @@ impl Tx<'_> {
             "UPDATE roster_change SET entry = ?2, secret = ?3, times = times + 1 WHERE id = ?1",
             params![id, entry.as_bytes(), secret.map(|secret| secret.expose().as_slice())],
         )
+    }
+
+    /// Stores the secret of a link, which replaces the former one as soon as it is in the roster.
+    pub(crate) fn put_group_link(&mut self, thread: ThreadId, secret: &LinkSecret) -> Result<()> {
+        self.change(
+            "DELETE FROM group_link WHERE thread_id = ?1 AND public_key IS NOT
+                (SELECT substr(link, 1, 33) FROM roster WHERE thread_id = ?1)",
+            [thread.as_bytes()],
+        )?;
+        self.change(
+            "INSERT INTO group_link (thread_id, public_key, secret) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            params![thread.as_bytes(), secret.public_key(), secret.expose()],
+        )?;
+        Ok(())
+    }
+
+    /// Stores a secret of a group that the roster means by this version.
+    pub(crate) fn put_group_secret(
+        &mut self,
+        thread: ThreadId,
+        version: u64,
+        secret: &GroupSecret,
+    ) -> Result<()> {
+        self.change(
+            "INSERT INTO group_secret (thread_id, version, secret) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            params![thread.as_bytes(), to_sql(version)?, secret.expose()],
+        )?;
+        Ok(())
     }
 
     /// The change is part of the roster, with the secret that it brought.

@@ -7,7 +7,7 @@ use crate::fault::{self, Station};
 
 /// Each migrates the schema from version n to n + 1. The version is SQLite's `user_version`. New migrations are appended; one that was
 /// released is never changed.
-const MIGRATIONS: [&str; 45] = [
+const MIGRATIONS: [&str; 46] = [
     include_str!("schema/01.sql"),
     include_str!("schema/02.sql"),
     include_str!("schema/03.sql"),
@@ -53,6 +53,7 @@ const MIGRATIONS: [&str; 45] = [
     include_str!("schema/43.sql"),
     include_str!("schema/44.sql"),
     include_str!("schema/45.sql"),
+    include_str!("schema/46.sql"),
 ];
 
 /// The tables of a new database: the result of all migrations.

@@ -17,7 +17,7 @@ mod code;
 mod offer;
 mod release;
 mod short_code;
-mod text;
+pub(crate) mod text;
 
 use std::fmt;
 

@@ -514,7 +514,8 @@ CREATE TABLE privacy (
     delivered INTEGER,
     read      INTEGER,
     typing    INTEGER,
-    presence  INTEGER                          -- for a thread, the default is 0
+    presence  INTEGER,                         -- for a thread, the default is 0
+    invitations INTEGER                        -- whether those of contacts are accepted
 ) STRICT, WITHOUT ROWID;
 
 -- When others said that they were there, by server time.
@@ -700,6 +701,14 @@ CREATE TABLE group_secret (
     version   INTEGER NOT NULL,
     secret    BLOB    NOT NULL CHECK (length(secret) = 32),
     PRIMARY KEY (thread_id, version)
+) STRICT, WITHOUT ROWID;
+
+-- The secrets of links of groups, by the public key in the roster.
+CREATE TABLE group_link (
+    thread_id  BLOB NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    public_key BLOB NOT NULL CHECK (length(public_key) = 33),
+    secret     BLOB NOT NULL CHECK (length(secret) = 32),
+    PRIMARY KEY (thread_id, public_key)
 ) STRICT, WITHOUT ROWID;
 
 -- Groups whose chain is to be fetched from the relay, also of groups that are not here yet.

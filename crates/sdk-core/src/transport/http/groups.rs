@@ -1,9 +1,12 @@
 //! Requests about the rosters of groups.
 
-use reqwest::Method;
+use reqwest::header::HeaderValue;
+use reqwest::{Method, RequestBuilder};
 use sealpost_wire as wire;
+use zeroize::Zeroizing;
 
 use super::{Http, with_body};
+use crate::error::Offline;
 use crate::id::ThreadId;
 use crate::transport::{Error, Result};
 
@@ -24,14 +27,15 @@ impl Http {
         &self,
         token: &str,
         thread: Option<ThreadId>,
-        entry: Vec<u8>,
+        (entry, link): (Vec<u8>, Option<&Zeroizing<String>>),
     ) -> Result<Posted> {
         let path = match thread {
             Some(thread) => format!("v1/threads/{thread}/roster"),
             None => "v1/groups".to_owned(),
         };
         let request = wire::RosterRequest { entry: entry.into() };
-        let call = with_body(self.call(Method::POST, &path, Some(token)).await?, &request);
+        let call = with_link(self.call(Method::POST, &path, Some(token)).await?, link)?;
+        let call = with_body(call, &request);
         match self.answer(call).await {
             Ok(group) => Ok(Posted::Taken(group)),
             Err(Error::Refused(refusal)) if refusal.reason == wire::reason::STALE_ROSTER => Ok(Posted::Stale),
@@ -41,8 +45,21 @@ impl Http {
     }
 
     /// Entries of a group after this version, in order.
-    pub(crate) async fn roster(&self, token: &str, thread: ThreadId, after: u64) -> Result<wire::RosterPage> {
+    pub(crate) async fn roster(
+        &self,
+        token: &str,
+        (thread, after): (ThreadId, u64),
+        link: Option<&Zeroizing<String>>,
+    ) -> Result<wire::RosterPage> {
         let path = format!("v1/threads/{thread}/roster?after={after}");
-        self.answer(self.call(Method::GET, &path, Some(token)).await?).await
+        self.answer(with_link(self.call(Method::GET, &path, Some(token)).await?, link)?).await
     }
+}
+
+/// With the access token of a link, in hexadecimal digits.
+fn with_link(call: RequestBuilder, link: Option<&Zeroizing<String>>) -> Result<RequestBuilder> {
+    let Some(link) = link else { return Ok(call) };
+    let mut value = HeaderValue::from_str(link).map_err(|_| Offline::NotARelay)?;
+    value.set_sensitive(true);
+    Ok(call.header(wire::GROUP_LINK_HEADER, value))
 }
