@@ -7,7 +7,7 @@ use sealpost_core::{DeviceId, ThreadId, UserId};
 use sealpost_protocol::IdentityKeyPair;
 use sealpost_protocol::group::EntrySignature;
 use sealpost_testkit::{PartyDisk, open_database};
-use sealpost_wire::roster::{Author, AuthorList, Change, Entry, UnsignedEntry};
+use sealpost_wire::roster::{AccountKey, Author, AuthorList, Change, Entry, UnsignedEntry};
 
 /// The keys of a device that is a member of groups.
 #[derive(Debug)]
@@ -31,6 +31,11 @@ impl EntrySigner {
             list: AuthorList::parse(&row.3).expect("a list"),
             identity: IdentityKeyPair::from_bytes(&row.2).expect("a key pair"),
         }
+    }
+
+    /// The account key that has signed the list of the device.
+    pub fn account_key(&self) -> AccountKey {
+        self.list.account_key()
     }
 
     /// The entry after another one.

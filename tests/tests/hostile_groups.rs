@@ -443,16 +443,17 @@ async fn a_member_that_the_relay_makes_up_is_none() {
     let talk = Talk::begin().await;
     let ([ada, ben, cam], group) = (&talk.people, talk.group);
     let eve = talk.world.party("eve").await;
-    let (eve, user) = (EntrySigner::of(&talk.world.disk("eve")), eve.client.user_id());
+    let (of_eve, user) = (EntrySigner::of(&talk.world.disk("eve")), eve.client.user_id());
     let mut events = cam.party.client.events();
     let last = entries_of(&cam.disk, group).pop().unwrap();
-    let promote = Change::Role { user, role: sealpost_wire::roster::Role::Admin };
+    let account_key = of_eve.account_key();
+    let invite = Change::Invite(vec![sealpost_wire::roster::Invitation { user, account_key }]);
     // In the name of Ada, and in Eve's own.
-    let in_her_name = eve.sign_as(&EntrySigner::of(&ada.disk), &last, promote);
+    let in_her_name = of_eve.sign_as(&EntrySigner::of(&ada.disk), &last, invite);
     cam.is_shown(group, ada, in_her_name.as_bytes(), 50);
     let refused = Event::EntryRefused { thread: group, user: ada.party.client.user_id() };
     is_told(&mut events, refused).await;
-    let joins = eve.sign(&in_her_name, Change::Accept);
+    let joins = of_eve.sign(&in_her_name, Change::Accept);
     cam.is_shown(group, ada, joins.as_bytes(), 51);
     is_told(&mut events, Event::EntryRefused { thread: group, user }).await;
     assert_eq!(members(&cam.party, group).await.len(), 3);
