@@ -307,13 +307,13 @@ async fn everybody_can_be_mentioned_in_a_small_group_and_by_admins_in_a_large_on
 /// After an admin has taken another account key, the roster knows no list of it; of a key that is not ours, we sign none.
 #[tokio::test]
 async fn a_roster_with_an_older_list_of_ours_or_none_of_our_key_is_to_get_the_list() {
-    let fixture = group_of(&[BEN]).await;
+    let fixture = group_of(&[CAM]).await;
     let rows = "INSERT INTO roster (thread_id, permissions, timer, commitment, secret_version, floor, details_version, dissolved, unknown_since)
             SELECT thread_id, x'010101', 0, zeroblob(32), 1, 0, 1, 0, 0 FROM thread WHERE kind = 3;
         INSERT INTO device_list SELECT user_id, zeroblob(33), 4, zeroblob(32), x'' FROM account;";
     fixture.store.write(move |tx| Ok(tx.connection.execute_batch(rows)?)).await.unwrap();
     for (list_version, key, is_old) in
-        [(3, 0, true), (4, 0, false), (0, 0, true), (0, 7, false), (3, 7, true)]
+        [(3, 0_u8, true), (4, 0, false), (0, 0, true), (0, 7, false), (3, 7, true)]
     {
         let old = fixture.store.write(move |tx| {
             let sql = "UPDATE member SET list_version = ?1, account_key = ?2 WHERE user_id = ?3";
