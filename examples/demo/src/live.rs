@@ -1,15 +1,20 @@
 //! What only passes by: typing, presence and calls. Nobody stores it, so the other sides must see it when it happens.
 
+use std::time::{Duration, Instant};
+
 use sealpost_core::{CallEnd, CallId, CallSignal, Calls, Error};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::act::Kind;
 use crate::run::{Failure, Result, TIMEOUT};
 use crate::side::until;
 use crate::stage::Stage;
 
-/// In a group, typing is told to at most 16 devices in a second, and here it begins and ends in one. So of more people than these, only some see it.
-const MOST_SEE_TYPING: usize = 7;
+/// In a group, typing is told to at most 16 devices in a second, of which one may be a companion. Of more people than these, only some see it.
+const MOST_SEE_TYPING: usize = 15;
+/// So in a group, it is tried again after a second.
+const IN_GROUP: Duration = Duration::from_millis(1_100);
+const BETWEEN_TWO: Duration = Duration::from_millis(250);
 
 impl Stage {
     /// One side is seen typing by the others, and then no longer.
@@ -23,17 +28,27 @@ impl Stage {
         }
         let seen = || theirs.iter().filter(|thread| thread.typing().contains(&us)).count();
         let least = if theirs.len() <= MOST_SEE_TYPING { theirs.len() } else { 1 };
+        let patience = if self.model.is_group() { IN_GROUP } else { BETWEEN_TWO };
+        let is_group = self.model.is_group();
+        let pause = async || {
+            if is_group {
+                sleep(IN_GROUP).await;
+            }
+        };
         until("typing", async || {
             // It is never repeated by itself, and gets lost with a connection.
             ours.set_typing(false).await?;
+            pause().await;
             ours.set_typing(true).await?;
-            Ok(within_a_moment(async || seen() >= least).await.then_some(()))
+            Ok(within(patience, async || seen() >= least).await.then_some(()))
         })
         .await?;
         until("the end of typing", async || {
+            pause().await;
             ours.set_typing(true).await?;
+            pause().await;
             ours.set_typing(false).await?;
-            Ok(within_a_moment(async || seen() == 0).await.then_some(()))
+            Ok(within(patience, async || seen() == 0).await.then_some(()))
         })
         .await?;
         self.model.count(Kind::Typing);
@@ -102,12 +117,13 @@ impl Stage {
 }
 
 /// Whether it happens before it is time to try again.
-async fn within_a_moment(happened: impl AsyncFn() -> bool) -> bool {
-    for _ in 0..50 {
+async fn within(patience: Duration, happened: impl AsyncFn() -> bool) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < patience {
         if happened().await {
             return true;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        sleep(Duration::from_millis(5)).await;
     }
     false
 }

@@ -12,7 +12,7 @@ use sealpost_core::{MAX_PROFILE_NAME, MAX_TEXT, displayable_name};
 pub(crate) const MAX_BYTES: u64 = 16 << 20;
 
 /// The most people in a conversation. Each is a client with a database, and everybody who speaks makes a session with everybody else.
-pub(crate) const MAX_NAMES: usize = 24;
+pub(crate) const MAX_NAMES: usize = 12;
 
 /// A conversation between two people, or of more in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(Talk::parse(lines(MAX_NAMES).as_bytes()).unwrap().names.len(), MAX_NAMES);
         assert_eq!(
             error(lines(300).as_bytes()),
-            "line 25 is by one more person, \"Person 25\": a conversation has at most 24"
+            "line 13 is by one more person, \"Person 13\": a conversation has at most 12"
         );
         for (name, shown) in [("ada", "ada"), ("Ada\u{200b}", "Ada"), ("\u{ff21}da", "\u{ff21}da")] {
             assert_eq!(

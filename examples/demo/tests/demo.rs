@@ -90,7 +90,7 @@ fn input_that_is_not_a_conversation_is_refused_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let crowd: String = (0..300).map(|n| format!("Person {n}: hi\n")).collect();
     let cases = [
-        (crowd.as_str(), "line 25 is by one more person, \"Person 24\": a conversation has at most 24"),
+        (crowd.as_str(), "line 13 is by one more person, \"Person 12\": a conversation has at most 12"),
         ("Ada: hi\nBen: hi\nada: hi\n", "line 3 is by \"ada\", who looks like \"Ada\""),
         ("Ada: hi\nBen: hi\nCleo:\n", "line 3 has no text after its colon"),
         ("Ada: is anybody there?\n", "only \"Ada\" speaks: a conversation has at least two people"),
