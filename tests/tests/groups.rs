@@ -285,3 +285,49 @@ async fn somebody_with_another_key_is_the_same_member_when_an_admin_says_so() {
     has(&ada, &hers, "thank you").await;
     assert!(!sealpost_testkit::texts(&his).await.contains(&"not for this key".to_owned()));
 }
+
+async fn when_called(party: &Party, thread: ThreadId, details: &GroupDetails) {
+    eventually("the title", async || {
+        let known = party.client.group(thread).await.ok()?.details().await.ok()?;
+        (known.as_ref() == Some(details)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_learn_the_title_from_whoever_writes_and_the_removed_learn_no_later_one() {
+    let world = World::start().await;
+    let (ada, ben, cleo) = (world.party("ada").await, world.party("ben").await, world.party("cleo").await);
+    let [a, b, c] = [&ada, &ben, &cleo].map(|party| party.client.user_id());
+    acquainted(&ada, &ben).await;
+    acquainted(&ada, &cleo).await;
+    let choir = title("Choir");
+    let hers = ada.client.create_group(choir.clone(), GroupPermissions::default(), &[b, c]).await.unwrap();
+    let thread = hers.id();
+    for party in [&ada, &ben, &cleo] {
+        when_members(party, thread, &[a, b, c]).await;
+    }
+    assert_eq!(group(&ben, thread).await.details().await.unwrap(), None, "nobody has told him");
+    let writes = async |text| {
+        let group = ada.client.thread(thread).await.unwrap();
+        group.send_text(text).await.unwrap();
+    };
+    writes("hello").await;
+    when_called(&ben, thread, &choir).await;
+    when_called(&cleo, thread, &choir).await;
+    // Whoever knows it can change it, and tells others.
+    let chorus = title("Chorus");
+    group(&cleo, thread).await.set_details(&chorus).await.unwrap();
+    for party in [&ada, &ben] {
+        when_called(party, thread, &chorus).await;
+    }
+    hers.remove(&[b]).await.unwrap();
+    when_members(&ben, thread, &[a, c]).await;
+    when_members(&cleo, thread, &[a, c]).await;
+    writes("without Ben").await;
+    when_called(&cleo, thread, &chorus).await;
+    let quartet = title("Quartet");
+    hers.set_details(&quartet).await.unwrap();
+    when_called(&cleo, thread, &quartet).await;
+    assert_ne!(group(&ben, thread).await.details().await.unwrap(), Some(quartet));
+}

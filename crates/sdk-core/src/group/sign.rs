@@ -124,7 +124,9 @@ fn with_secrets(
         }
         Change::Details(plain) => {
             let state = rows.roster_state(thread)?.ok_or(Error::NotFound)?;
-            let secret = rows.group_secret(thread, state.secret_version)?.ok_or(Error::NotFound)?;
+            let secret = rows.group_secret(thread, state.secret_version)?;
+            let secret =
+                secret.filter(|secret| secret.is_meant_by(&state.commitment)).ok_or(Error::NotFound)?;
             let sealed = secret.seal_details(group, change.kind(), plain.as_bytes(), rng).ok_or(TOO_LONG)?;
             (Change::Details(Details::new(sealed).map_err(|_| TOO_LONG)?), None)
         }

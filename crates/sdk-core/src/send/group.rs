@@ -167,14 +167,14 @@ fn queue(
     rng: &mut StdRng,
 ) -> Result<()> {
     let message = chain.record.create_distribution(rng).output;
-    let ours = tx.profile(us.user)?;
+    let (ours, secret) = (tx.profile(us.user)?, tx.present_group_secret(thread)?);
     for to in to {
         // Somebody who is blocked reads what we write here, and learns nothing else of us.
         let profile = if tx.is_blocked(*to)? { None } else { ours.clone() };
         let body = Body::Distribution(Distribution {
             message: Zeroizing::new(message.serialize().to_vec()),
             removal_version: chain.removal_version,
-            secret: None,
+            secret: secret.clone(),
             profile,
         });
         let (content_id, sent_ms) = (ctx.new_client_msg_id(), ctx.server_now_ms());

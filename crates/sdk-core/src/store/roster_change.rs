@@ -45,6 +45,17 @@ impl Rows<'_> {
         Ok(secret.and_then(|secret| GroupSecret::parse(&secret)))
     }
 
+    /// The secret that the newest roster means, with its version, as members tell it to each other; none if it is not here.
+    pub(crate) fn present_group_secret(
+        &self,
+        thread: ThreadId,
+    ) -> Result<Option<(Zeroizing<[u8; 32]>, u64)>> {
+        let Some(state) = self.roster_state(thread)? else { return Ok(None) };
+        let secret = self.group_secret(thread, state.secret_version)?;
+        let secret = secret.filter(|secret| secret.is_meant_by(&state.commitment));
+        Ok(secret.map(|secret| (Zeroizing::new(*secret.expose()), state.secret_version)))
+    }
+
     /// The secret of the link with this public key, if it is here.
     pub(crate) fn group_link(&self, thread: ThreadId, public_key: &[u8]) -> Result<Option<LinkSecret>> {
         let sql = "SELECT secret FROM group_link WHERE thread_id = ?1 AND public_key = ?2";
@@ -125,6 +136,33 @@ impl Tx<'_> {
             params![thread.as_bytes(), to_sql(version)?, secret.expose()],
         )?;
         Ok(())
+    }
+
+    /// A member has told a secret of a group. It is taken if the roster means it. One of a later roster, which is not here yet, is kept until
+    /// another one is told. Returns whether title and description can be read that could not be before.
+    pub(crate) fn learn_group_secret(
+        &mut self,
+        thread: ThreadId,
+        (secret, version): (&GroupSecret, u64),
+    ) -> Result<bool> {
+        let Some(state) = self.roster_state(thread)? else { return Ok(false) };
+        if version > state.version {
+            let early = params![thread.as_bytes(), to_sql(state.version)?];
+            self.change("DELETE FROM group_secret WHERE thread_id = ?1 AND version > ?2", early)?;
+            self.put_group_secret(thread, version, secret)?;
+            return Ok(false);
+        }
+        let known = self.group_secret(thread, version)?;
+        let is_known = known.is_some_and(|known| known.is_meant_by(&state.commitment));
+        if version != state.secret_version || is_known || !secret.is_meant_by(&state.commitment) {
+            return Ok(false);
+        }
+        self.change_one(
+            "INSERT INTO group_secret (thread_id, version, secret) VALUES (?1, ?2, ?3)
+             ON CONFLICT (thread_id, version) DO UPDATE SET secret = excluded.secret",
+            params![thread.as_bytes(), to_sql(version)?, secret.expose()],
+        )?;
+        Ok(true)
     }
 
     /// The change is part of the roster, with the secret that it brought.

@@ -6,13 +6,14 @@
 
 use std::sync::Arc;
 
-use sealpost_protocol::group::{DecryptError, SenderKeyRecord, distribution_id};
+use sealpost_protocol::group::{DecryptError, GroupSecret, SenderKeyRecord, distribution_id};
 use sealpost_protocol::{SenderKeyDistributionMessage, SenderKeyMessage, UnixSeconds};
 use sealpost_wire as wire;
 
 use super::Batch;
 use crate::content::{Content, Distribution, RosterHead};
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::group::entries::compare;
 use crate::id::{DeviceId, ThreadId, UserId};
 use crate::message::Undecryptable;
@@ -138,6 +139,13 @@ impl Batch<'_, '_> {
         if let Some(profile) = distribution.profile.as_ref().filter(|_| user != self.us.user) {
             self.tx.ensure_contact(user)?;
             self.tx.set_profile(user, profile)?;
+        }
+        if let Some((secret, version)) = &distribution.secret
+            && let Some(secret) = GroupSecret::parse(secret.as_slice())
+            && self.tx.learn_group_secret(thread, (&secret, *version))?
+        {
+            // Its title can be read now.
+            self.tx.emit(Event::ThreadChanged(thread));
         }
         self.tx.retry_deferred_in(thread, user)
     }

@@ -1,5 +1,7 @@
 //! Tests of threads with several members.
 
+use sealpost_protocol::group::GroupSecret;
+
 use super::messages::incoming;
 use super::*;
 use crate::config::ChangeLimits;
@@ -7,7 +9,7 @@ use crate::content::{Counts, EVERYBODY, Mention, Number, Run, TextRange};
 use crate::id::MessageId;
 use crate::message::{Delivery, Direction, MessageBody};
 use crate::store::message::Arrived;
-use crate::store::{MarkKind, MarkOf, NewIncoming, News, Origin, ThreadKind};
+use crate::store::{GroupHead, MarkKind, MarkOf, NewIncoming, News, Origin, ThreadKind};
 
 const GROUP: ThreadId = ThreadId::from_bytes([30; 16]);
 const CAM: UserId = UserId::from_bytes([4; 16]);
@@ -323,4 +325,44 @@ async fn a_roster_with_an_older_list_of_ours_or_none_of_our_key_is_to_get_the_li
         let expected = if is_old { vec![GROUP] } else { Vec::new() };
         assert_eq!(old.await.unwrap(), expected, "{list_version} {key}");
     }
+}
+
+/// Whoever tells another secret than the roster means changes nothing.
+#[tokio::test]
+async fn the_secret_of_a_group_is_the_one_that_its_roster_means() {
+    let fixture = group_of(&[CAM]).await;
+    let rng = &mut rand::rng();
+    let [first, second, wrong] = std::array::from_fn(|_| GroupSecret::generate(rng));
+    let means = async |version: u64, commitment: [u8; 32]| {
+        let work = fixture.store.write(move |tx| {
+            let head = GroupHead { version, hash: [1; 32], removal_version: 0 };
+            tx.set_group_head(GROUP, &head)?;
+            let sql = "UPDATE roster SET commitment = ?2, secret_version = ?3 WHERE thread_id = ?1";
+            tx.change(sql, rusqlite::params![GROUP.as_bytes(), commitment, i64::try_from(version).unwrap()])
+        });
+        assert_eq!(work.await.unwrap(), 1);
+    };
+    let told = async |secret: &GroupSecret, version| {
+        let secret = GroupSecret::parse(secret.expose()).unwrap();
+        fixture.store.write(move |tx| tx.learn_group_secret(GROUP, (&secret, version))).await.unwrap()
+    };
+    let known = async || {
+        let secret = fixture.store.read(|rows| rows.present_group_secret(GROUP)).await.unwrap();
+        secret.map(|(secret, version)| (*secret, version))
+    };
+    means(4, first.commitment()).await;
+    assert!(!told(&wrong, 4).await && !told(&first, 3).await);
+    assert_eq!(known().await, None);
+    assert!(told(&first, 4).await && !told(&first, 4).await && !told(&wrong, 4).await);
+    assert_eq!(known().await, Some((*first.expose(), 4)));
+    // Those of a later roster, which comes afterwards. Only one is kept.
+    assert!(!told(&wrong, 9).await && !told(&second, 6).await);
+    assert_eq!(known().await, Some((*first.expose(), 4)));
+    means(6, second.commitment()).await;
+    assert_eq!(known().await, Some((*second.expose(), 6)));
+    assert!(!told(&wrong, 7).await);
+    means(7, first.commitment()).await;
+    assert_eq!(known().await, None, "what was told too early is not the one");
+    assert!(told(&first, 7).await);
+    assert_eq!(known().await, Some((*first.expose(), 7)));
 }
