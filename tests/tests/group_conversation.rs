@@ -10,21 +10,13 @@ use sealpost_core::{
     InvalidContent, Location, MAX_TIMER_S, Markup, MemberReceipt, Mention, Message, MessageBody,
     NoticeAction, PrivacySetting, Search, TextRange, Thread, ThreadId, Undecryptable, UserId,
 };
+use sealpost_e2e::know_each_other;
 use sealpost_testkit::{
     Interceptor, Party, PartyDisk, Proxy, World, eventually, history, newest, open_database, when, within,
 };
 use sealpost_wire::frame::Body;
 use sealpost_wire::roster::{Change, Entry};
 use sealpost_wire::{Frame, Mail};
-
-/// They have written to each other, so each accepts to be added by the other.
-async fn know_each_other(one: &Party, other: &Party) {
-    let (there, back) = (one.thread_with(other).await, other.thread_with(one).await);
-    there.send_text("hello").await.unwrap();
-    back.send_text("hello").await.unwrap();
-    one.texts_when(&there, 2).await;
-    other.texts_when(&back, 2).await;
-}
 
 async fn has_members(device: &Party, id: ThreadId, count: usize) -> Thread {
     eventually("the members are known", async || {

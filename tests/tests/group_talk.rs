@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 use sealpost_core::{Delivery, Direction, GroupDetails, GroupPermissions, MessageBody, Thread, ThreadId};
+use sealpost_e2e::{has_members, know_each_other};
 use sealpost_testkit::{Party, World, eventually, history};
 
 /// The thread with this id on a device, once it is there.
@@ -23,23 +24,6 @@ async fn texts(device: &Party, id: ThreadId) -> Vec<String> {
 
 async fn has(device: &Party, id: ThreadId, expected: &[&str]) {
     eventually("the texts are there", async || (texts(device, id).await == expected).then_some(())).await;
-}
-
-/// They have written to each other, so each accepts to be added by the other.
-async fn know_each_other(one: &Party, other: &Party) {
-    let (there, back) = (one.thread_with(other).await, other.thread_with(one).await);
-    there.send_text("hello").await.unwrap();
-    back.send_text("hello").await.unwrap();
-    one.texts_when(&there, 2).await;
-    other.texts_when(&back, 2).await;
-}
-
-async fn has_members(device: &Party, id: ThreadId, count: usize) {
-    eventually("the members are known", async || {
-        let group = device.client.group(id).await.ok()?;
-        (group.members().await.ok()?.len() == count).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,15 @@ impl Batch<'_, '_> {
         message: Option<MessageId>,
         now_ms: u64,
     ) -> Result<()> {
+        self.keep(envelope, (message, false), now_ms)
+    }
+
+    fn keep(
+        &mut self,
+        envelope: &Envelope,
+        (message, is_unseen): (Option<MessageId>, bool),
+        now_ms: u64,
+    ) -> Result<()> {
         let deferred = NewDeferred {
             sender: envelope.sender,
             thread: envelope.thread,
@@ -61,7 +70,7 @@ impl Batch<'_, '_> {
             ciphertext: CiphertextId::of(&envelope.sealed.ciphertext),
             bytes: &envelope.to_frame().encode_to_vec(),
             message,
-            is_unseen: false,
+            is_unseen,
         };
         self.tx.defer(&deferred, now_ms)
     }
@@ -69,16 +78,7 @@ impl Batch<'_, '_> {
     /// Keeps a message of a group whose chain is probably on its way, without showing it. If too much of its sender waits so, all of that is
     /// shown.
     pub(super) fn wait_unseen(&mut self, envelope: &Envelope, now_ms: u64) -> Result<()> {
-        let deferred = NewDeferred {
-            sender: envelope.sender,
-            thread: envelope.thread,
-            place: Some((envelope.epoch, envelope.server_seq)),
-            ciphertext: CiphertextId::of(&envelope.sealed.ciphertext),
-            bytes: &envelope.to_frame().encode_to_vec(),
-            message: None,
-            is_unseen: true,
-        };
-        self.tx.defer(&deferred, now_ms)?;
+        self.keep(envelope, (None, true), now_ms)?;
         for bytes in self.tx.too_many_unseen(envelope.sender)? {
             if let Some(AnyEnvelope::Post(waiting)) = AnyEnvelope::from_kept(self.ctx, bytes) {
                 self.park(&waiting, Undecryptable::AwaitsSenderKey, now_ms)?;
